@@ -1,0 +1,1 @@
+//! The developer's side: the central control server that obtains, renews and hands out tokens.

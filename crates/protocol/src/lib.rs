@@ -1,0 +1,1 @@
+//! The words, rules and wire formats of the four dialects: pure, without IO.

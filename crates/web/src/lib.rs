@@ -1,0 +1,1 @@
+//! HTTP manners that both roles share: limits, request id, deadline, redaction, TLS, problem+json.

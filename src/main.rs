@@ -1,0 +1,2 @@
+//! Mintkeep: access tokens for super-app mini programs, issued and kept.
+fn main() {}
