@@ -1,0 +1,114 @@
+//! What the issuer needs from its store: one method, one intent, one transaction.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::app::App;
+use crate::ident::{AppId, CustomerId, RecordId, ServiceId};
+use crate::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service};
+use crate::token::StoreEpoch;
+
+/// What became of a guarded change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    /// It is durable.
+    Done,
+    /// Its guard did not hold: somebody else was first, and nothing was changed.
+    Lost,
+}
+
+/// The store could not answer; after a change it is unknown whether it happened. For the operator.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{room} store: {cause}")]
+pub struct StoreError {
+    /// Which engine.
+    pub room: &'static str,
+    /// What it said. Never a secret: records hold none.
+    pub cause: String,
+}
+
+/// Shorthand for what every method gives.
+pub type Stored<T> = Result<T, StoreError>;
+
+/// Which grants to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GrantQuery {
+    /// Only this app's.
+    pub app: Option<RecordId>,
+    /// Only this customer's.
+    pub customer: Option<CustomerId>,
+    /// Only those made after this one.
+    pub after: Option<RecordId>,
+    /// How many at most.
+    pub most: u32,
+}
+
+/// The issuer's records, behind any engine.
+///
+/// Reads may come from a cache that is at most a second behind other replicas; guards never do. Every
+/// change compares the record's `revision` with the one that is stored, stores `revision + 1`, and
+/// writes the audit line in the same transaction. `Ok(Commit::Lost)`: the revision was another; load again.
+#[async_trait]
+pub trait IssuerStore: Send + Sync {
+    /// How often this store was restored from a backup.
+    async fn epoch(&self) -> Stored<StoreEpoch>;
+
+    /// The app of this id.
+    async fn app(&self, id: &AppId) -> Stored<Option<Arc<App>>>;
+
+    /// The app of this record.
+    async fn app_by_no(&self, no: RecordId) -> Stored<Option<Arc<App>>>;
+
+    /// Up to `most` apps after `after`, by id.
+    async fn apps(&self, after: Option<&AppId>, most: u32) -> Stored<Vec<Arc<App>>>;
+
+    /// Stores an app: a new one if its revision is 0, else over the one of the same revision.
+    ///
+    /// `Lost`: the id or number is taken, or the revision was another.
+    async fn put_app(&self, app: App, audit: AuditEntry) -> Stored<Commit>;
+
+    /// Deletes an app, its pools and its grants.
+    async fn delete_app(&self, app: &App, audit: AuditEntry) -> Stored<Commit>;
+
+    /// An app's pool.
+    async fn pool(&self, key: PoolKey) -> Stored<Option<Arc<Pool>>>;
+
+    /// Stores what a rule decided of a pool. Guard: the revision.
+    ///
+    /// `audit` is `None` for mere extensions and counts, which would drown the rest.
+    async fn commit_access(&self, pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit>;
+
+    /// A code's or grant's record.
+    async fn grant(&self, id: RecordId) -> Stored<Option<Arc<Grant>>>;
+
+    /// Stores a new code, or what a rule decided of a grant. Guard: the revision (0: the number is free).
+    async fn commit_grant(&self, grant: Grant, audit: AuditEntry) -> Stored<Commit>;
+
+    /// Grants in the order they were made.
+    async fn grants(&self, query: &GrantQuery) -> Stored<Vec<Arc<Grant>>>;
+
+    /// A customer.
+    async fn customer(&self, id: &CustomerId) -> Stored<Option<Arc<Customer>>>;
+
+    /// Stores a customer over the one of the same id.
+    async fn put_customer(&self, customer: Customer, audit: AuditEntry) -> Stored<()>;
+
+    /// A resource server or a wallet.
+    async fn service(&self, id: &ServiceId) -> Stored<Option<Arc<Service>>>;
+
+    /// Stores a service over the one of the same id.
+    async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()>;
+
+    /// All of the platform's keys.
+    async fn platform_keys(&self) -> Stored<Vec<PlatformKey>>;
+
+    /// Stores a platform key. `Lost`: this dialect has one of this version.
+    async fn add_platform_key(&self, key: PlatformKey) -> Stored<Commit>;
+
+    /// The last `most` audit lines after number `after`, oldest first, each with its number.
+    async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>>;
+
+    /// Writes an audit line that belongs to no record of this store (clock, faults).
+    async fn write_audit(&self, audit: AuditEntry) -> Stored<()>;
+}

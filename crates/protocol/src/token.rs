@@ -1,0 +1,367 @@
+//! Derived tokens: minted and checked from a record, never stored.
+//!
+//! A token is `base62(key id ‖ kind ‖ check ‖ record id ‖ generation ‖ tag)`, always 55 characters.
+//!
+//! * `check` is a MAC under the server key alone: a made-up token is refused with no store read.
+//! * `tag` is a MAC under the server key over the record's salt, the app's token epoch and all fields.
+//!   Someone with a dump of the store lacks the key; someone with the key lacks the salts.
+//!
+//! Which generations of a record are good is the record's business: see [`crate::record`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::crypto::{MacKey, MasterKey, same_bytes};
+use crate::ident::RecordId;
+
+/// What a token is for. The number is part of every token of its kind, so it never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenKind {
+    /// An app's own token from WeChat's `/cgi-bin/token`.
+    WeChatToken,
+    /// An app's own token from WeChat's `/cgi-bin/stable_token`.
+    WeChatStable,
+    /// An app's own token from any of DingTalk's endpoints.
+    DingTalkToken,
+    /// An authorization code; its record is the grant that it becomes.
+    Code,
+    /// A grant's access token.
+    GrantAccess,
+    /// A grant's refresh token.
+    GrantRefresh,
+    /// A ticket that an app draws with its token (DingTalk's `jsapiTicket`).
+    Ticket,
+}
+
+impl TokenKind {
+    const ALL: [Self; 7] = [
+        Self::WeChatToken,
+        Self::WeChatStable,
+        Self::DingTalkToken,
+        Self::Code,
+        Self::GrantAccess,
+        Self::GrantRefresh,
+        Self::Ticket,
+    ];
+
+    /// The number in the token and in the store.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::WeChatToken => 1,
+            Self::WeChatStable => 2,
+            Self::DingTalkToken => 3,
+            Self::Code => 4,
+            Self::GrantAccess => 5,
+            Self::GrantRefresh => 6,
+            Self::Ticket => 7,
+        }
+    }
+
+    /// The kind that has this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+}
+
+/// Counts a record's tokens. It only grows, over restores of a backup too: see [`Self::next`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(i64);
+
+impl Generation {
+    const COUNTER_BITS: u32 = 40;
+
+    /// Takes a number that [`Self::number`] gave.
+    #[must_use]
+    pub const fn from_number(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// The number as the store keeps it.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+
+    /// The first generation of a store epoch.
+    #[must_use]
+    pub fn first_of(epoch: StoreEpoch) -> Self {
+        Self(i64::from(epoch.0) << Self::COUNTER_BITS)
+    }
+
+    /// The generation after this one, in a store of this `epoch`.
+    ///
+    /// Restoring a backup bumps the epoch, so a generation that was handed out after the backup was
+    /// taken, and is forgotten now, is never handed out again.
+    #[must_use]
+    pub fn next(self, epoch: StoreEpoch) -> Self {
+        Self(self.0.saturating_add(1)).max(Self::first_of(epoch))
+    }
+}
+
+/// How often the store was restored from a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StoreEpoch(pub u16);
+
+/// A record's own random bytes. Without them no token of the record can be made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Salt(pub [u8; 16]);
+
+/// What a token says of itself, its `check` verified: it is ours, or a one in 2⁴⁸ guess.
+///
+/// Whether it is *good* only its record can say: [`TokenKeys::tag_holds`], then the record's rules.
+#[derive(Clone, Copy)]
+pub struct TokenClaim {
+    /// What it is for.
+    pub kind: TokenKind,
+    /// Whose it is.
+    pub record: RecordId,
+    /// Which of the record's tokens it is.
+    pub generation: Generation,
+    key_id: u8,
+    tag: [u8; 16],
+}
+
+/// The server keys that mint and check tokens.
+pub struct TokenKeys {
+    current: TokenKey,
+    older: Vec<TokenKey>,
+}
+
+struct TokenKey {
+    id: u8,
+    check: MacKey,
+    tag: MacKey,
+}
+
+impl TokenKey {
+    fn new(master: &MasterKey) -> Self {
+        let [id, ..] = master.id();
+        Self { id, check: master.mac_key("token check"), tag: master.mac_key("token tag") }
+    }
+
+    fn check(&self, kind: TokenKind, record: RecordId, generation: Generation) -> [u8; 6] {
+        let code = self.check.mac(&[
+            &[self.id, kind.number()],
+            &record.number().to_be_bytes(),
+            &generation.number().to_be_bytes(),
+        ]);
+        code.first_chunk().copied().unwrap_or_default()
+    }
+
+    fn tag(&self, place: &TokenPlace<'_>, generation: Generation) -> [u8; 16] {
+        let code = self.tag.mac(&[
+            &place.salt.0,
+            &place.token_epoch.to_be_bytes(),
+            &[self.id, place.kind.number()],
+            &place.record.number().to_be_bytes(),
+            &generation.number().to_be_bytes(),
+        ]);
+        let (tag, _) = code.split_at(16);
+        tag.try_into().unwrap_or_default()
+    }
+}
+
+/// Where a token is at home: everything that its tag covers but the generation.
+#[derive(Clone, Copy)]
+pub struct TokenPlace<'a> {
+    /// What it is for.
+    pub kind: TokenKind,
+    /// Whose it is.
+    pub record: RecordId,
+    /// The record's salt.
+    pub salt: &'a Salt,
+    /// The app's token epoch, which grows when all of its tokens are revoked at once.
+    pub token_epoch: u32,
+}
+
+impl TokenKeys {
+    /// How long every token is, in characters of `[0-9A-Za-z]`. The tightest page allows 64.
+    pub const CHARS: usize = 55;
+
+    /// `current` mints; `older` ones still check what they minted.
+    #[must_use]
+    pub fn new(current: &MasterKey, older: &[MasterKey]) -> Self {
+        Self { current: TokenKey::new(current), older: older.iter().map(TokenKey::new).collect() }
+    }
+
+    /// The token of `generation` at `place`. The same arguments always give the same text.
+    #[must_use]
+    pub fn mint(&self, place: &TokenPlace<'_>, generation: Generation) -> String {
+        let key = &self.current;
+        let mut bytes = [0_u8; base62::BYTES];
+        let fields = [key.id, place.kind.number()]
+            .into_iter()
+            .chain(key.check(place.kind, place.record, generation))
+            .chain(place.record.number().to_be_bytes())
+            .chain(generation.number().to_be_bytes())
+            .chain(key.tag(place, generation));
+        for (byte, field) in bytes.iter_mut().zip(fields) {
+            *byte = field;
+        }
+        base62::encode(&bytes)
+    }
+
+    /// Reads a token that someone presents. `None`: never ours, and no store needs to be asked.
+    #[must_use]
+    pub fn parse(&self, text: &str) -> Option<TokenClaim> {
+        let bytes = base62::decode(text)?;
+        let (&[key_id, kind], rest) = bytes.split_first_chunk::<2>()?;
+        let (check, rest) = rest.split_first_chunk::<6>()?;
+        let (record, rest) = rest.split_first_chunk::<8>()?;
+        let (generation, rest) = rest.split_first_chunk::<8>()?;
+        let claim = TokenClaim {
+            kind: TokenKind::from_number(kind)?,
+            record: RecordId::from_number(i64::from_be_bytes(*record)),
+            generation: Generation::from_number(i64::from_be_bytes(*generation)),
+            key_id,
+            tag: rest.try_into().ok()?,
+        };
+        let mut keys = self.keys(key_id);
+        keys.any(|key| same_bytes(&key.check(claim.kind, claim.record, claim.generation), check))
+            .then_some(claim)
+    }
+
+    /// Whether `claim` was really minted for the record and app whose salt and epoch these are.
+    #[must_use]
+    pub fn tag_holds(&self, claim: &TokenClaim, salt: &Salt, token_epoch: u32) -> bool {
+        let place = TokenPlace { kind: claim.kind, record: claim.record, salt, token_epoch };
+        self.keys(claim.key_id).any(|key| same_bytes(&key.tag(&place, claim.generation), &claim.tag))
+    }
+
+    fn keys(&self, id: u8) -> impl Iterator<Item = &TokenKey> {
+        std::iter::once(&self.current).chain(&self.older).filter(move |key| key.id == id)
+    }
+}
+
+/// Forty bytes as five groups of eleven letters and digits: fixed width, so no big-number arithmetic.
+mod base62 {
+    pub const BYTES: usize = 40;
+    const GROUP_BYTES: usize = 8;
+    const GROUP_CHARS: usize = 11;
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+    pub fn encode(bytes: &[u8; BYTES]) -> String {
+        let mut text = Vec::with_capacity(super::TokenKeys::CHARS);
+        for group in bytes.as_chunks::<GROUP_BYTES>().0 {
+            let mut rest = u64::from_be_bytes(*group);
+            let mut digits = [b'0'; GROUP_CHARS];
+            for digit in digits.iter_mut().rev() {
+                let index = usize::try_from(rest % 62).unwrap_or_default();
+                *digit = DIGITS.get(index).copied().unwrap_or(b'0');
+                rest /= 62;
+            }
+            text.extend_from_slice(&digits);
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// The bytes of a text that [`encode`] made; each has one text only.
+    pub fn decode(text: &str) -> Option<[u8; BYTES]> {
+        if text.len() != super::TokenKeys::CHARS {
+            return None;
+        }
+        let mut bytes = [0; BYTES];
+        let groups = text.as_bytes().as_chunks::<GROUP_CHARS>().0;
+        for (into, group) in bytes.as_chunks_mut::<GROUP_BYTES>().0.iter_mut().zip(groups) {
+            let mut number = 0_u64;
+            for &character in group {
+                number = number.checked_mul(62)?.checked_add(digit(character)?)?;
+            }
+            *into = number.to_be_bytes();
+        }
+        Some(bytes)
+    }
+
+    fn digit(character: u8) -> Option<u64> {
+        let (first, offset) = match character {
+            b'0'..=b'9' => (b'0', 0),
+            b'A'..=b'Z' => (b'A', 10),
+            b'a'..=b'z' => (b'a', 36),
+            _ => return None,
+        };
+        Some(u64::from(character.checked_sub(first)?).saturating_add(offset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keys() -> TokenKeys {
+        TokenKeys::new(&MasterKey::new(&[1; 32]), &[])
+    }
+
+    fn place(salt: &Salt) -> TokenPlace<'_> {
+        TokenPlace { kind: TokenKind::GrantAccess, record: RecordId::from_number(42), salt, token_epoch: 0 }
+    }
+
+    #[test]
+    fn a_token_reads_back_and_only_its_own_record_vouches_for_it() {
+        let salt = Salt([5; 16]);
+        let token = keys().mint(&place(&salt), Generation::from_number(3));
+        assert_eq!(token.len(), TokenKeys::CHARS);
+        assert!(token.bytes().all(|b| b.is_ascii_alphanumeric()));
+
+        let claim = keys().parse(&token).unwrap();
+        assert_eq!(claim.kind, TokenKind::GrantAccess);
+        assert_eq!(claim.record, RecordId::from_number(42));
+        assert_eq!(claim.generation, Generation::from_number(3));
+        assert!(keys().tag_holds(&claim, &salt, 0));
+        assert!(!keys().tag_holds(&claim, &Salt([6; 16]), 0), "another record's salt");
+        assert!(!keys().tag_holds(&claim, &salt, 1), "the app's tokens were revoked");
+    }
+
+    #[test]
+    fn every_changed_character_is_refused_without_the_record_or_by_it() {
+        let salt = Salt([5; 16]);
+        let token = keys().mint(&place(&salt), Generation::from_number(3));
+        for position in 0..token.len() {
+            let mut bytes = token.clone().into_bytes();
+            bytes[position] = if bytes[position] == b'7' { b'8' } else { b'7' };
+            let changed = String::from_utf8(bytes).unwrap();
+            let good = keys().parse(&changed).is_some_and(|claim| keys().tag_holds(&claim, &salt, 0));
+            assert!(!good, "position {position}");
+        }
+        let stranger = TokenKeys::new(&MasterKey::new(&[2; 32]), &[]);
+        assert!(stranger.parse(&token).is_none(), "another server's key");
+        let rotated = TokenKeys::new(&MasterKey::new(&[2; 32]), &[MasterKey::new(&[1; 32])]);
+        assert!(rotated.parse(&token).is_some(), "an older key of this server");
+    }
+
+    #[test]
+    fn a_restored_store_never_repeats_a_generation() {
+        let before = Generation::from_number(1_000);
+        assert_eq!(before.next(StoreEpoch(0)).number(), 1_001);
+        let after = before.next(StoreEpoch(1));
+        assert!(after.number() > 1_000_000_000);
+        assert_eq!(after.next(StoreEpoch(1)).number(), after.number() + 1);
+    }
+
+    proptest! {
+        #[test]
+        fn base62_round_trips(bytes: [u8; 32], rest: [u8; 8]) {
+            let mut all = [0; base62::BYTES];
+            all[..32].copy_from_slice(&bytes);
+            all[32..].copy_from_slice(&rest);
+            let text = base62::encode(&all);
+            prop_assert_eq!(text.len(), TokenKeys::CHARS);
+            prop_assert_eq!(base62::decode(&text), Some(all));
+        }
+
+        #[test]
+        fn garbage_is_never_a_claim(text in "\\PC{0,80}") {
+            prop_assert!(keys().parse(&text).is_none());
+        }
+    }
+
+    #[test]
+    fn a_group_over_eight_bytes_is_no_second_text_for_the_same_token() {
+        assert!(base62::decode(&"z".repeat(TokenKeys::CHARS)).is_none());
+    }
+}
