@@ -195,10 +195,12 @@ impl App {
     /// How long the predecessor of a new access token stays good.
     ///
     /// Source: WeChat, "both new and old `access_token` values are available within five minutes". The
-    /// others follow it.
+    /// others follow it. Never more than half of a lifetime that was set short, so that a new token
+    /// is not at once due for its successor.
     #[must_use]
     pub fn overlap(&self) -> Duration {
-        seconds(self.settings.overlap_s, 300)
+        let half = self.access_lifetime().checked_div(2).unwrap_or_default();
+        seconds(self.settings.overlap_s, 300).min(half)
     }
 
     /// How far a signed request's time may be from ours, either way; zero: not checked.

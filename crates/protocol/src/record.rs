@@ -70,6 +70,8 @@ pub struct Grant {
     pub salt: Salt,
     /// Where it is in its life.
     pub stage: GrantStage,
+    /// The app's token epoch that it was made in; its tokens hold in no other.
+    pub token_epoch: u32,
     /// Until when the code can be exchanged.
     pub code_expires_at: Timestamp,
     /// Counts changes; the guard of every change. 0: not stored yet.
