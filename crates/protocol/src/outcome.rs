@@ -149,6 +149,10 @@ pub enum Refusal {
     /// apart can't search for other people's codes.
     #[error("code is invalid")]
     CodeInvalid,
+    /// Not of our making: no server key ever minted it. AlipayHK tells this from [`Self::CodeInvalid`]
+    /// ("fulfills the generation logic but invalid"); the others don't.
+    #[error("code is malformed")]
+    CodeMalformed,
     /// Already exchanged once.
     #[error("code was used")]
     CodeUsed,

@@ -85,8 +85,9 @@ pub struct RequestSignature {
     pub signed_text: Vec<u8>,
     /// The signature, decoded.
     pub signature: Vec<u8>,
-    /// The request's own time.
-    pub request_time: Timestamp,
+    /// The request's own time; `None` if it can't be read, which is told only after the signature
+    /// holds, like a time out of the window.
+    pub request_time: Option<Timestamp>,
 }
 
 impl RequestSignature {
