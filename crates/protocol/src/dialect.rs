@@ -4,6 +4,10 @@
 //! `encode_response` for the issuer (and for the keeper's drop-in endpoints), `encode_request` and
 //! `decode_response` for the keeper as a client of the platform.
 
+pub mod answer;
+pub mod json;
+pub mod query;
+
 use crate::app::App;
 use crate::request::RequestId;
 use crate::time::Timestamp;

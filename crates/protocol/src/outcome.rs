@@ -1,6 +1,6 @@
 //! What a caller is answered, whatever the dialect.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::ident::CustomerId;
@@ -183,4 +183,56 @@ pub enum Refusal {
     /// The customer is frozen.
     #[error("customer is frozen")]
     CustomerFrozen,
+}
+
+impl Refusal {
+    /// Every refusal once, in the order above; of a dialect's refusals that share a code, the first is
+    /// what the code stands for when it is read back. The address in it is a stand-in.
+    pub const ALL: [Self; 33] = [
+        Self::ApiUnknown,
+        Self::MethodWrong,
+        Self::BodyMissing,
+        Self::BodyMalformed,
+        Self::TooLarge,
+        Self::TooSlow,
+        Self::ClientMissing,
+        Self::SecretMissing,
+        Self::FieldMissing,
+        Self::FieldIllegal,
+        Self::ClientUnknown,
+        Self::ClientDisabled,
+        Self::SecretFrozen,
+        Self::ProofInvalid,
+        Self::KeyUnknown,
+        Self::EncryptionInvalid,
+        Self::RequestTimeIllegal,
+        Self::AddressNotAllowed(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        Self::AccessDenied,
+        Self::GrantTypeUnsupported,
+        Self::QuotaExhausted,
+        Self::RateLimited,
+        Self::CodeInvalid,
+        Self::CodeUsed,
+        Self::CodeExpired,
+        Self::RefreshInvalid,
+        Self::RefreshUsed,
+        Self::RefreshExpired,
+        Self::AccessMissing,
+        Self::AccessInvalid,
+        Self::AccessExpired,
+        Self::CustomerUnknown,
+        Self::CustomerFrozen,
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_refusals_has_each_once() {
+        let declared = include_str!("outcome.rs").matches("\n    #[error(").count();
+        let distinct: std::collections::HashSet<_> = Refusal::ALL.iter().collect();
+        assert_eq!((Refusal::ALL.len(), distinct.len()), (declared, declared));
+    }
 }

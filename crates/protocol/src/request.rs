@@ -75,6 +75,9 @@ pub enum ClientProof {
     Secret(ClientSecret),
     /// A signature over the whole request (the Alipay family).
     Signature(RequestSignature),
+    /// None that could be checked: it is missing or can't be read. The refusal says which, and is told
+    /// only once the client is known (WeChat: an unknown `appid` is told before a missing `secret`).
+    Unusable(Refusal),
 }
 
 /// A signed request's signature and what it covers.
