@@ -2,3 +2,5 @@
 
 pub mod entropy;
 pub mod issuer_store;
+pub mod keeper_store;
+pub mod upstream;

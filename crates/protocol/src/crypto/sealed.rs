@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use zeroize::Zeroizing;
 
 use super::{MacKey, sha256, to_array};
@@ -102,6 +103,20 @@ impl<T> Sealed<T> {
     #[must_use]
     pub fn master_key_id(&self) -> Option<MasterKeyId> {
         self.bytes.first_chunk().copied()
+    }
+}
+
+/// As base64, for records that are stored as JSON.
+impl<T> Serialize for Sealed<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(&self.bytes))
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Sealed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD.decode(text).map(Self::from_bytes).map_err(D::Error::custom)
     }
 }
 
