@@ -1,1 +1,17 @@
 //! HTTP manners that both roles share: limits, request id, deadline, redaction, TLS, problem+json.
+//!
+//! * What a listener does for every request: [`serve`], within [`limits`], over [`tls`] or plainly. It
+//!   tells the handlers of each request's [`arrival`], and takes a [`note`] of what they answered, for the
+//!   [`access_log`] and the [`metrics`].
+//! * What handlers call: [`body`], [`auth`], [`problem`].
+//! * The homes of what is banned elsewhere: [`clock`], [`stopwatch`], [`tasks`].
+
+pub mod arrival;
+pub mod auth;
+pub mod body;
+pub mod clock;
+pub mod limits;
+pub mod note;
+pub mod problem;
+pub mod stopwatch;
+pub mod tasks;

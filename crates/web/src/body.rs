@@ -1,0 +1,107 @@
+//! Reading a request's body, within a size and a time.
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+
+use crate::limits::Limits;
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyRefused {
+    /// Longer than [`Limits::body_bytes_max`].
+    #[error("the body is larger than this server takes")]
+    TooLarge,
+    /// Not complete after [`Limits::read_timeout`].
+    #[error("the body took longer than this server waits")]
+    TooSlow,
+    /// The connection ended within it, or its chunks are malformed.
+    #[error("the body is broken off or malformed")]
+    Broken,
+}
+
+/// Reads all of `body`, however it is framed.
+///
+/// A body whose announced length is over the limit is refused before a byte of it is read.
+///
+/// # Errors
+///
+/// [`BodyRefused`].
+pub async fn read(body: Body, limits: &Limits) -> Result<Bytes, BodyRefused> {
+    tokio::time::timeout(limits.read_timeout, collect(body, limits.body_bytes_max))
+        .await
+        .unwrap_or(Err(BodyRefused::TooSlow))
+}
+
+/// Collects up to `bytes_max`; a body of one frame is handed on without a copy.
+async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, BodyRefused> {
+    use http_body::Body as _;
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > bytes_max {
+        return Err(BodyRefused::TooLarge);
+    }
+    let mut first = Bytes::new();
+    let mut all: Option<BytesMut> = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_broken| BodyRefused::Broken)?;
+        let Ok(data) = frame.into_data() else { continue };
+        let read = all.as_ref().map_or(first.len(), BytesMut::len);
+        if read.saturating_add(data.len()) > bytes_max {
+            return Err(BodyRefused::TooLarge);
+        }
+        match &mut all {
+            Some(all) => all.extend_from_slice(&data),
+            None if first.is_empty() => first = data,
+            None => {
+                let mut joined = BytesMut::with_capacity(announced.max(read.saturating_add(data.len())));
+                joined.extend_from_slice(&first);
+                joined.extend_from_slice(&data);
+                all = Some(joined);
+            }
+        }
+    }
+    Ok(all.map_or(first, BytesMut::freeze))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    fn chunks(lengths: &[usize]) -> Body {
+        let frames: Vec<_> = lengths
+            .iter()
+            .map(|&length| Ok::<_, Infallible>(Frame::data(Bytes::from(vec![b'a'; length]))))
+            .collect();
+        Body::new(StreamBody::new(futures_util::stream::iter(frames)))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_its_limit_however_it_is_cut() {
+        let limits = Limits { body_bytes_max: 8, ..Limits::default() };
+        #[rustfmt::skip]
+        let cases: [(&str, Body, Result<usize, BodyRefused>); 7] = [
+            ("empty",             Body::empty(),             Ok(0)),
+            ("whole",             Body::from("a".repeat(8)), Ok(8)),
+            ("whole, a byte more", Body::from("a".repeat(9)), Err(BodyRefused::TooLarge)),
+            ("chunks",            chunks(&[3, 0, 3, 2]),     Ok(8)),
+            ("chunks, a byte more", chunks(&[3, 3, 3]),      Err(BodyRefused::TooLarge)),
+            ("one chunk too long", chunks(&[9]),             Err(BodyRefused::TooLarge)),
+            ("empty chunk first", chunks(&[0, 8]),           Ok(8)),
+        ];
+        for (case, body, length) in cases {
+            assert_eq!(read(body, &limits).await.map(|bytes| bytes.len()), length, "{case}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up_at_the_read_timeout() {
+        let limits = Limits { read_timeout: Duration::from_secs(10), ..Limits::default() };
+        let endless = StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, Infallible>>());
+        assert_eq!(read(Body::new(endless), &limits).await, Err(BodyRefused::TooSlow));
+    }
+}

@@ -1,0 +1,37 @@
+//! What a handler tells the listener of its answer.
+
+use http::Response;
+
+/// Which endpoint answered and with what code of its dialect, for the access log and the metrics.
+///
+/// Put it into the response's extensions. Both parts are ours, never the caller's, so that the number of
+/// metrics stays bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AnswerNote {
+    /// The endpoint, such as `wechat/token`.
+    pub endpoint: &'static str,
+    /// What came of it.
+    pub code: OutcomeCode,
+}
+
+/// A dialect's own word for what came of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutcomeCode {
+    /// Such as `SUCCESS`, `USED_CODE`, `invalidClientIdOrSecret`.
+    Name(&'static str),
+    /// Such as 0 or 40001.
+    Number(i32),
+}
+
+impl AnswerNote {
+    /// Puts the note onto `response`.
+    #[must_use]
+    pub fn on<B>(self, mut response: Response<B>) -> Response<B> {
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// In a response's extensions: close the connection without a byte of an answer (the sandbox's fault rules).
+#[derive(Debug, Clone, Copy)]
+pub struct DropConnection;
