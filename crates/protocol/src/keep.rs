@@ -11,4 +11,8 @@ pub mod credential;
 pub mod exchange;
 pub mod history;
 pub mod intent;
+pub mod plan;
+pub mod renew;
+pub mod semantics;
 pub mod slot;
+pub mod timetable;

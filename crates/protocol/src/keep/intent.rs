@@ -12,7 +12,7 @@ use super::slot::LeaseFence;
 /// The exact bytes of a request under seal: what [`RequestBytes::freeze`] gave.
 pub enum FrozenRequest {}
 
-/// The exact bytes of an answer under seal: what [`AnswerBytes::freeze`] gave.
+/// The exact bytes of an answer under seal: what [`write_down`](crate::dialect::answer::write_down) gave.
 pub enum FrozenAnswer {}
 
 /// "About to present this": durable before the first byte goes out.
@@ -39,9 +39,9 @@ impl Intent {
     }
 }
 
-/// What was frozen can't be read back. Its bytes were sealed, so this is damage or a version's mistake.
+/// A frozen request can't be read back. Its bytes were sealed, so this is damage or a version's mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a frozen request or answer can't be read back")]
+#[error("a frozen request can't be read back")]
 pub struct FrozenBroken;
 
 #[derive(Serialize, Deserialize)]
@@ -86,52 +86,6 @@ impl RequestBytes {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct AnswerParts {
-    status: u16,
-    headers: Vec<(String, Vec<u8>)>,
-    body: Vec<u8>,
-    received_at: Timestamp,
-}
-
-/// The bytes of an answer, for the seal.
-pub struct AnswerBytes;
-
-impl AnswerBytes {
-    /// Everything of `answer` that was on the wire, and when it came.
-    ///
-    /// # Errors
-    ///
-    /// [`FrozenBroken`] if it can't be written down, which no answer is.
-    pub fn freeze(
-        answer: &http::Response<Bytes>,
-        received_at: Timestamp,
-    ) -> Result<Zeroizing<Vec<u8>>, FrozenBroken> {
-        let parts = AnswerParts {
-            status: answer.status().as_u16(),
-            headers: header_list(answer.headers()),
-            body: answer.body().to_vec(),
-            received_at,
-        };
-        serde_json::to_vec(&parts).map(Zeroizing::new).map_err(|_| FrozenBroken)
-    }
-
-    /// The answer that was frozen, and when it came.
-    ///
-    /// # Errors
-    ///
-    /// [`FrozenBroken`].
-    pub fn thaw(frozen: &[u8]) -> Result<(http::Response<Bytes>, Timestamp), FrozenBroken> {
-        let parts: AnswerParts = serde_json::from_slice(frozen).map_err(|_| FrozenBroken)?;
-        let mut builder = http::Response::builder().status(parts.status);
-        for (name, value) in parts.headers {
-            builder = builder.header(name, value);
-        }
-        let answer = builder.body(Bytes::from(parts.body)).map_err(|_| FrozenBroken)?;
-        Ok((answer, parts.received_at))
-    }
-}
-
 fn header_list(headers: &http::HeaderMap) -> Vec<(String, Vec<u8>)> {
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect()
 }
@@ -153,17 +107,5 @@ mod tests {
         assert_eq!(again.headers(), request.headers());
         assert_eq!(again.body(), request.body());
         assert!(RequestBytes::thaw(b"{}").is_err());
-    }
-
-    #[test]
-    fn a_frozen_answer_thaws_with_the_time_it_came() {
-        let answer = http::Response::builder().status(500).header("a", "b").body(Bytes::from("x")).unwrap();
-        let at = Timestamp::from_unix_ms(7);
-        let (again, received_at) = AnswerBytes::thaw(&AnswerBytes::freeze(&answer, at).unwrap()).unwrap();
-        assert_eq!(
-            (again.status(), again.headers(), again.body()),
-            (answer.status(), answer.headers(), answer.body())
-        );
-        assert_eq!(received_at, at);
     }
 }

@@ -1,0 +1,306 @@
+//! One renewal, step by step: what to do under a fresh lease, and what an answer makes of the slot.
+
+use crate::outcome::Refusal;
+use crate::time::Timestamp;
+
+use super::history::Ending;
+use super::intent::{FrozenRequest, Intent};
+use super::semantics::{Holder, Terms};
+use super::slot::{Held, LeaseFence, Slot, TokenDigest, TokenVersion, Tokens, Trouble, Upkeep};
+use super::timetable::{Chance, renew_at, wait_after};
+use crate::crypto::Sealed;
+
+/// What the holder of a slot's lease has to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Ask the platform for the app's token.
+    AskForToken,
+    /// Present the refresh token.
+    PresentRefresh,
+    /// Present the very bytes that were presented before: the intent's.
+    Repeat,
+    /// Read the answer that is durable with the intent.
+    ReadAnswer,
+    /// Nothing can be presented.
+    GiveUp(Trouble),
+}
+
+/// What to do with a slot whose lease was just taken.
+///
+/// Whoever held the lease before may have stopped anywhere; what it left in the slot decides.
+#[must_use]
+pub fn next_step(slot: &Slot, terms: &Terms, now: Timestamp) -> Step {
+    if let Some(intent) = &slot.intent {
+        if intent.answer.is_some() {
+            return Step::ReadAnswer;
+        }
+        if terms.is_one_time() {
+            return if may_repeat(intent, terms, now) {
+                Step::Repeat
+            } else {
+                Step::GiveUp(Trouble::InDoubt)
+            };
+        }
+    }
+    match terms.semantics.holder {
+        Holder::App => Step::AskForToken,
+        Holder::AppAndCustomer => {
+            let refresh_until = slot.held.as_ref().and_then(|held| held.refresh_expires_at);
+            match refresh_until {
+                Some(until) if now < until => Step::PresentRefresh,
+                Some(_) | None => Step::GiveUp(Trouble::RefreshRefused),
+            }
+        }
+    }
+}
+
+/// Whether the platform still takes the intent's request, byte by byte the same, for the same request.
+///
+/// Ends a sixth of its window early: the platform's window ran from the first arrival, and the repeat has a
+/// way to go.
+#[must_use]
+pub fn may_repeat(intent: &Intent, terms: &Terms, now: Timestamp) -> bool {
+    let margin = terms.identical_retry.checked_div(6).unwrap_or_default();
+    now < intent.presented_at.after(terms.identical_retry.saturating_sub(margin))
+}
+
+/// The slot with a new intent in it, to be made durable before the request goes out.
+#[must_use]
+pub fn begin(mut slot: Slot, request: Sealed<FrozenRequest>, now: Timestamp) -> Slot {
+    slot.intent = Some(new_intent(slot.fence, request, now));
+    slot
+}
+
+/// An intent that was never presented.
+#[must_use]
+pub const fn new_intent(fence: LeaseFence, request: Sealed<FrozenRequest>, now: Timestamp) -> Intent {
+    Intent { fence, presented_at: now, times: 1, request, answer: None }
+}
+
+/// The same intent, to be presented once more. It keeps its name, so that a late answer to the first
+/// presentation still finds it.
+#[must_use]
+pub fn present_again(mut intent: Intent) -> Intent {
+    intent.times = intent.times.saturating_add(1);
+    intent.answer = None;
+    intent
+}
+
+/// What a platform granted, ready to be kept.
+#[derive(Clone)]
+pub struct Obtained {
+    /// To know the access token again.
+    pub digest: TokenDigest,
+    /// Both tokens under seal.
+    pub tokens: Sealed<Tokens>,
+    /// The access token is good while `now < expires_at`.
+    pub expires_at: Timestamp,
+    /// Until when the refresh token can be traded.
+    pub refresh_expires_at: Option<Timestamp>,
+}
+
+/// What came of a presentation.
+#[derive(Clone)]
+pub enum Verdict {
+    /// Tokens.
+    Granted(Obtained),
+    /// The platform says no: it did not happen.
+    Refused(Refusal),
+    /// It may have happened.
+    Unknown(Trouble),
+    /// It did not happen: nothing was sent.
+    NotSent(Trouble),
+}
+
+/// When and by what luck a verdict is taken in.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// The clock's reading.
+    pub now: Timestamp,
+    /// For the times that are chosen by chance.
+    pub chance: Chance,
+}
+
+/// What a verdict makes of the slot: its lease has ended, and this is what is kept.
+#[must_use]
+pub fn complete(slot: Slot, terms: &Terms, verdict: Verdict, moment: Moment) -> (Slot, Ending) {
+    match verdict {
+        Verdict::Granted(obtained) => keep(slot, terms, obtained, moment),
+        Verdict::Refused(refusal) => {
+            let trouble = trouble_of(refusal);
+            fail(slot, terms, trouble, moment)
+        }
+        Verdict::Unknown(trouble) => doubt(slot, terms, trouble, moment),
+        Verdict::NotSent(trouble) => {
+            // An earlier presentation of the same bytes may have arrived: then the intent stays.
+            let is_first = slot.intent.as_ref().is_none_or(|intent| intent.times <= 1);
+            if is_first { fail(slot, terms, trouble, moment) } else { doubt(slot, terms, trouble, moment) }
+        }
+    }
+}
+
+fn keep(mut slot: Slot, terms: &Terms, obtained: Obtained, moment: Moment) -> (Slot, Ending) {
+    let obtained_at = slot.intent.take().map_or(moment.now, |intent| intent.presented_at);
+    let same = slot.held.as_ref().filter(|held| held.digest == obtained.digest);
+    let ending = if same.is_some() { Ending::Same } else { Ending::Renewed };
+    let held = Held {
+        version: same.map_or(TokenVersion(slot.fence.0), |held| held.version),
+        digest: obtained.digest,
+        tokens: obtained.tokens,
+        obtained_at,
+        expires_at: obtained.expires_at,
+        refresh_expires_at: obtained.refresh_expires_at,
+    };
+    slot.upkeep = Upkeep::Idle { renew_at: renew_at(terms, moment.now, held.expires_at, moment.chance) };
+    slot.failures = 0;
+    (slot.with_held(held), ending)
+}
+
+/// Ends a renewal that brought nothing and left nothing open.
+#[must_use]
+pub fn fail(mut slot: Slot, terms: &Terms, trouble: Trouble, moment: Moment) -> (Slot, Ending) {
+    let was_doubtful = slot.intent.as_ref().is_some_and(|intent| intent.times > 1);
+    if terms.is_one_time() && was_doubtful && trouble != Trouble::RefreshRefused {
+        // This refusal speaks of the repeat alone.
+        return doubt(slot, terms, trouble, moment);
+    }
+    slot.intent = None;
+    slot.failures = slot.failures.saturating_add(1);
+    let Moment { now, chance } = moment;
+    let wait = wait_after(trouble, slot.failures, chance);
+    slot.upkeep = match trouble {
+        Trouble::RefreshRefused | Trouble::Forgotten => {
+            let because = if was_doubtful { Trouble::InDoubt } else { trouble };
+            Upkeep::NeedsConsent { since: now, because }
+        }
+        Trouble::InDoubt => Upkeep::NeedsOperator { since: now, because: trouble, retry_at: None },
+        Trouble::CredentialRefused | Trouble::Refused | Trouble::SealBroken => {
+            Upkeep::NeedsOperator { since: now, because: trouble, retry_at: Some(now.after(wait)) }
+        }
+        Trouble::NotSent
+        | Trouble::Ambiguous
+        | Trouble::RateLimited
+        | Trouble::QuotaExhausted
+        | Trouble::AnswerUnreadable
+        | Trouble::Store => Upkeep::Backoff { until: now.after(wait), because: trouble },
+    };
+    let ended = slot.upkeep.trouble().unwrap_or(trouble);
+    (slot, Ending::Failed { trouble: ended })
+}
+
+/// Nobody knows whether it happened. What can be used once stays in doubt, everything else is asked anew.
+fn doubt(mut slot: Slot, terms: &Terms, trouble: Trouble, moment: Moment) -> (Slot, Ending) {
+    if !terms.is_one_time() {
+        return fail(slot, terms, trouble, moment);
+    }
+    let Moment { now, chance } = moment;
+    slot.failures = slot.failures.saturating_add(1);
+    let until = now.after(wait_after(trouble, slot.failures, chance));
+    if let Some(intent) = &mut slot.intent {
+        intent.answer = None;
+    }
+    let can_repeat = slot.intent.as_ref().is_some_and(|intent| may_repeat(intent, terms, until));
+    if can_repeat {
+        slot.upkeep = Upkeep::Backoff { until, because: trouble };
+        return (slot, Ending::Failed { trouble });
+    }
+    let because = Trouble::InDoubt;
+    slot.upkeep = Upkeep::NeedsOperator { since: now, because, retry_at: None };
+    (slot, Ending::Failed { trouble: because })
+}
+
+/// What an operator decides of a slot in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// Present the refresh token anew, at the risk that it was spent.
+    PresentAgain,
+    /// Give it up: the customer must authorize anew.
+    AskConsent,
+}
+
+/// The slot as the operator decided; `None`: it waits for no operator.
+#[must_use]
+pub fn resolve(mut slot: Slot, resolution: Resolution, now: Timestamp) -> Option<Slot> {
+    let Upkeep::NeedsOperator { because, .. } = slot.upkeep else { return None };
+    slot.intent = None;
+    slot.failures = 0;
+    slot.fence = slot.fence.next();
+    slot.upkeep = match resolution {
+        Resolution::PresentAgain => Upkeep::Idle { renew_at: now },
+        Resolution::AskConsent => Upkeep::NeedsConsent { since: now, because },
+    };
+    Some(slot)
+}
+
+/// The slot of a customer who just authorized anew. Whoever was renewing it has lost its lease.
+#[must_use]
+pub fn authorized(
+    mut slot: Slot,
+    terms: &Terms,
+    obtained: Obtained,
+    asked_at: Timestamp,
+    moment: Moment,
+) -> Slot {
+    slot.fence = slot.fence.next();
+    slot.intent = None;
+    let (mut slot, _) = keep(slot, terms, obtained, moment);
+    if let Some(held) = &mut slot.held {
+        held.obtained_at = asked_at;
+    }
+    slot
+}
+
+/// The slot without its tokens. It stays as a record, so that its versions go on growing.
+#[must_use]
+pub fn forgotten(mut slot: Slot, now: Timestamp) -> Slot {
+    slot.fence = slot.fence.next();
+    slot.held = None;
+    slot.intent = None;
+    slot.failures = 0;
+    slot.upkeep = Upkeep::NeedsConsent { since: now, because: Trouble::Forgotten };
+    slot
+}
+
+/// What a platform's refusal means for a renewal. No `_` arm: a new refusal must be thought of here.
+#[must_use]
+pub const fn trouble_of(refusal: Refusal) -> Trouble {
+    match refusal {
+        Refusal::ClientMissing
+        | Refusal::SecretMissing
+        | Refusal::ClientUnknown
+        | Refusal::ClientDisabled
+        | Refusal::SecretFrozen
+        | Refusal::ProofInvalid
+        | Refusal::KeyUnknown
+        | Refusal::EncryptionInvalid
+        | Refusal::RequestTimeIllegal
+        | Refusal::AddressNotAllowed(_)
+        | Refusal::AccessDenied
+        | Refusal::GrantTypeUnsupported => Trouble::CredentialRefused,
+        Refusal::CodeInvalid
+        | Refusal::CodeMalformed
+        | Refusal::CodeUsed
+        | Refusal::CodeExpired
+        | Refusal::RefreshInvalid
+        | Refusal::RefreshUsed
+        | Refusal::RefreshExpired
+        | Refusal::CustomerUnknown => Trouble::RefreshRefused,
+        Refusal::QuotaExhausted | Refusal::RateLimited => Trouble::RateLimited,
+        Refusal::ApiUnknown
+        | Refusal::MethodWrong
+        | Refusal::BodyMissing
+        | Refusal::BodyMalformed
+        | Refusal::TooLarge
+        | Refusal::TooSlow
+        | Refusal::FieldMissing
+        | Refusal::FieldIllegal
+        | Refusal::AccessMissing
+        | Refusal::AccessInvalid
+        | Refusal::AccessExpired
+        | Refusal::CustomerFrozen => Trouble::Refused,
+    }
+}
+
+#[cfg(test)]
+#[path = "renew_tests.rs"]
+mod tests;
