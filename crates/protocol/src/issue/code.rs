@@ -1,0 +1,126 @@
+//! Authorization codes: issued once, exchanged once.
+
+use super::authenticate::AuthenticClient;
+use crate::app::App;
+use crate::ident::{CustomerId, RecordId, Scope};
+use crate::outcome::Refusal;
+use crate::record::{ActiveTokens, Grant, GrantStage, Held};
+use crate::request::RequestDigest;
+use crate::time::Timestamp;
+use crate::token::{Generation, Salt, StoreEpoch, TokenClaim, TokenKeys};
+
+/// The record of a new code. Its code is the token of generation [`Generation::first_of`] the epoch.
+#[must_use]
+pub fn issue_code(
+    app: &App,
+    customer: CustomerId,
+    scopes: Vec<Scope>,
+    (id, salt): (RecordId, Salt),
+    now: Timestamp,
+) -> Grant {
+    Grant {
+        id,
+        app: app.no,
+        customer,
+        scopes,
+        salt,
+        stage: GrantStage::Issued,
+        token_epoch: app.token_epoch,
+        code_expires_at: now.after(app.code_lifetime()),
+        revision: 0,
+    }
+}
+
+/// What an exchange or a refresh comes to.
+pub enum Exchange {
+    /// Commit this grant, then hand out the tokens it holds. A lost commit means: used.
+    First(Grant),
+    /// The byte-identical request was answered before: hand out the same tokens again.
+    Again(ActiveTokens),
+    /// A used code was shown again, and late: commit this revoked grant, then answer "used".
+    Replayed(Grant),
+}
+
+/// Who exchanges, when, and by which request.
+#[derive(Clone, Copy)]
+pub struct ExchangeAsk<'a> {
+    /// The caller.
+    pub caller: AuthenticClient<'a>,
+    /// The request, if it was signed.
+    pub request: Option<RequestDigest>,
+    /// The store's epoch.
+    pub epoch: StoreEpoch,
+    /// The clock's reading.
+    pub now: Timestamp,
+}
+
+impl ExchangeAsk<'_> {
+    /// Whether this is the request that made `tokens`, soon enough to be answered again.
+    pub(super) fn repeats(&self, tokens: &ActiveTokens) -> bool {
+        let made_at = tokens.access.issued_at;
+        self.request.is_some()
+            && self.request == tokens.made_by
+            && self.now < made_at.after(self.caller.app().identical_retry())
+    }
+}
+
+/// Decides whether a code may be traded for tokens.
+///
+/// # Errors
+///
+/// In this order, so that a stranger learns nothing about a code that isn't its own:
+/// [`Refusal::CodeInvalid`], [`Refusal::CodeUsed`], [`Refusal::CodeExpired`].
+///
+/// Source: Mini Program `applyToken`, error codes `INVALID_CODE`, `USED_CODE`, `EXPIRED_CODE`.
+pub fn exchange_code(
+    keys: &TokenKeys,
+    claim: &TokenClaim,
+    grant: &Grant,
+    ask: &ExchangeAsk<'_>,
+) -> Result<Exchange, Refusal> {
+    let app = ask.caller.app();
+    if grant.app != app.no || !keys.tag_holds(claim, &grant.salt, app.token_epoch) {
+        return Err(Refusal::CodeInvalid);
+    }
+    match grant.stage {
+        GrantStage::Issued => {}
+        GrantStage::Revoked { spent_at: Some(_), .. } => return Err(Refusal::CodeUsed),
+        GrantStage::Revoked { spent_at: None, .. } => return Err(Refusal::CodeInvalid),
+        GrantStage::Active { tokens, .. } if ask.repeats(&tokens) => return Ok(Exchange::Again(tokens)),
+        GrantStage::Active { spent_at, .. } => {
+            let is_late = app.replay_revokes_after().is_some_and(|wait| ask.now >= spent_at.after(wait));
+            let stage = GrantStage::Revoked { spent_at: Some(spent_at), at: ask.now };
+            let revoked = Grant { stage, ..grant.clone() };
+            return if is_late { Ok(Exchange::Replayed(revoked)) } else { Err(Refusal::CodeUsed) };
+        }
+    }
+    // A restored backup can't know which of its codes were spent after it was taken.
+    let is_of_this_epoch = claim.generation == Generation::first_of(ask.epoch);
+    if ask.now >= grant.code_expires_at || !is_of_this_epoch {
+        return Err(Refusal::CodeExpired);
+    }
+    let stage =
+        GrantStage::Active { spent_at: ask.now, tokens: next_tokens(Generation::default(), None, ask) };
+    Ok(Exchange::First(Grant { stage, ..grant.clone() }))
+}
+
+/// The pair of tokens after `generation`; `previous` is the access token that it supersedes.
+pub(super) fn next_tokens(
+    generation: Generation,
+    previous: Option<Held>,
+    ask: &ExchangeAsk<'_>,
+) -> ActiveTokens {
+    let app = ask.caller.app();
+    ActiveTokens {
+        access: Held {
+            generation: generation.next(ask.epoch),
+            issued_at: ask.now,
+            expires_at: ask.now.after(app.access_lifetime()),
+        },
+        refresh_expires_at: ask.now.after(app.refresh_lifetime()),
+        previous: previous
+            .filter(|held| ask.now < held.expires_at)
+            .map(|held| Held { expires_at: held.expires_at.min(ask.now.after(app.overlap())), ..held }),
+        made_by: ask.request,
+    }
+}
