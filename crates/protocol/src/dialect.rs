@@ -4,8 +4,11 @@
 //! `encode_response` for the issuer (and for the keeper's drop-in endpoints), `encode_request` and
 //! `decode_response` for the keeper as a client of the platform.
 
+pub mod alipay;
+pub mod alipayhk;
 pub mod answer;
 pub mod json;
+pub mod miniprogram;
 pub mod query;
 
 use crate::app::App;
