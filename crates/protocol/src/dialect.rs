@@ -7,9 +7,11 @@
 pub mod alipay;
 pub mod alipayhk;
 pub mod answer;
+pub mod dingtalk;
 pub mod json;
 pub mod miniprogram;
 pub mod query;
+pub mod wechat;
 
 use crate::app::App;
 use crate::request::RequestId;

@@ -188,7 +188,7 @@ pub enum Refusal {
 impl Refusal {
     /// Every refusal once, in the order above; of a dialect's refusals that share a code, the first is
     /// what the code stands for when it is read back. The address in it is a stand-in.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::ApiUnknown,
         Self::MethodWrong,
         Self::BodyMissing,
@@ -212,6 +212,7 @@ impl Refusal {
         Self::QuotaExhausted,
         Self::RateLimited,
         Self::CodeInvalid,
+        Self::CodeMalformed,
         Self::CodeUsed,
         Self::CodeExpired,
         Self::RefreshInvalid,

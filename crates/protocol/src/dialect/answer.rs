@@ -103,6 +103,13 @@ fn redact(text: &str) -> String {
     clean
 }
 
+/// Whether `text` can be what a platform calls a token: visible ASCII, so that it fits a header and a
+/// query, and no longer than any platform says (WeChat: "reserve space for at least 512 characters").
+pub(crate) fn is_token(text: &str) -> bool {
+    const TOKEN_BYTES_MAX: usize = 2_048;
+    !text.is_empty() && text.len() <= TOKEN_BYTES_MAX && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
 /// Writes an answer down as it arrived, so that it can be sealed, stored and read later by the same
 /// code that would have read it at once.
 #[must_use]

@@ -73,6 +73,17 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// The whole number of this name, also if it is written as a string, as some platforms' gateways
+    /// do; `None` if it is absent, `null` or anything else.
+    #[must_use]
+    pub fn whole(&self, name: &str) -> Option<i64> {
+        match self.get(name)? {
+            Field::Whole(number) => Some(*number),
+            Field::Text(text) => text.parse().ok(),
+            Field::Null | Field::Flag(_) | Field::Number | Field::Nested(_) => None,
+        }
+    }
+
     /// The flag of this name; `false` if it is absent or `null`.
     ///
     /// # Errors
@@ -87,6 +98,11 @@ impl<'a> Object<'a> {
             }
         }
     }
+}
+
+/// An answer's body. Only types that always serialise come here, so there is nothing to report.
+pub(crate) fn to_bytes(body: &impl serde::Serialize) -> bytes::Bytes {
+    serde_json::to_vec(body).unwrap_or_default().into()
 }
 
 impl<'de> Deserialize<'de> for Object<'de> {
@@ -252,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_field_is_absent_or_of_its_type() {
-        let body = br#"{"t":"x","esc":"\u0041","e":"","n":null,"f":true,"w":7,"h":1e3,"o":{"a":[1.5,"b"]}}"#;
+        let body = br#"{"t":"x","esc":"\u0041","e":"","n":null,"f":true,"w":7,"d":"-7","h":1e3,"o":{"a":[1.5,"b"]}}"#;
         let object = Object::read(body).unwrap();
         #[rustfmt::skip]
         let cases = [
@@ -271,6 +287,7 @@ mod tests {
             assert_eq!(object.flag(name), flag, "{name}");
         }
         assert_eq!(object.get("w"), Some(&Field::Whole(7)));
+        assert_eq!((object.whole("w"), object.whole("d"), object.whole("h")), (Some(7), Some(-7), None));
         assert_eq!(object.get("o"), Some(&Field::Nested(serde_json::json!({"a": [null, "b"]}))));
     }
 

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
+use http::Uri;
+use http::uri::PathAndQuery;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// A parameter occurs twice, is not UTF-8, or has a broken percent escape; or there are too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +43,37 @@ impl<'a> Query<'a> {
         let value = self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_ref());
         value.filter(|value| !value.is_empty())
     }
+}
+
+/// What of a value is written as it is: the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A value as it stands in a query string.
+pub(crate) fn encode(value: &str) -> impl std::fmt::Display + '_ {
+    utf8_percent_encode(value, RESERVED)
+}
+
+/// `uri` with its parameter `name` set to `value`, whatever it was, the others as they were.
+///
+/// # Errors
+///
+/// The result is longer than a URI may be, 65,534 bytes.
+pub(crate) fn with_parameter(uri: &Uri, name: &str, value: &str) -> Result<Uri, http::Error> {
+    let is_other = |pair: &&str| {
+        let written = pair.split_once('=').map_or(*pair, |(written, _)| written);
+        !pair.is_empty() && decode(written).is_ok_and(|decoded| decoded != name)
+    };
+    let mut text = format!("{}?", uri.path());
+    for pair in uri.query().unwrap_or_default().split('&').filter(is_other) {
+        text.push_str(pair);
+        text.push('&');
+    }
+    text.push_str(name);
+    text.push('=');
+    text.extend(utf8_percent_encode(value, RESERVED));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(text)?);
+    Ok(Uri::from_parts(parts)?)
 }
 
 /// Decodes a name or a value: every `%` begins an escape of two hexadecimal digits.
@@ -92,6 +125,25 @@ mod tests {
             let read = Query::read(text);
             assert_eq!(read.as_ref().map(|query| query.get("a")).map_err(|fault| *fault), value, "{case}");
         }
+    }
+
+    #[test]
+    fn setting_a_parameter_replaces_every_other_writing_of_it() {
+        #[rustfmt::skip]
+        let cases = [
+            ("no query",        "/x",                           "/x?t=new%2Bone"),
+            ("empty query",     "/x?",                          "/x?t=new%2Bone"),
+            ("another",         "/x?a=%41&b",                   "/x?a=%41&b&t=new%2Bone"),
+            ("the same",        "/x?t=old&a=1",                 "/x?a=1&t=new%2Bone"),
+            ("escaped, twice",  "/x?%74=old&a=1&t",             "/x?a=1&t=new%2Bone"),
+            ("unreadable name", "/x?%zz=1&a=1",                 "/x?a=1&t=new%2Bone"),
+            ("absolute form",   "http://host:1/x?a=1",          "http://host:1/x?a=1&t=new%2Bone"),
+        ];
+        for (case, before, after) in cases {
+            let uri = with_parameter(&before.parse().unwrap(), "t", "new+one").unwrap();
+            assert_eq!(uri.to_string(), after, "{case}");
+        }
+        assert!(with_parameter(&"/x".parse().unwrap(), "t", &"x".repeat(70_000)).is_err());
     }
 
     proptest! {

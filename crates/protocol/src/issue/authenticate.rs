@@ -51,8 +51,8 @@ pub fn secret_holds(
 /// In this order. Shared secret: [`Refusal::ProofInvalid`], then [`Refusal::ClientDisabled`],
 /// [`Refusal::SecretFrozen`]: only who knows the secret learns of the app's state. Signature:
 /// [`Refusal::ClientDisabled`], [`Refusal::KeyUnknown`], [`Refusal::ProofInvalid`],
-/// [`Refusal::RequestTimeIllegal`], the order of the Mini Program pages. Last for both,
-/// [`Refusal::AddressNotAllowed`].
+/// [`Refusal::RequestTimeIllegal`], the order of the Mini Program pages. An unusable proof has its own
+/// refusal in the place of [`Refusal::ProofInvalid`]. Last for all, [`Refusal::AddressNotAllowed`].
 pub fn authenticate<'a>(
     app: &'a App,
     proof: &ClientProof,
@@ -72,6 +72,10 @@ pub fn authenticate<'a>(
             }
         }
         ClientProof::Signature(signature) => check_signature(app, signature, now)?,
+        ClientProof::Unusable(_) if app.dialect.is_signed() && app.status != AppStatus::Active => {
+            return Err(Refusal::ClientDisabled);
+        }
+        ClientProof::Unusable(refusal) => return Err(*refusal),
     }
     if !app.allows(address) {
         return Err(Refusal::AddressNotAllowed(address));
@@ -88,7 +92,8 @@ fn check_signature(app: &App, signature: &RequestSignature, now: Timestamp) -> R
         return Err(Refusal::ProofInvalid);
     }
     let window = app.request_time_window();
-    let distance = now.since(signature.request_time).max(signature.request_time.since(now));
+    let request_time = signature.request_time.ok_or(Refusal::RequestTimeIllegal)?;
+    let distance = now.since(request_time).max(request_time.since(now));
     if !window.is_zero() && distance > window {
         return Err(Refusal::RequestTimeIllegal);
     }
@@ -185,7 +190,7 @@ mod tests {
                 key_version,
                 signed_text: text.as_bytes().to_vec(),
                 signature: private.sign(b"text").unwrap(),
-                request_time: Timestamp::from_unix_ms(NOW.unix_ms() + offset_ms),
+                request_time: Some(Timestamp::from_unix_ms(NOW.unix_ms() + offset_ms)),
             })
         };
         use Refusal::{ClientDisabled, KeyUnknown, ProofInvalid, RequestTimeIllegal};
@@ -207,5 +212,38 @@ mod tests {
         for (case, app, proof, expected) in cases {
             assert_eq!(refusal(app, &proof, HERE), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn an_unusable_proof_is_told_where_a_wrong_one_would_be() {
+        use AppStatus::{Active, Disabled};
+        use Refusal::{ClientDisabled, ProofInvalid, SecretMissing};
+        let signed = |status| App { dialect: Dialect::MiniProgram, ..app(status) };
+
+        #[rustfmt::skip]
+        let cases = [
+            ("no secret",              app(Active),      SecretMissing, SecretMissing),
+            ("no secret, disabled",    app(Disabled),    SecretMissing, SecretMissing),
+            ("no signature",           signed(Active),   ProofInvalid,  ProofInvalid),
+            ("no signature, disabled", signed(Disabled), ProofInvalid,  ClientDisabled),
+        ];
+        for (case, app, unusable, expected) in cases {
+            assert_eq!(refusal(&app, &ClientProof::Unusable(unusable), HERE), Some(expected), "{case}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_cant_be_read_is_out_of_every_window() {
+        let private = RsaPrivateKey::generate().unwrap();
+        let mut app = app(AppStatus::Active);
+        app.keys = vec![AppKey { version: 0, public: private.public().clone() }];
+        app.settings.request_time_window_s = Some(0);
+        let proof = ClientProof::Signature(RequestSignature {
+            key_version: None,
+            signed_text: b"text".to_vec(),
+            signature: private.sign(b"text").unwrap(),
+            request_time: None,
+        });
+        assert_eq!(refusal(&app, &proof, HERE), Some(Refusal::RequestTimeIllegal));
     }
 }
