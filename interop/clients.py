@@ -1,0 +1,162 @@
+"""Starts one Mintkeep over a temporary folder, sends every client through both of its doors, and counts.
+
+Called by interop/run as: clients.py BINARY INSTALLED [NAME…]
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+HERE = Path(__file__).resolve().parent
+STARTS_WITHIN_S = 20
+CLIENT_WITHIN_S = 90
+
+# dialect → what its issuer app and its keeper app are, and where applyToken is
+APPS = {
+    "wechat": {"issuer": "wx0000000000000001", "keeper": "wx0000000000000002", "secret": "sandbox-wechat-secret"},
+    "dingtalk": {"issuer": "dingsandbox0000001", "keeper": "dingsandbox0000002", "secret": "sandbox-dingtalk-secret"},
+    "miniprogram": {
+        "issuer": "MINI0000000000000001", "keeper": "MINI0000000000000002",
+        "path": "/v1/authorizations/applyToken",
+    },
+    "alipayhk": {
+        "issuer": "ALHK0000000000000001", "keeper": "ALHK0000000000000002",
+        "path": "/api/open/v1/alipayhk/merchant/applyToken",
+    },
+}
+CLIENTS = [
+    ("wechatpy", "wechat", ["python", "wechat_wechatpy.py"]),
+    ("co-wechat-api", "wechat", ["node", "wechat_co_wechat_api.js"]),
+    ("wechat-api", "wechat", ["node", "wechat_wechat_api.js"]),
+    ("WxJava", "wechat", ["java", "WxJava"]),
+    ("alibabacloud-dingtalk", "dingtalk", ["python", "dingtalk_alibabacloud.py"]),
+    ("dingtalk-stream", "dingtalk", ["python", "dingtalk_stream_sdk.py"]),
+    ("@alicloud/dingtalk", "dingtalk", ["node", "dingtalk_alicloud.js"]),
+    ("global-open-sdk-python", "miniprogram", ["python", "miniprogram_global_open_sdk.py"]),
+    ("global-open-sdk-python", "alipayhk", ["python", "miniprogram_global_open_sdk.py"]),
+]
+
+
+def free_address():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return "127.0.0.1:%d" % listener.getsockname()[1]
+
+
+class Server:
+    """One `mintkeep dev`, from ready to gone."""
+
+    def __init__(self, binary, folder):
+        self.folder = Path(folder)
+        self.issuer, self.keeper, self.admin = free_address(), free_address(), free_address()
+        self.log = self.folder / "server.log"
+        addresses = ["--issuer", self.issuer, "--keeper", self.keeper, "--admin", self.admin]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [binary, "dev", "--data", str(self.folder / "data"), *addresses], stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def __enter__(self):
+        deadline = time.monotonic() + STARTS_WITHIN_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                with urlopen(f"http://{self.admin}/readyz", timeout=1):
+                    return self
+            except (URLError, OSError):
+                time.sleep(0.05)
+        ended = self.process.poll()
+        self.__exit__()
+        state = f"was not ready in {STARTS_WITHIN_S} s" if ended is None else f"ended with {ended}"
+        sys.exit(f"interop: mintkeep dev {state}; it said:\n{self.log.read_text()}")
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def read(self, name):
+        return (self.folder / "data" / name).read_text().strip()
+
+    def surroundings(self, dialect, role):
+        """The environment that sends a client through the door of `role`."""
+        app = APPS[dialect]
+        sandbox = self.folder / "data" / "sandbox"
+        env = {
+            "MINTKEEP_ROLE": role,
+            "MINTKEEP_DIALECT": dialect,
+            "MINTKEEP_TOKENS": f"http://{self.keeper if role == 'keeper' else self.issuer}",
+            "MINTKEEP_PLATFORM": f"http://{self.issuer}",
+            "MINTKEEP_APP": app[role],
+            "MINTKEEP_ADMIN": f"http://{self.admin}",
+            "MINTKEEP_ADMIN_TOKEN": self.read("admin.token"),
+            "MINTKEEP_KEYS": str(sandbox / dialect),
+        }
+        if "secret" in app:
+            env["MINTKEEP_SECRET"] = app["secret"] if role == "issuer" else self.read("sandbox/consumer.key")
+        else:
+            env["MINTKEEP_PATH"] = app["path"]
+        return {**os.environ, **env}
+
+
+def command(kind, script, installed):
+    if kind == "python":
+        return [str(installed / "python/bin/python"), str(HERE / "python" / script)]
+    if kind == "node":
+        return ["node", str(HERE / "node" / script)]
+    return ["java", "-cp", f"{installed}/java:{installed}/java/lib/*", script]
+
+
+def run_client(name, argv, env):
+    """Runs one client; gives how many of its checks passed and failed."""
+    try:
+        ran = subprocess.run(
+            argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=CLIENT_WITHIN_S
+        )
+        said, complained = ran.stdout, ran.stderr
+    except subprocess.TimeoutExpired as stuck:
+        said, complained = (stuck.stdout or b"").decode(), f"gave up after {CLIENT_WITHIN_S} s"
+    lines = said.splitlines()
+    passed = sum(line.startswith("ok ") for line in lines)
+    failed = sum(line.startswith("not ok ") for line in lines)
+    for line in lines:
+        if line.startswith(("ok ", "not ok ")):
+            print(f"[{env['MINTKEEP_ROLE']}] {line}", flush=True)
+    if "done" not in lines:
+        failed += 1
+        print(f"[{env['MINTKEEP_ROLE']}] not ok {name}: it ran to its end:\n{said[-2000:]}\n{complained[-4000:]}", flush=True)
+    return passed, failed
+
+
+def main():
+    binary, installed, wanted = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
+    os.environ["NODE_PATH"] = str(installed / "node/node_modules")
+    os.environ["NODE_NO_WARNINGS"] = "1"
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
+        os.environ.pop(name, None)  # everything here is on loopback
+    total_passed = total_failed = 0
+    with tempfile.TemporaryDirectory(prefix="mintkeep-interop-") as folder, Server(binary, folder) as server:
+        for role in ("issuer", "keeper"):
+            for name, dialect, (kind, script) in CLIENTS:
+                if wanted and not any(word in name for word in wanted):
+                    continue
+                argv = command(kind, script, installed)
+                passed, failed = run_client(name, argv, server.surroundings(dialect, role))
+                total_passed += passed
+                total_failed += failed
+    print(f"{total_passed} passed, {total_failed} failed")
+    sys.exit(1 if total_failed or not total_passed else 0)
+
+
+main()
