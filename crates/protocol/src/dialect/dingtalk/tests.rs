@@ -1,1 +1,3 @@
+//! Every row of the page, both ways.
+
 
