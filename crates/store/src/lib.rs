@@ -1,1 +1,13 @@
 //! The only room that knows SQL: memory, SQLite and PostgreSQL behind the protocol's ports.
+//!
+//! [`MemoryStore`] is the model: plain maps under a lock, so simple that it is right by reading. The others
+//! must do as it does, and one conformance suite (`tests/conformance`) runs over all of them.
+
+mod cache;
+mod change;
+mod flat;
+pub mod memory;
+pub mod sqlite;
+
+pub use memory::MemoryStore;
+pub use sqlite::{OpenError, SqliteOptions, SqliteStore};

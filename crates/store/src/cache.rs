@@ -1,0 +1,184 @@
+//! Recently used records in memory, bounded, in front of a store that is asked only for the others.
+//!
+//! Whoever commits a change puts the new record here before it answers, so whoever asks after an answer
+//! sees what was answered. A load that a change overtakes does not get its old record in: the change
+//! takes the load's place in the cache.
+
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mintkeep_protocol::app::App;
+use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
+use mintkeep_protocol::port::issuer_store::Stored;
+use mintkeep_protocol::record::{Customer, Grant, Pool, PoolKey, Service};
+use quick_cache::sync::Cache;
+
+use crate::change::Change;
+
+/// Most apps in memory, by id and once more by number. An app is 1 to 4 KiB.
+const APPS_MAX: usize = 10_000;
+/// Most pools in memory, about 250 bytes each.
+const POOLS_MAX: usize = 50_000;
+/// Most grants in memory, about 500 bytes each.
+const GRANTS_MAX: usize = 100_000;
+/// Most customers in memory, about 300 bytes each.
+const CUSTOMERS_MAX: usize = 50_000;
+/// Most services in memory.
+const SERVICES_MAX: usize = 1_000;
+
+/// The issuer's records that were used last.
+pub struct RecordCache {
+    pub apps: Shelf<AppId, App>,
+    pub apps_by_no: Shelf<RecordId, App>,
+    pub pools: Shelf<PoolKey, Pool>,
+    pub grants: Shelf<RecordId, Grant>,
+    pub customers: Shelf<CustomerId, Customer>,
+    pub services: Shelf<ServiceId, Service>,
+}
+
+impl RecordCache {
+    /// An empty cache.
+    pub fn new() -> Self {
+        Self {
+            apps: Shelf::new(APPS_MAX),
+            apps_by_no: Shelf::new(APPS_MAX),
+            pools: Shelf::new(POOLS_MAX),
+            grants: Shelf::new(GRANTS_MAX),
+            customers: Shelf::new(CUSTOMERS_MAX),
+            services: Shelf::new(SERVICES_MAX),
+        }
+    }
+
+    /// Shows a change that is durable.
+    pub fn publish(&self, change: &Change) {
+        match change {
+            Change::PutApp(app) => {
+                self.apps.put(app.id.clone(), app.clone());
+                self.apps_by_no.put(app.no, app.clone());
+            }
+            Change::DeleteApp(app) => {
+                self.forget(change);
+                self.pools.forget_all(|key, _| key.app == app.no);
+                self.grants.forget_all(|_, grant| grant.app == app.no);
+            }
+            Change::PutPool(pool) => self.pools.put(pool.key, pool.clone()),
+            Change::PutGrant(grant) => self.grants.put(grant.id, grant.clone()),
+            Change::PutCustomer(customer) => self.customers.put(customer.id.clone(), customer.clone()),
+            Change::PutService(service) => self.services.put(service.id.clone(), service.clone()),
+            Change::AddPlatformKey(_) | Change::Nothing => {}
+        }
+    }
+
+    /// Drops the record of a change of which it is unknown whether it happened, or whose guard did not
+    /// hold: the next reader asks the store.
+    pub fn forget(&self, change: &Change) {
+        match change {
+            Change::PutApp(app) | Change::DeleteApp(app) => {
+                self.apps.forget(&app.id);
+                self.apps_by_no.forget(&app.no);
+            }
+            Change::PutPool(pool) => self.pools.forget(&pool.key),
+            Change::PutGrant(grant) => self.grants.forget(&grant.id),
+            Change::PutCustomer(customer) => self.customers.forget(&customer.id),
+            Change::PutService(service) => self.services.forget(&service.id),
+            Change::AddPlatformKey(_) | Change::Nothing => {}
+        }
+    }
+}
+
+/// The cached records of one kind. That a record does not exist is remembered too, in the same bounds, and
+/// the record's creation takes its place.
+pub struct Shelf<K, V> {
+    records: Cache<K, Option<Arc<V>>>,
+    /// How often [`Self::forget_all`] ran; it can't see a load under way, so the load sees it.
+    sweeps: AtomicU64,
+}
+
+impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
+    fn new(records_max: usize) -> Self {
+        Self { records: Cache::new(records_max), sweeps: AtomicU64::new(0) }
+    }
+
+    /// The record from memory, or else by `load`; of many who ask for one record at once, one loads it.
+    pub async fn get_or_load(
+        &self,
+        key: &K,
+        load: impl Future<Output = Stored<Option<V>>>,
+    ) -> Stored<Option<Arc<V>>> {
+        if let Some(known) = self.records.get(key) {
+            return Ok(known);
+        }
+        let sweeps = self.sweeps.load(Ordering::SeqCst);
+        let place = match self.records.get_value_or_guard_async(key).await {
+            Ok(known) => return Ok(known),
+            Err(place) => place,
+        };
+        let record = load.await?.map(Arc::new);
+        // A change that came meanwhile has taken the place and is newer; then this record is not kept.
+        let _ = place.insert(record.clone());
+        if self.sweeps.load(Ordering::SeqCst) != sweeps {
+            self.forget(key);
+        }
+        Ok(record)
+    }
+
+    fn put(&self, key: K, record: Arc<V>) {
+        self.records.insert(key, Some(record));
+    }
+
+    /// Drops one record.
+    pub fn forget(&self, key: &K) {
+        self.records.remove(key);
+    }
+
+    /// Drops every record that is `meant`, and whatever is being loaded now.
+    pub fn forget_all(&self, meant: impl Fn(&K, &V) -> bool) {
+        self.sweeps.fetch_add(1, Ordering::SeqCst);
+        self.records.retain(|key, record| !record.as_ref().is_some_and(|record| meant(key, record)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_load_that_a_change_overtakes_leaves_the_newer_record() {
+        let shelf = Shelf::<u8, &str>::new(8);
+        let load = async {
+            shelf.put(1, Arc::new("new"));
+            Ok(Some("old"))
+        };
+        shelf.get_or_load(&1, load).await.unwrap();
+        let kept = shelf.get_or_load(&1, async { Ok(None) }).await.unwrap();
+        assert_eq!(kept.as_deref(), Some(&"new"));
+    }
+
+    #[tokio::test]
+    async fn a_load_that_a_removal_overtakes_is_not_kept() {
+        type Removal = fn(&Shelf<u8, &str>);
+        let removals: [(&str, Removal); 2] =
+            [("one", |shelf| shelf.forget(&1)), ("all", |shelf| shelf.forget_all(|_, _| true))];
+        for (case, remove) in removals {
+            let shelf = Shelf::<u8, &str>::new(8);
+            let load = async {
+                remove(&shelf);
+                Ok(Some("old"))
+            };
+            shelf.get_or_load(&1, load).await.unwrap();
+            assert_eq!(shelf.get_or_load(&1, async { Ok(None) }).await.unwrap(), None, "{case}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_record_that_does_not_exist_is_asked_for_once_until_it_is_made() {
+        let shelf = Shelf::<u8, &str>::new(8);
+        assert_eq!(shelf.get_or_load(&1, async { Ok(None) }).await.unwrap(), None);
+        let again = shelf.get_or_load(&1, async { panic!("the store is not asked again") }).await;
+        assert_eq!(again.unwrap(), None);
+        shelf.put(1, Arc::new("made"));
+        let made = shelf.get_or_load(&1, async { Ok(None) }).await.unwrap();
+        assert_eq!(made.as_deref(), Some(&"made"));
+    }
+}

@@ -1,0 +1,32 @@
+//! What is to be changed, as data: one intent, one transaction, whatever the engine.
+
+use std::sync::Arc;
+
+use mintkeep_protocol::app::App;
+use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, Service};
+
+/// A change and the audit line that goes with it: both or neither.
+pub struct Intent {
+    pub change: Change,
+    pub audit: Option<AuditEntry>,
+}
+
+/// A change of one record. Records with a revision carry the one that they have *after* the change;
+/// [`guard`] tells the one that must be stored before it.
+pub enum Change {
+    PutApp(Arc<App>),
+    /// The app as it is stored; its pools and grants go with it.
+    DeleteApp(Arc<App>),
+    PutPool(Arc<Pool>),
+    PutGrant(Arc<Grant>),
+    PutCustomer(Arc<Customer>),
+    PutService(Arc<Service>),
+    AddPlatformKey(PlatformKey),
+    /// Nothing but the audit line.
+    Nothing,
+}
+
+/// The revision that must be stored for a change to `revision`; 0: none may be stored.
+pub const fn guard(revision: i64) -> i64 {
+    revision.saturating_sub(1)
+}

@@ -1,0 +1,249 @@
+//! The embedded store: one file, one process, one writer with group commit, readers beside it.
+
+mod backup;
+mod fault;
+mod housekeeping;
+mod open;
+mod read;
+mod readers;
+mod rows;
+mod schema;
+mod write;
+mod writer;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mintkeep_protocol::app::App;
+use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
+use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, Stored};
+use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service};
+use mintkeep_protocol::time::Clock;
+use mintkeep_protocol::token::StoreEpoch;
+use tokio::sync::oneshot;
+
+pub use housekeeping::{DEAD_CODE_KEPT, DEAD_GRANT_KEPT};
+pub use open::OpenError;
+
+use crate::cache::RecordCache;
+use crate::change::{Change, Intent};
+use fault::unavailable;
+use housekeeping::Housekeeping;
+use readers::Readers;
+use writer::{QUEUE_INTENTS_MAX, Request, Writer};
+
+/// What a store needs to know besides its folder.
+pub struct SqliteOptions {
+    /// Asked which records are long dead.
+    pub clock: Arc<dyn Clock>,
+    /// How long audit lines are kept.
+    pub audit_retention: Duration,
+}
+
+impl SqliteOptions {
+    /// How long audit lines are kept unless something else is said.
+    pub const AUDIT_RETENTION: Duration = Duration::from_hours(30 * 24);
+
+    /// The defaults.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, audit_retention: Self::AUDIT_RETENTION }
+    }
+}
+
+/// The embedded store.
+///
+/// A change is acknowledged once it is on the disk (WAL, `synchronous=FULL`). The cache in front is
+/// authoritative, because the data folder has one owner: see [`OpenError::InUse`].
+pub struct SqliteStore {
+    file: PathBuf,
+    epoch: StoreEpoch,
+    cache: Arc<RecordCache>,
+    readers: Readers,
+    requests: SyncSender<Request>,
+    /// `None` once closed.
+    running: Mutex<Option<Running>>,
+}
+
+/// What ends with the store.
+struct Running {
+    writer: JoinHandle<()>,
+    lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the store in `folder`, and makes folder and store if they aren't there.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], which says what to do.
+    pub fn open(folder: &Path, options: SqliteOptions) -> Result<Arc<Self>, OpenError> {
+        let opened = open::open(folder, options.clock.now())?;
+        let readers = Readers::open(&opened.file)
+            .map_err(|source| OpenError::Sqlite { file: opened.file.clone(), source })?;
+        let cache = Arc::new(RecordCache::new());
+        let (requests, asked) = sync_channel(QUEUE_INTENTS_MAX);
+        let writer = Writer {
+            db: opened.db,
+            cache: cache.clone(),
+            requests: asked,
+            housekeeping: Housekeeping::new(options.clock, options.audit_retention),
+        };
+        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(|| writer.run());
+        let writer = thread.map_err(|source| OpenError::Io { path: folder.to_owned(), source })?;
+        Ok(Arc::new(Self {
+            file: opened.file,
+            epoch: opened.epoch,
+            cache,
+            readers,
+            requests,
+            running: Mutex::new(Some(Running { writer, lock: opened.lock })),
+        }))
+    }
+
+    /// Makes everything durable that was asked for, and gives the data folder free. Blocks until then.
+    ///
+    /// Whoever asks for a change afterwards is told that the store is closed.
+    pub fn close(&self) {
+        let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
+        self.readers.close();
+        let _ = self.requests.send(Request::Close);
+        if running.writer.join().is_err() {
+            tracing::error!("the store's writer had ended by a panic");
+        }
+        drop(running.lock);
+    }
+
+    /// Copies the store, while it runs, to a new file that can be put in its place.
+    ///
+    /// A store opened on the copy begins a new epoch by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], which says what to do; there is no file at `to` then.
+    pub async fn backup(&self, to: &Path) -> Result<(), OpenError> {
+        let (file, to) = (self.file.clone(), to.to_owned());
+        let failed = to.clone();
+        let copied = tokio::task::spawn_blocking(move || backup::backup(&file, &to)).await;
+        copied.map_err(|error| OpenError::Io { path: failed, source: std::io::Error::other(error) })?
+    }
+
+    /// Hands an intent to the writer and waits until it is durable.
+    async fn commit(&self, change: Change, audit: Option<AuditEntry>) -> Stored<Commit> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.try_send(Request::Commit(Intent { change, audit }, reply)).map_err(
+            |error| match error {
+                TrySendError::Full(_) => unavailable("too many changes wait; the disk is too slow"),
+                TrySendError::Disconnected(_) => unavailable("the store is closed"),
+            },
+        )?;
+        answer.await.map_err(|_| unavailable("the store is closed"))?
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Records with a revision go to the writer with the revision that they are to have.
+macro_rules! revised {
+    ($record:ident) => {{
+        $record.revision = $record.revision.saturating_add(1);
+        Arc::new($record)
+    }};
+}
+
+#[async_trait]
+impl IssuerStore for SqliteStore {
+    async fn epoch(&self) -> Stored<StoreEpoch> {
+        Ok(self.epoch)
+    }
+
+    async fn app(&self, id: &AppId) -> Stored<Option<Arc<App>>> {
+        let wanted = id.clone();
+        self.cache.apps.get_or_load(id, self.readers.ask(move |db| read::app(db, &wanted))).await
+    }
+
+    async fn app_by_no(&self, no: RecordId) -> Stored<Option<Arc<App>>> {
+        self.cache.apps_by_no.get_or_load(&no, self.readers.ask(move |db| read::app_by_no(db, no))).await
+    }
+
+    async fn apps(&self, after: Option<&AppId>, most: u32) -> Stored<Vec<Arc<App>>> {
+        let after = after.cloned();
+        let apps = self.readers.ask(move |db| read::apps(db, after.as_ref(), most)).await?;
+        Ok(apps.into_iter().map(Arc::new).collect())
+    }
+
+    async fn put_app(&self, mut app: App, audit: AuditEntry) -> Stored<Commit> {
+        self.commit(Change::PutApp(revised!(app)), Some(audit)).await
+    }
+
+    async fn delete_app(&self, app: &App, audit: AuditEntry) -> Stored<Commit> {
+        self.commit(Change::DeleteApp(Arc::new(app.clone())), Some(audit)).await
+    }
+
+    async fn pool(&self, key: PoolKey) -> Stored<Option<Arc<Pool>>> {
+        self.cache.pools.get_or_load(&key, self.readers.ask(move |db| read::pool(db, key))).await
+    }
+
+    async fn commit_access(&self, mut pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit> {
+        self.commit(Change::PutPool(revised!(pool)), audit).await
+    }
+
+    async fn grant(&self, id: RecordId) -> Stored<Option<Arc<Grant>>> {
+        self.cache.grants.get_or_load(&id, self.readers.ask(move |db| read::grant(db, id))).await
+    }
+
+    async fn commit_grant(&self, mut grant: Grant, audit: AuditEntry) -> Stored<Commit> {
+        self.commit(Change::PutGrant(revised!(grant)), Some(audit)).await
+    }
+
+    async fn grants(&self, query: &GrantQuery) -> Stored<Vec<Arc<Grant>>> {
+        let query = query.clone();
+        let grants = self.readers.ask(move |db| read::grants(db, &query)).await?;
+        Ok(grants.into_iter().map(Arc::new).collect())
+    }
+
+    async fn customer(&self, id: &CustomerId) -> Stored<Option<Arc<Customer>>> {
+        let wanted = id.clone();
+        self.cache.customers.get_or_load(id, self.readers.ask(move |db| read::customer(db, &wanted))).await
+    }
+
+    async fn put_customer(&self, customer: Customer, audit: AuditEntry) -> Stored<()> {
+        self.commit(Change::PutCustomer(Arc::new(customer)), Some(audit)).await.map(|_| ())
+    }
+
+    async fn service(&self, id: &ServiceId) -> Stored<Option<Arc<Service>>> {
+        let wanted = id.clone();
+        self.cache.services.get_or_load(id, self.readers.ask(move |db| read::service(db, &wanted))).await
+    }
+
+    async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()> {
+        self.commit(Change::PutService(Arc::new(service)), Some(audit)).await.map(|_| ())
+    }
+
+    async fn platform_keys(&self) -> Stored<Vec<PlatformKey>> {
+        self.readers.ask(read::platform_keys).await
+    }
+
+    async fn add_platform_key(&self, key: PlatformKey) -> Stored<Commit> {
+        self.commit(Change::AddPlatformKey(key), None).await
+    }
+
+    async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {
+        self.readers.ask(move |db| read::audit_tail(db, after, most)).await
+    }
+
+    async fn write_audit(&self, audit: AuditEntry) -> Stored<()> {
+        self.commit(Change::Nothing, Some(audit)).await.map(|_| ())
+    }
+}

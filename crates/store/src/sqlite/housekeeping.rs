@@ -1,0 +1,232 @@
+//! What is long dead is deleted, a little at a time. Nothing needs this to stay fast; it bounds the disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mintkeep_protocol::ident::RecordId;
+use mintkeep_protocol::time::{Clock, Timestamp};
+use rusqlite::{Connection, params};
+
+use crate::cache::RecordCache;
+use crate::flat::{STAGE_ACTIVE, STAGE_ISSUED, STAGE_REVOKED};
+
+/// How long a code that nobody exchanged is still known after it expired: shown again in that time, it
+/// is answered as expired, and later as one that never was.
+pub const DEAD_CODE_KEPT: Duration = Duration::from_hours(24);
+
+/// How long a grant is still known after it was revoked, or after the last of its tokens expired: in that
+/// time its code is answered as used and its tokens as expired, and later as ones that never were.
+pub const DEAD_GRANT_KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// How many grants are looked at, and how many audit lines are deleted, in one go.
+const CHUNK_ROWS: u32 = 1_000;
+
+/// How long the writer is left alone between two goes that found little to do.
+const GO_EVERY: Duration = Duration::from_secs(1);
+
+/// How long until the grants are gone through again from the first.
+const GRANTS_EVERY: Duration = Duration::from_hours(1);
+
+/// Where the tidying is.
+pub struct Housekeeping {
+    clock: Arc<dyn Clock>,
+    audit_retention: Duration,
+    /// The last go; `None`: the next one is due at once.
+    last_go: Option<Timestamp>,
+    /// The last grant that was looked at, or when all of them were.
+    grants: GrantPass,
+}
+
+enum GrantPass {
+    After(i64),
+    DoneAt(Timestamp),
+}
+
+impl Housekeeping {
+    /// Starts at the oldest records.
+    pub fn new(clock: Arc<dyn Clock>, audit_retention: Duration) -> Self {
+        Self { clock, audit_retention, last_go: None, grants: GrantPass::After(i64::MIN) }
+    }
+
+    /// Does a bounded piece of work if one is due.
+    pub fn tick(&mut self, db: &mut Connection, cache: &RecordCache) -> rusqlite::Result<()> {
+        let now = self.clock.now();
+        if !self.last_go.is_none_or(|last| is_past(last, GO_EVERY, now)) {
+            return Ok(());
+        }
+        self.last_go = Some(now);
+        self.tidy_grants(db, cache, now)?;
+        let deleted = tidy_audit(db, now.before(self.audit_retention))?;
+        if deleted >= CHUNK_ROWS {
+            self.last_go = None;
+        }
+        Ok(())
+    }
+
+    fn tidy_grants(&mut self, db: &Connection, cache: &RecordCache, now: Timestamp) -> rusqlite::Result<()> {
+        let after = match self.grants {
+            GrantPass::After(id) => id,
+            GrantPass::DoneAt(done) if is_past(done, GRANTS_EVERY, now) => i64::MIN,
+            GrantPass::DoneAt(_) => return Ok(()),
+        };
+        let chunk = "SELECT max(id) FROM (SELECT id FROM grant_record WHERE id > ?1 ORDER BY id LIMIT ?2)";
+        let last: Option<i64> =
+            db.prepare_cached(chunk)?.query_row(params![after, CHUNK_ROWS], |row| row.get(0))?;
+        let Some(last) = last else {
+            self.grants = GrantPass::DoneAt(now);
+            return Ok(());
+        };
+        let delete = "DELETE FROM grant_record WHERE id > ?1 AND id <= ?2 AND CASE stage \
+             WHEN ?3 THEN code_expires_at <= ?4 \
+             WHEN ?5 THEN max(expires_at, refresh_expires_at) <= ?6 \
+             WHEN ?7 THEN revoked_at <= ?6 END RETURNING id";
+        let codes_before = now.before(DEAD_CODE_KEPT).unix_ms();
+        let grants_before = now.before(DEAD_GRANT_KEPT).unix_ms();
+        #[rustfmt::skip]
+        let bounds = params![after, last, STAGE_ISSUED, codes_before, STAGE_ACTIVE, grants_before, STAGE_REVOKED];
+        let deleted: Vec<i64> =
+            db.prepare_cached(delete)?.query_map(bounds, |row| row.get(0))?.collect::<Result<_, _>>()?;
+        for id in deleted {
+            cache.grants.forget(&RecordId::from_number(id));
+        }
+        self.grants = GrantPass::After(last);
+        Ok(())
+    }
+}
+
+/// Deletes the oldest lines that were written before `before`. The newest line always stays, so that
+/// numbers are not given out twice.
+fn tidy_audit(db: &Connection, before: Timestamp) -> rusqlite::Result<u32> {
+    let delete = "DELETE FROM audit WHERE at < ?2 AND n < (SELECT max(n) FROM audit) \
+         AND n IN (SELECT n FROM audit ORDER BY n LIMIT ?1)";
+    let deleted = db.prepare_cached(delete)?.execute(params![CHUNK_ROWS, before.unix_ms()])?;
+    Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
+}
+
+/// Whether `wait` has passed since `then`; also if the clock was set back behind it.
+fn is_past(then: Timestamp, wait: Duration, now: Timestamp) -> bool {
+    now < then || now.since(then) >= wait
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+    use crate::sqlite::schema;
+
+    const START_MS: i64 = 1_800_000_000_000;
+    const DAY_MS: i64 = 86_400_000;
+
+    #[derive(Default)]
+    struct Moved(AtomicI64);
+
+    impl Clock for Moved {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_unix_ms(START_MS.saturating_add(self.0.load(Ordering::SeqCst)))
+        }
+    }
+
+    struct House {
+        db: Connection,
+        clock: Arc<Moved>,
+        housekeeping: Housekeeping,
+    }
+
+    impl House {
+        fn new() -> Self {
+            let mut db = Connection::open_in_memory().unwrap();
+            schema::migrate(&mut db).unwrap();
+            let clock = Arc::new(Moved::default());
+            let housekeeping = Housekeeping::new(clock.clone(), Duration::from_hours(48));
+            Self { db, clock, housekeeping }
+        }
+
+        fn put(&self, id: i64, stage: i16, code_ms: i64, access_ms: Option<i64>, refresh_ms: Option<i64>) {
+            let sql = "INSERT INTO grant_record (id, app, customer, scopes, salt, stage, code_expires_at, \
+                 expires_at, refresh_expires_at, revoked_at, token_epoch, revision) \
+                 VALUES (?1, 1, 'c', '', x'', ?2, ?3, ?4, ?5, ?5, 0, 1)";
+            self.db.execute(sql, params![id, stage, code_ms, access_ms, refresh_ms]).unwrap();
+        }
+
+        fn log(&self, at_ms: i64) {
+            let sql =
+                "INSERT INTO audit (at, actor, action, subject, request_id) VALUES (?1, '', '', '', '')";
+            self.db.execute(sql, [at_ms]).unwrap();
+        }
+
+        /// Moves the clock on and lets one go happen.
+        fn tick(&mut self, offset_ms: i64) {
+            self.clock.0.fetch_add(offset_ms, Ordering::SeqCst);
+            self.housekeeping.tick(&mut self.db, &RecordCache::new()).unwrap();
+        }
+
+        fn numbers(&self, sql: &str) -> Vec<i64> {
+            let mut statement = self.db.prepare(sql).unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        }
+
+        fn grants(&self) -> Vec<i64> {
+            self.numbers("SELECT id FROM grant_record ORDER BY id")
+        }
+    }
+
+    #[test]
+    fn only_what_is_dead_for_its_time_is_deleted() {
+        let mut house = House::new();
+        let (day_ago, month_ago) = (START_MS - DAY_MS, START_MS - 30 * DAY_MS);
+        house.put(1, STAGE_ISSUED, day_ago, None, None);
+        house.put(2, STAGE_ISSUED, day_ago + 1, None, None);
+        house.put(3, STAGE_ACTIVE, 0, Some(month_ago), Some(month_ago));
+        house.put(4, STAGE_ACTIVE, 0, Some(month_ago), Some(month_ago + 1));
+        house.put(5, STAGE_ACTIVE, 0, Some(month_ago + 1), Some(month_ago));
+        house.put(6, STAGE_REVOKED, 0, None, Some(month_ago));
+        house.put(7, STAGE_REVOKED, 0, None, Some(month_ago + 1));
+        house.tick(0);
+        assert_eq!(house.grants(), [2, 4, 5, 7]);
+    }
+
+    #[test]
+    fn grants_are_gone_through_in_chunks_and_again_after_a_while() {
+        let mut house = House::new();
+        let chunk = i64::from(CHUNK_ROWS);
+        for id in 1..=chunk + 1 {
+            house.put(id, STAGE_ISSUED, 0, None, None);
+        }
+        house.tick(0);
+        assert_eq!(house.grants(), [chunk + 1], "one go is bounded");
+        house.tick(999);
+        assert_eq!(house.grants(), [chunk + 1], "the next is not due yet");
+        house.tick(1);
+        assert!(house.grants().is_empty());
+        house.tick(1_000);
+        house.put(9, STAGE_ISSUED, 0, None, None);
+        house.tick(1_000);
+        assert_eq!(house.grants(), [9], "all were gone through");
+        house.tick(3_600_000);
+        assert!(house.grants().is_empty(), "an hour later it starts anew");
+    }
+
+    #[test]
+    fn old_audit_lines_go_but_the_last_number_stays_taken() {
+        let mut house = House::new();
+        for at in [0, 1, 2 * DAY_MS, 2 * DAY_MS + 1] {
+            house.log(START_MS - 4 * DAY_MS + at);
+        }
+        house.tick(0);
+        assert_eq!(house.numbers("SELECT n FROM audit"), [3, 4]);
+        house.tick(30 * DAY_MS);
+        assert_eq!(house.numbers("SELECT n FROM audit"), [4], "the newest stays, however old");
+    }
+
+    #[test]
+    fn audit_lines_by_the_thousand_go_without_a_pause_between() {
+        let mut house = House::new();
+        for _ in 0..=2 * CHUNK_ROWS {
+            house.log(0);
+        }
+        house.tick(0);
+        house.tick(0);
+        assert_eq!(house.numbers("SELECT count(*) FROM audit"), [1]);
+    }
+}

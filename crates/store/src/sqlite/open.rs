@@ -1,0 +1,189 @@
+//! Opening the data folder: one owner, today's tables, and what to do about a restored backup.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mintkeep_protocol::time::Timestamp;
+use mintkeep_protocol::token::StoreEpoch;
+use rusqlite::Connection;
+
+use super::schema::{self, Migrated};
+
+/// The database's name in the data folder.
+pub const FILE_NAME: &str = "mintkeep.db";
+
+/// The name of the file that the owner of the data folder keeps locked.
+const LOCK_NAME: &str = "mintkeep.lock";
+
+/// How long the writer waits for another program's lock on the database (a `sqlite3` shell, say).
+const BUSY_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// How much of the file the writer keeps in memory, in KiB.
+const WRITER_CACHE_KIB: i64 = 16_384;
+
+/// How many pages of 4 KiB the log may have before they are copied into the database.
+const LOG_PAGES: i64 = 4_000;
+
+/// Marks a backup, in the file's `user_version`: "MKBK".
+pub const BACKUP_MARK: i32 = 0x4d4b_424b;
+
+/// The store can't be opened. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("another Mintkeep uses {}: stop it, or give this one another data folder", folder.display())]
+    InUse {
+        /// The data folder.
+        folder: PathBuf,
+    },
+    /// A newer version wrote it.
+    #[error("{} was written by a newer Mintkeep (schema {found}, this one knows {known}): run that or a newer one", file.display())]
+    Newer {
+        /// The database.
+        file: PathBuf,
+        /// Its schema.
+        found: usize,
+        /// The schema of this version.
+        known: usize,
+    },
+    /// The operating system said no.
+    #[error("{}: {source}: check that it exists, is ours to write, and has room", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// SQLite said no.
+    #[error("{}: {source}: if it is damaged, restore a backup", file.display())]
+    Sqlite {
+        /// The database.
+        file: PathBuf,
+        /// What it said.
+        source: rusqlite::Error,
+    },
+}
+
+/// What is open once it is open.
+pub struct Opened {
+    /// Held as long as the store is ours.
+    pub lock: File,
+    /// The writer's connection.
+    pub db: Connection,
+    /// The database.
+    pub file: PathBuf,
+    /// How often it was restored.
+    pub epoch: StoreEpoch,
+}
+
+/// Opens or makes the store in `folder`.
+pub fn open(folder: &Path, now: Timestamp) -> Result<Opened, OpenError> {
+    std::fs::create_dir_all(folder).map_err(|source| OpenError::Io { path: folder.to_owned(), source })?;
+    let lock = lock(folder)?;
+    let file = folder.join(FILE_NAME);
+    let restored = prepare_file(&file).map_err(|source| OpenError::Io { path: file.clone(), source })?;
+    let sqlite = |source| OpenError::Sqlite { file: file.clone(), source };
+
+    let mut db = Connection::open(&file).map_err(sqlite)?;
+    configure(&db).map_err(sqlite)?;
+    match schema::migrate(&mut db).map_err(sqlite)? {
+        Migrated::Current => {}
+        Migrated::Newer { found } => return Err(OpenError::Newer { file, found, known: schema::CURRENT }),
+    }
+    let epoch = if restored { begin_epoch(&mut db, now) } else { epoch(&db) }.map_err(sqlite)?;
+    db.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
+    Ok(Opened { lock, db, file, epoch })
+}
+
+/// Makes the folder ours, until the file is closed.
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let path = folder.join(LOCK_NAME);
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = opened.map_err(|source| OpenError::Io { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+    }
+}
+
+/// Makes the file, for its owner's eyes only, if there is none. Tells whether it is a backup just put there.
+///
+/// The log of the store that was there before is deleted then: SQLite would take it for the backup's own.
+fn prepare_file(file: &Path) -> io::Result<bool> {
+    create_private(file)?;
+    if !is_fresh_backup(file)? {
+        return Ok(false);
+    }
+    for leftover in ["-wal", "-shm"] {
+        let mut path = file.as_os_str().to_owned();
+        path.push(leftover);
+        match std::fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+/// Opens a file that only its owner may read, and makes it if it isn't there.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Whether the file is a backup that was not opened as a store yet.
+///
+/// Read from the header, before SQLite looks for a log. Only a file without a log of its own counts: the
+/// mark is taken off before the store begins to write one.
+fn is_fresh_backup(file: &Path) -> io::Result<bool> {
+    const WRITE_VERSION_AT: usize = 18;
+    const WITHOUT_LOG: u8 = 1;
+    const USER_VERSION_AT: usize = 60;
+    let mut header = Vec::with_capacity(100);
+    File::open(file)?.take(100).read_to_end(&mut header)?;
+    let mark = header.get(USER_VERSION_AT..).and_then(<[u8]>::first_chunk::<4>);
+    Ok(header.get(WRITE_VERSION_AT) == Some(&WITHOUT_LOG)
+        && mark.is_some_and(|bytes| i32::from_be_bytes(*bytes) == BACKUP_MARK))
+}
+
+/// The writer's manners. `synchronous=FULL`: a commit is on the disk before anyone is told of it.
+fn configure(db: &Connection) -> rusqlite::Result<()> {
+    db.busy_timeout(BUSY_WAIT_MAX)?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+    db.pragma_update(None, "cache_size", WRITER_CACHE_KIB.saturating_neg())?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn epoch(db: &Connection) -> rusqlite::Result<StoreEpoch> {
+    let stored = schema::meta(db, "epoch")?.and_then(|epoch| u16::try_from(epoch).ok());
+    Ok(StoreEpoch(stored.unwrap_or(0)))
+}
+
+/// Begins the epoch of a restored backup, and takes the mark off, both or neither.
+///
+/// The epoch is one that no store before had: later than the backup's, and not earlier than the calendar's,
+/// so that a backup that is restored twice does not give the same epoch twice.
+fn begin_epoch(db: &mut Connection, now: Timestamp) -> rusqlite::Result<StoreEpoch> {
+    let tx = db.transaction()?;
+    let epoch = StoreEpoch(epoch(&tx)?.0.saturating_add(1)).max(calendar_epoch(now));
+    schema::set_meta(&tx, "epoch", i64::from(epoch.0))?;
+    tx.pragma_update(None, "user_version", 0)?;
+    tx.commit()?;
+    Ok(epoch)
+}
+
+/// Counts stretches of four hours since 2026; enough for thirty years.
+fn calendar_epoch(now: Timestamp) -> StoreEpoch {
+    const START: Timestamp = Timestamp::from_unix_ms(1_767_225_600_000);
+    const STRETCH_S: u64 = 4 * 3_600;
+    StoreEpoch(u16::try_from(now.since(START).as_secs() / STRETCH_S).unwrap_or(u16::MAX))
+}

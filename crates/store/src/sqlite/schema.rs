@@ -1,0 +1,50 @@
+//! The tables, and how older ones become today's.
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+
+/// What became of bringing the tables up to date.
+pub enum Migrated {
+    /// They are as this version needs them.
+    Current,
+    /// A newer version made them; this one must not touch them.
+    Newer {
+        /// The schema that was found.
+        found: usize,
+    },
+}
+
+/// Each step takes the schema of its position to the next. Steps are only ever added.
+const STEPS: [&str; 1] = [include_str!("schema/001_issuer.sql")];
+
+/// The schema that this version writes.
+pub const CURRENT: usize = STEPS.len();
+
+/// Brings the tables up to date, all steps or none.
+pub fn migrate(db: &mut Connection) -> rusqlite::Result<Migrated> {
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute_batch(
+        "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
+    )?;
+    let found: usize = meta(&tx, "schema")?.and_then(|found| usize::try_from(found).ok()).unwrap_or(0);
+    if found > CURRENT {
+        return Ok(Migrated::Newer { found });
+    }
+    for step in STEPS.iter().skip(found) {
+        tx.execute_batch(step)?;
+    }
+    set_meta(&tx, "schema", i64::try_from(CURRENT).unwrap_or(i64::MAX))?;
+    tx.commit()?;
+    Ok(Migrated::Current)
+}
+
+/// One of the store's own numbers.
+pub fn meta(db: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    db.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()
+}
+
+/// Sets one of the store's own numbers.
+pub fn set_meta(db: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
+    let upsert = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2";
+    db.execute(upsert, rusqlite::params![name, value])?;
+    Ok(())
+}

@@ -1,0 +1,261 @@
+//! The one thread that writes: whoever waits goes into one transaction, and one flush makes all durable.
+//!
+//! While the disk works on one batch the next one gathers, so batches grow with the load and with the
+//! disk's latency, and throughput does not end at one commit per flush.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use mintkeep_protocol::port::issuer_store::{Commit, Stored};
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::fault::{Fault, unavailable};
+use super::housekeeping::Housekeeping;
+use super::write::{Written, write};
+use crate::cache::RecordCache;
+use crate::change::Intent;
+
+/// Most intents that wait for the writer; the next one is told that the store is overloaded.
+pub const QUEUE_INTENTS_MAX: usize = 8_192;
+
+/// Most intents in one transaction, so that the first one in it doesn't wait long for the last.
+const BATCH_INTENTS_MAX: usize = 1_024;
+
+/// How long the writer waits for work before it looks after its house.
+const IDLE_WAIT: Duration = Duration::from_secs(1);
+
+/// What the writer is asked.
+pub enum Request {
+    /// To make an intent durable, and to say what became of it.
+    Commit(Intent, oneshot::Sender<Stored<Commit>>),
+    /// To end, once everything asked before is durable.
+    Close,
+}
+
+/// The writer's own things.
+pub struct Writer {
+    pub db: Connection,
+    pub cache: Arc<RecordCache>,
+    pub requests: Receiver<Request>,
+    pub housekeeping: Housekeeping,
+}
+
+/// An intent and who waits for it.
+type Waiting = (Intent, oneshot::Sender<Stored<Commit>>);
+
+impl Writer {
+    /// Works until it is asked to close, or nobody is left to ask.
+    pub fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH_INTENTS_MAX);
+        loop {
+            let open = self.gather(&mut batch);
+            if !batch.is_empty() {
+                self.commit(&mut batch);
+            }
+            if !open {
+                return;
+            }
+            if let Err(fault) = self.housekeeping.tick(&mut self.db, &self.cache) {
+                tracing::warn!(%fault, "the store could not be tidied up; it is tried again later");
+            }
+        }
+    }
+
+    /// Takes what waits; if nothing does, waits a while. `false`: there is nothing more to come.
+    fn gather(&self, batch: &mut Vec<Waiting>) -> bool {
+        let mut next = match self.requests.recv_timeout(IDLE_WAIT) {
+            Ok(request) => Some(request),
+            Err(RecvTimeoutError::Timeout) => return true,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        };
+        while let Some(request) = next {
+            match request {
+                Request::Commit(intent, reply) => batch.push((intent, reply)),
+                Request::Close => return false,
+            }
+            next = if batch.len() < BATCH_INTENTS_MAX { self.requests.try_recv().ok() } else { None };
+        }
+        true
+    }
+
+    /// Commits a batch, shows it in the cache in the order of the commits, and then tells who waits.
+    fn commit(&mut self, batch: &mut Vec<Waiting>) {
+        let outcome = write_batch(&mut self.db, batch);
+        match outcome {
+            Ok(written) => {
+                let told: Vec<_> =
+                    batch.drain(..).zip(written).map(|waiting| settle(&self.cache, waiting)).collect();
+                for (reply, answer) in told {
+                    // Who no longer waits finds the record changed when it loads it again.
+                    let _ = reply.send(answer);
+                }
+            }
+            Err(fault) => {
+                tracing::error!(%fault, intents = batch.len(), "a batch could not be committed");
+                let cause = unavailable(&fault);
+                for (intent, reply) in batch.drain(..) {
+                    self.cache.forget(&intent.change);
+                    let _ = reply.send(Err(cause.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// Shows in the cache what became of one intent of a committed batch.
+fn settle(
+    cache: &RecordCache,
+    ((intent, reply), written): (Waiting, Written),
+) -> (oneshot::Sender<Stored<Commit>>, Stored<Commit>) {
+    match &written {
+        Ok(Commit::Done) => cache.publish(&intent.change),
+        Ok(Commit::Lost) | Err(_) => cache.forget(&intent.change),
+    }
+    (reply, written.map_err(Into::into))
+}
+
+/// Writes all intents in one transaction. An intent that fails alone is undone alone.
+///
+/// # Errors
+///
+/// The transaction as a whole failed: it is unknown of every intent whether it will be found after a
+/// restart, and none is to be seen before.
+fn write_batch(db: &mut Connection, batch: &[Waiting]) -> Result<Vec<Written>, Fault> {
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut written = Vec::with_capacity(batch.len());
+    for (intent, _) in batch {
+        tx.prepare_cached("SAVEPOINT intent")?.execute([])?;
+        let outcome = write(&tx, intent);
+        if tx.is_autocommit() {
+            // Disk full and its like end the whole transaction, with everything in it.
+            return Err(outcome.err().unwrap_or(Fault::Engine(rusqlite::Error::InvalidQuery)));
+        }
+        if outcome.is_err() {
+            tx.prepare_cached("ROLLBACK TO intent")?.execute([])?;
+        }
+        tx.prepare_cached("RELEASE intent")?.execute([])?;
+        written.push(outcome);
+    }
+    tx.commit()?;
+    Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use mintkeep_protocol::ident::{CustomerId, RecordId};
+    use mintkeep_protocol::record::{AuditAction, AuditEntry, Grant, GrantStage};
+    use mintkeep_protocol::time::{Clock, Timestamp};
+    use mintkeep_protocol::token::Salt;
+
+    use super::*;
+    use crate::change::Change;
+    use crate::sqlite::schema;
+
+    struct Noon;
+
+    impl Clock for Noon {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_unix_ms(1_800_000_000_000)
+        }
+    }
+
+    fn writer() -> Writer {
+        let mut db = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut db).unwrap();
+        let (_, requests) = sync_channel(1);
+        let housekeeping = Housekeeping::new(Arc::new(Noon), Duration::from_hours(1));
+        Writer { db, cache: Arc::new(RecordCache::new()), requests, housekeeping }
+    }
+
+    fn code(id: i64) -> Intent {
+        let grant = Grant {
+            id: RecordId::from_number(id),
+            app: RecordId::from_number(1),
+            customer: CustomerId::parse("c").unwrap(),
+            scopes: vec![],
+            salt: Salt([0; 16]),
+            stage: GrantStage::Issued,
+            token_epoch: 0,
+            code_expires_at: Noon.now(),
+            revision: 1,
+        };
+        let audit = AuditEntry {
+            at: Noon.now(),
+            actor: "app".into(),
+            action: AuditAction::CodeIssued,
+            subject: "x".repeat(1_000),
+            address: None,
+            request_id: String::new(),
+        };
+        Intent { change: Change::PutGrant(Arc::new(grant)), audit: Some(audit) }
+    }
+
+    /// Commits one batch; what each of its intents was answered.
+    fn commit(writer: &mut Writer, intents: Vec<Intent>) -> Vec<Stored<Commit>> {
+        let (mut batch, answers): (Vec<_>, Vec<_>) = intents
+            .into_iter()
+            .map(|intent| {
+                let (reply, answer) = oneshot::channel();
+                ((intent, reply), answer)
+            })
+            .unzip();
+        writer.commit(&mut batch);
+        answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect()
+    }
+
+    fn count(writer: &Writer, table: &str) -> i64 {
+        writer.db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn an_intent_that_fails_alone_is_undone_alone() {
+        let mut writer = writer();
+        // The audit line is written after the grant, so the grant must be taken back.
+        let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON audit WHEN new.subject = 'refused' \
+             BEGIN SELECT raise(ABORT, 'refused'); END";
+        writer.db.execute_batch(refuse).unwrap();
+        let mut refused = code(2);
+        refused.audit.as_mut().unwrap().subject = "refused".into();
+        let answers = commit(&mut writer, vec![code(1), refused, code(3), code(3)]);
+        assert!(matches!(answers[..], [Ok(Commit::Done), Err(_), Ok(Commit::Done), Ok(Commit::Lost)]));
+        assert_eq!((count(&writer, "grant_record"), count(&writer, "audit")), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_an_error_for_the_whole_batch_and_passes() {
+        let mut writer = writer();
+        assert!(commit(&mut writer, vec![code(1)])[0].is_ok());
+        let pages: i64 = writer.db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        let limit = |writer: &Writer, pages: i64| {
+            writer.db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+        };
+        limit(&writer, pages + 2);
+        let answers = commit(&mut writer, (10..60).map(code).collect());
+        assert!(answers.iter().all(Result::is_err), "all or none");
+        assert_eq!((count(&writer, "grant_record"), count(&writer, "audit")), (1, 1));
+        let kept = writer.cache.grants.get_or_load(&RecordId::from_number(10), async { Ok(None) }).await;
+        assert!(kept.unwrap().is_none(), "what was not committed is not shown");
+
+        limit(&writer, 1_000_000);
+        let answers = commit(&mut writer, (10..60).map(code).collect());
+        assert!(answers.iter().all(|answer| matches!(answer, Ok(Commit::Done))), "with room again, it works");
+    }
+
+    #[test]
+    fn a_batch_takes_all_that_wait_up_to_its_bound_and_closing_comes_last() {
+        let (asked, requests) = sync_channel(QUEUE_INTENTS_MAX);
+        let writer = Writer { requests, ..writer() };
+        for id in 0..=1_024 {
+            asked.send(Request::Commit(code(id), oneshot::channel().0)).unwrap();
+        }
+        asked.send(Request::Close).unwrap();
+        let mut batch = Vec::new();
+        assert_eq!((writer.gather(&mut batch), batch.len()), (true, BATCH_INTENTS_MAX));
+        batch.clear();
+        assert_eq!((writer.gather(&mut batch), batch.len()), (false, 1));
+    }
+}

@@ -1,0 +1,92 @@
+use mintkeep_protocol::app::StoredSecret;
+use mintkeep_protocol::crypto::Sealed;
+use mintkeep_protocol::ident::{CustomerId, Dialect, ServiceId};
+use mintkeep_protocol::port::issuer_store::Commit;
+use mintkeep_protocol::record::{
+    AuditAction, Customer, CustomerStatus, PlatformKey, Profile, Service, ServiceRole,
+};
+use mintkeep_protocol::token::{StoreEpoch, TokenKind};
+
+use crate::sample::{Store, audit, audited, pool};
+
+pub async fn customers_and_services_are_put_over_their_like(store: Store) {
+    let id = CustomerId::parse("2160000000000001").unwrap();
+    assert!(store.customer(&id).await.unwrap().is_none());
+    for status in [CustomerStatus::Active, CustomerStatus::Frozen, CustomerStatus::Deleted] {
+        let profile = Profile { nick_name: Some("陳\"大文\"".into()), ..Profile::default() };
+        let customer = Customer { id: id.clone(), status, profile };
+        store.put_customer(customer.clone(), audit("customer")).await.unwrap();
+        assert_eq!(*store.customer(&id).await.unwrap().unwrap(), customer);
+    }
+
+    let id = ServiceId::parse("gateway").unwrap();
+    assert!(store.service(&id).await.unwrap().is_none());
+    for mac in [[1; 32], [2; 32]] {
+        let secret = StoredSecret { mac, expires_at: None };
+        let role = ServiceRole::ResourceServer;
+        let service = Service { id: id.clone(), role, secret, assertion_key_pem: None };
+        store.put_service(service, audit("service")).await.unwrap();
+        assert_eq!(store.service(&id).await.unwrap().unwrap().secret.mac, mac);
+    }
+    assert_eq!(audited(&store).await, ["customer", "customer", "customer", "service", "service"]);
+}
+
+pub async fn a_platform_key_is_added_once_for_each_version(store: Store) {
+    let key =
+        |dialect, version, byte| PlatformKey { dialect, version, sealed: Sealed::from_bytes(vec![byte; 40]) };
+    let (one, other) = (Dialect::MiniProgram, Dialect::AlipayHk);
+    let cases = [
+        ("the first", key(one, 1, 1), Commit::Done),
+        ("of the same version", key(one, 1, 2), Commit::Lost),
+        ("version nought", key(one, 0, 3), Commit::Done),
+        ("of another dialect", key(other, 1, 4), Commit::Done),
+    ];
+    for (case, key, commit) in cases {
+        assert_eq!(store.add_platform_key(key).await.unwrap(), commit, "{case}");
+    }
+    let mut stored: Vec<_> = store.platform_keys().await.unwrap();
+    stored.sort_by_key(|key| key.sealed.as_bytes()[0]);
+    let told: Vec<_> =
+        stored.iter().map(|key| (key.dialect, key.version, key.sealed.as_bytes()[0])).collect();
+    assert_eq!(told, [(one, 1, 1), (one, 0, 3), (other, 1, 4)]);
+}
+
+pub async fn the_audit_is_read_from_its_end_in_order(store: Store) {
+    assert!(audited(&store).await.is_empty());
+    let mut written = Vec::new();
+    for n in 0..5 {
+        let mut line = audit(&n.to_string());
+        line.action = AuditAction::MasterKeyRotated;
+        line.address = None;
+        store.write_audit(line.clone()).await.unwrap();
+        written.push(line);
+    }
+    let all = store.audit_tail(None, 10).await.unwrap();
+    let (numbers, lines): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+    assert_eq!(lines, written);
+    assert!(numbers.is_sorted() && numbers[0] > 0, "{numbers:?}");
+
+    let cases: [(Option<i64>, u32, &[&str]); 5] = [
+        (None, 2, &["3", "4"]),
+        (Some(numbers[1]), 10, &["2", "3", "4"]),
+        (Some(numbers[1]), 1, &["4"]),
+        (Some(numbers[4]), 10, &[]),
+        (None, 0, &[]),
+    ];
+    for (after, most, expected) in cases {
+        let tail = store.audit_tail(after, most).await.unwrap();
+        let subjects: Vec<_> = tail.iter().map(|(_, line)| line.subject.as_str()).collect();
+        assert_eq!(subjects, expected, "{most} after {after:?}");
+    }
+}
+
+pub async fn a_lost_change_leaves_no_audit_line(store: Store) {
+    let mut ahead = pool(1, TokenKind::WeChatToken);
+    ahead.revision = 7;
+    assert_eq!(store.commit_access(ahead, Some(audit("lost"))).await.unwrap(), Commit::Lost);
+    assert!(audited(&store).await.is_empty());
+}
+
+pub async fn a_store_begins_in_epoch_nought(store: Store) {
+    assert_eq!(store.epoch().await.unwrap(), StoreEpoch(0));
+}
