@@ -186,6 +186,49 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Its name in the access log and the metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ApiUnknown => "api_unknown",
+            Self::MethodWrong => "method_wrong",
+            Self::BodyMissing => "body_missing",
+            Self::BodyMalformed => "body_malformed",
+            Self::TooLarge => "too_large",
+            Self::TooSlow => "too_slow",
+            Self::ClientMissing => "client_missing",
+            Self::SecretMissing => "secret_missing",
+            Self::FieldMissing => "field_missing",
+            Self::FieldIllegal => "field_illegal",
+            Self::ClientUnknown => "client_unknown",
+            Self::ClientDisabled => "client_disabled",
+            Self::SecretFrozen => "secret_frozen",
+            Self::ProofInvalid => "proof_invalid",
+            Self::KeyUnknown => "key_unknown",
+            Self::EncryptionInvalid => "encryption_invalid",
+            Self::RequestTimeIllegal => "request_time_illegal",
+            Self::AddressNotAllowed(_) => "address_not_allowed",
+            Self::AccessDenied => "access_denied",
+            Self::GrantTypeUnsupported => "grant_type_unsupported",
+            Self::QuotaExhausted => "quota_exhausted",
+            Self::RateLimited => "rate_limited",
+            Self::CodeInvalid => "code_invalid",
+            Self::CodeMalformed => "code_malformed",
+            Self::CodeUsed => "code_used",
+            Self::CodeExpired => "code_expired",
+            Self::RefreshInvalid => "refresh_invalid",
+            Self::RefreshUsed => "refresh_used",
+            Self::RefreshExpired => "refresh_expired",
+            Self::AccessMissing => "access_missing",
+            Self::AccessInvalid => "access_invalid",
+            Self::AccessExpired => "access_expired",
+            Self::CustomerUnknown => "customer_unknown",
+            Self::CustomerFrozen => "customer_frozen",
+        }
+    }
+}
+
+impl Refusal {
     /// Every refusal once, in the order above; of a dialect's refusals that share a code, the first is
     /// what the code stands for when it is read back. The address in it is a stand-in.
     pub const ALL: [Self; 34] = [

@@ -220,6 +220,8 @@ pub enum AuditAction {
     TokenCancelled,
     GrantRevoked,
     AppTokensRevoked,
+    QuotaCleared,
+    TokenRevoked,
     AppCreated,
     AppChanged,
     AppDeleted,

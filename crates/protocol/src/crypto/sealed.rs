@@ -139,6 +139,12 @@ impl MasterKeyRing {
         &self.current
     }
 
+    /// The keys that only open.
+    #[must_use]
+    pub fn older(&self) -> &[MasterKey] {
+        &self.older
+    }
+
     /// Seals `secret` for one `place`, such as `credential/wechat-sandbox`: it opens nowhere else.
     ///
     /// # Errors

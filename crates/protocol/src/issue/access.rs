@@ -97,7 +97,7 @@ pub enum PoolChange {
 /// DingTalk, "Repeated requests within the validity period return the same result and automatically
 /// extend the validity. After expiration, a new access token is returned."
 pub fn access(
-    caller: AuthenticClient<'_>,
+    caller: &AuthenticClient,
     current: Option<&Pool>,
     ask: &AccessAsk,
 ) -> Result<AccessDecision, Refusal> {

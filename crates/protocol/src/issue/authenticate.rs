@@ -1,6 +1,7 @@
 //! Who a caller is: the one way to an [`AuthenticClient`].
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::app::{App, AppStatus, StoredSecret};
 use crate::crypto::{MacKey, same_bytes};
@@ -11,14 +12,14 @@ use crate::secret::ClientSecret;
 use crate::time::Timestamp;
 
 /// An app that has proved itself. Only [`authenticate`] makes one, so "forgot to check" does not compile.
-#[derive(Clone, Copy)]
-pub struct AuthenticClient<'a>(&'a App);
+#[derive(Clone)]
+pub struct AuthenticClient(Arc<App>);
 
-impl<'a> AuthenticClient<'a> {
+impl AuthenticClient {
     /// The app.
     #[must_use]
-    pub const fn app(self) -> &'a App {
-        self.0
+    pub fn app(&self) -> &App {
+        &self.0
     }
 }
 
@@ -53,13 +54,13 @@ pub fn secret_holds(
 /// [`Refusal::ClientDisabled`], [`Refusal::KeyUnknown`], [`Refusal::ProofInvalid`],
 /// [`Refusal::RequestTimeIllegal`], the order of the Mini Program pages. An unusable proof has its own
 /// refusal in the place of [`Refusal::ProofInvalid`]. Last for all, [`Refusal::AddressNotAllowed`].
-pub fn authenticate<'a>(
-    app: &'a App,
+pub fn authenticate(
+    app: &Arc<App>,
     proof: &ClientProof,
     address: IpAddr,
     secret_key: &MacKey,
     now: Timestamp,
-) -> Result<AuthenticClient<'a>, Refusal> {
+) -> Result<AuthenticClient, Refusal> {
     match proof {
         ClientProof::Secret(secret) => {
             if !secret_holds(secret_key, app.no, &app.secrets, secret, now) {
@@ -80,7 +81,7 @@ pub fn authenticate<'a>(
     if !app.allows(address) {
         return Err(Refusal::AddressNotAllowed(address));
     }
-    Ok(AuthenticClient(app))
+    Ok(AuthenticClient(Arc::clone(app)))
 }
 
 fn check_signature(app: &App, signature: &RequestSignature, now: Timestamp) -> Result<(), Refusal> {
@@ -91,8 +92,8 @@ fn check_signature(app: &App, signature: &RequestSignature, now: Timestamp) -> R
     if !key.public.verify(&signature.signed_text, &signature.signature) {
         return Err(Refusal::ProofInvalid);
     }
-    let window = app.request_time_window();
     let request_time = signature.request_time.ok_or(Refusal::RequestTimeIllegal)?;
+    let window = app.request_time_window();
     let distance = now.since(request_time).max(request_time.since(now));
     if !window.is_zero() && distance > window {
         return Err(Refusal::RequestTimeIllegal);
@@ -130,11 +131,12 @@ mod tests {
     }
 
     fn refusal(app: &App, proof: &ClientProof, address: IpAddr) -> Option<Refusal> {
-        authenticate(app, proof, address, &MacKey::new(b"k"), NOW).err()
+        authenticate(&Arc::new(app.clone()), proof, address, &MacKey::new(b"k"), NOW).err()
     }
 
     #[test]
     fn a_secret_is_good_for_its_app_until_its_end_and_only_then_is_the_apps_state_told() {
+        use AppStatus::{Active, Disabled, SecretFrozen};
         let key = MacKey::new(b"k");
         let mac = |text: &str| secret_mac(&key, RecordId::from_number(9), &ClientSecret::new(text.into()));
         let with = |status, end: Option<Timestamp>| {
@@ -144,8 +146,6 @@ mod tests {
             app
         };
         let later = Some(Timestamp::from_unix_ms(NOW.unix_ms() + 1));
-        use AppStatus::{Active, Disabled, SecretFrozen};
-
         #[rustfmt::skip]
         let cases = [
             ("the current secret",         Active,       None,      "new",  None),
@@ -178,6 +178,7 @@ mod tests {
 
     #[test]
     fn a_signature_needs_its_key_its_bytes_and_its_time() {
+        use Refusal::{ClientDisabled, KeyUnknown, ProofInvalid, RequestTimeIllegal};
         let private = RsaPrivateKey::generate().unwrap();
         let mut app = app(AppStatus::Active);
         app.keys = vec![AppKey { version: 0, public: private.public().clone() }];
@@ -193,8 +194,6 @@ mod tests {
                 request_time: Some(Timestamp::from_unix_ms(NOW.unix_ms() + offset_ms)),
             })
         };
-        use Refusal::{ClientDisabled, KeyUnknown, ProofInvalid, RequestTimeIllegal};
-
         #[rustfmt::skip]
         let cases = [
             ("the latest key",           &app,      proof(None, "text", 0),           None),

@@ -45,7 +45,7 @@ pub enum Exchange {
 #[derive(Clone, Copy)]
 pub struct ExchangeAsk<'a> {
     /// The caller.
-    pub caller: AuthenticClient<'a>,
+    pub caller: &'a AuthenticClient,
     /// The request, if it was signed.
     pub request: Option<RequestDigest>,
     /// The store's epoch.

@@ -1,0 +1,248 @@
+//! The sandbox's fault rules: what a platform does to its clients on a bad day, on demand.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use mintkeep_protocol::ident::Dialect;
+use mintkeep_protocol::port::entropy::{Entropy, draw};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How many rules there may be at once.
+pub const RULES_MAX: usize = 64;
+
+/// Longest delay, in milliseconds.
+pub const DELAY_MS_MAX: u64 = 60_000;
+
+/// What a rule does to a request that it strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultAction {
+    /// The connection ends and nothing happened.
+    DropBefore,
+    /// It happened and the answer is lost.
+    DropAfter,
+    /// The answer comes late.
+    Delay,
+    /// Nothing happened, and the answer is this code of the dialect.
+    Answer,
+}
+
+/// When to do what to whose requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FaultRule {
+    /// Whose requests.
+    #[schema(value_type = String, example = "wechat")]
+    pub dialect: Dialect,
+    /// Which path; left out: all of the dialect.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// What to do to them.
+    pub action: FaultAction,
+    /// For `delay`: how long, in milliseconds, at most 60,000.
+    #[serde(default)]
+    pub delay_ms: Option<u64>,
+    /// For `answer`: the dialect's code, such as `-1`, `USED_CODE` or `unknownError`.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// How likely it strikes, 0 to 1.
+    #[serde(default = "always")]
+    pub probability: f64,
+    /// How often it strikes before it ends; left out: without end.
+    #[serde(default)]
+    pub count: Option<u64>,
+}
+
+const fn always() -> f64 {
+    1.0
+}
+
+/// A rule in force.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ActiveFault {
+    /// Its number, for ending it.
+    pub id: u64,
+    /// The rule, its `count` what is left.
+    #[serde(flatten)]
+    pub rule: FaultRule,
+}
+
+/// What becomes of one request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Strike {
+    /// How long its answer is held back.
+    pub delay: Duration,
+    /// End the connection before anything happens.
+    pub drop_before: bool,
+    /// Let it happen, then end the connection.
+    pub drop_after: bool,
+    /// Answer this code and do nothing.
+    pub answer: Option<String>,
+}
+
+/// Why a rule was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RuleRejected {
+    /// `delay` needs a delay.
+    #[error("give delay_ms, 1 to 60000, with the action delay")]
+    NoDelay,
+    /// `answer` needs a code.
+    #[error("give code, one of the dialect's own, with the action answer")]
+    NoCode,
+    /// Not a probability.
+    #[error("probability must be more than 0 and at most 1")]
+    NoProbability,
+    /// Too many rules.
+    #[error("there are 64 rules already; clear one first")]
+    TooMany,
+}
+
+/// The rules in force. Only a sandbox has one of these.
+pub struct Faults {
+    entropy: Arc<dyn Entropy>,
+    rules: Mutex<Rules>,
+}
+
+#[derive(Default)]
+struct Rules {
+    last_id: u64,
+    active: Vec<ActiveFault>,
+}
+
+impl Faults {
+    /// No rules yet.
+    #[must_use]
+    pub fn new(entropy: Arc<dyn Entropy>) -> Self {
+        Self { entropy, rules: Mutex::default() }
+    }
+
+    /// Takes a rule; its number comes back.
+    ///
+    /// # Errors
+    ///
+    /// [`RuleRejected`]. Whether `code` is one of the dialect's is the caller's to check.
+    pub fn add(&self, rule: FaultRule) -> Result<u64, RuleRejected> {
+        let has_delay = rule.delay_ms.is_some_and(|ms| (1..=DELAY_MS_MAX).contains(&ms));
+        if rule.action == FaultAction::Delay && !has_delay {
+            return Err(RuleRejected::NoDelay);
+        }
+        if rule.action == FaultAction::Answer && rule.code.is_none() {
+            return Err(RuleRejected::NoCode);
+        }
+        if !(rule.probability > 0.0 && rule.probability <= 1.0) {
+            return Err(RuleRejected::NoProbability);
+        }
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if rules.active.len() >= RULES_MAX {
+            return Err(RuleRejected::TooMany);
+        }
+        rules.last_id = rules.last_id.saturating_add(1);
+        let id = rules.last_id;
+        rules.active.push(ActiveFault { id, rule });
+        Ok(id)
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn list(&self) -> Vec<ActiveFault> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner).active.clone()
+    }
+
+    /// Ends a rule. `false`: there is none of this number.
+    #[must_use]
+    pub fn clear(&self, id: u64) -> bool {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = rules.active.len();
+        rules.active.retain(|fault| fault.id != id);
+        rules.active.len() != before
+    }
+
+    /// What becomes of a request. All rules that match and are lucky strike together.
+    #[must_use]
+    pub fn strike(&self, dialect: Dialect, path: &str) -> Option<Strike> {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut strike = None::<Strike>;
+        for fault in &mut rules.active {
+            let rule = &mut fault.rule;
+            let is_meant =
+                rule.dialect == dialect && rule.endpoint.as_deref().is_none_or(|endpoint| endpoint == path);
+            if !is_meant || rule.count == Some(0) || !self.is_lucky(rule.probability) {
+                continue;
+            }
+            rule.count = rule.count.map(|left| left.saturating_sub(1));
+            let strike = strike.get_or_insert_default();
+            match rule.action {
+                FaultAction::DropBefore => strike.drop_before = true,
+                FaultAction::DropAfter => strike.drop_after = true,
+                FaultAction::Delay => {
+                    let delay = Duration::from_millis(rule.delay_ms.unwrap_or_default());
+                    strike.delay = strike.delay.saturating_add(delay);
+                }
+                FaultAction::Answer => strike.answer.clone_from(&rule.code),
+            }
+        }
+        rules.active.retain(|fault| fault.rule.count != Some(0));
+        strike
+    }
+
+    fn is_lucky(&self, probability: f64) -> bool {
+        let drawn = u32::from_be_bytes(draw(&*self.entropy));
+        f64::from(drawn) < probability * f64::from(u32::MAX) || probability >= 1.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mintkeep_protocol::port::entropy::SystemEntropy;
+
+    use super::*;
+
+    fn rule(action: FaultAction) -> FaultRule {
+        FaultRule {
+            dialect: Dialect::WeChat,
+            endpoint: None,
+            action,
+            delay_ms: None,
+            code: None,
+            probability: 1.0,
+            count: None,
+        }
+    }
+
+    #[test]
+    fn a_rule_strikes_its_dialect_and_path_as_often_as_it_says() {
+        let faults = Faults::new(Arc::new(SystemEntropy));
+        let endpoint = Some("/cgi-bin/token".to_owned());
+        faults.add(FaultRule { endpoint, count: Some(2), ..rule(FaultAction::DropAfter) }).unwrap();
+        assert_eq!(faults.strike(Dialect::DingTalk, "/cgi-bin/token"), None);
+        assert_eq!(faults.strike(Dialect::WeChat, "/cgi-bin/stable_token"), None);
+        for _ in 0..2 {
+            assert!(faults.strike(Dialect::WeChat, "/cgi-bin/token").unwrap().drop_after);
+        }
+        assert_eq!(faults.strike(Dialect::WeChat, "/cgi-bin/token"), None);
+        assert!(faults.list().is_empty(), "a rule that is used up is gone");
+    }
+
+    #[test]
+    fn rules_strike_together_and_end_by_their_number() {
+        let faults = Faults::new(Arc::new(SystemEntropy));
+        faults.add(FaultRule { delay_ms: Some(5), ..rule(FaultAction::Delay) }).unwrap();
+        let id = faults.add(FaultRule { code: Some("-1".into()), ..rule(FaultAction::Answer) }).unwrap();
+        let strike = faults.strike(Dialect::WeChat, "/x").unwrap();
+        assert_eq!((strike.delay, strike.answer.as_deref()), (Duration::from_millis(5), Some("-1")));
+        assert!(faults.clear(id) && !faults.clear(id));
+        assert_eq!(faults.strike(Dialect::WeChat, "/x").unwrap().answer, None);
+    }
+
+    #[test]
+    fn a_rule_that_could_do_nothing_is_refused() {
+        let faults = Faults::new(Arc::new(SystemEntropy));
+        assert_eq!(faults.add(rule(FaultAction::Delay)), Err(RuleRejected::NoDelay));
+        assert_eq!(faults.add(rule(FaultAction::Answer)), Err(RuleRejected::NoCode));
+        for probability in [0.0, -1.0, 1.1, f64::NAN] {
+            let rule = FaultRule { probability, ..rule(FaultAction::DropBefore) };
+            assert_eq!(faults.add(rule), Err(RuleRejected::NoProbability));
+        }
+    }
+}

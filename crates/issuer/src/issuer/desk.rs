@@ -1,0 +1,168 @@
+//! One change of an app's pool at a time, shared by all who wait for it.
+//!
+//! If each of many concurrent callers minted a token of its own, all but the last two would be dead on
+//! arrival. So who comes while a change is under way waits for the next one, and all who wait get the same
+//! new token: newer than each of their requests, and good when it is handed out. On the disk that is one
+//! write, not many.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mintkeep_protocol::issue::access::{AccessAsk, PoolChange, access};
+use mintkeep_protocol::issue::authenticate::AuthenticClient;
+use mintkeep_protocol::outcome::Refusal;
+use mintkeep_protocol::port::issuer_store::Commit;
+use mintkeep_protocol::record::{AuditAction, Pool, PoolKey};
+use mintkeep_protocol::token::TokenKind;
+use mintkeep_web::arrival::Arrival;
+use tokio::sync::oneshot;
+
+use super::{COMMIT_TRIES, Extensions, Failure, Issuer};
+
+/// How many callers may wait for one pool's next change. More are told to come back.
+const WAITING_MAX: usize = 4_096;
+
+/// The lines of callers, one for each pool and way to ask.
+#[derive(Default)]
+pub struct Desk(Mutex<HashMap<LineKey, Vec<Waiter>>>);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct LineKey {
+    pool: PoolKey,
+    force: bool,
+}
+
+struct Waiter {
+    client: AuthenticClient,
+    arrival: Arrival,
+    answer: oneshot::Sender<Result<Arc<Pool>, Failure>>,
+}
+
+impl Issuer {
+    /// The pool with the token that `client` may be given.
+    pub(super) async fn app_token_pool(
+        self: &Arc<Self>,
+        client: &AuthenticClient,
+        (kind, force): (TokenKind, bool),
+        arrival: &Arrival,
+    ) -> Result<Arc<Pool>, Failure> {
+        let key = PoolKey { app: client.app().no, kind };
+        if let Some(stored) = self.store.pool(key).await? {
+            let current = self.extensions.exact(&stored);
+            let decision = access(client, Some(&current), &self.access_ask(kind, force, 1))?;
+            let promised = decision.pool.current.expires_at;
+            match decision.change {
+                PoolChange::Unchanged => return Ok(Arc::new(decision.pool)),
+                PoolChange::Extended if Extensions::stored_end(promised) == stored.current.expires_at => {
+                    self.extensions.promise(key, promised);
+                    return Ok(Arc::new(decision.pool));
+                }
+                PoolChange::Extended | PoolChange::Minted => {}
+            }
+        }
+        let (answer, answered) = oneshot::channel();
+        let waiter = Waiter { client: client.clone(), arrival: *arrival, answer };
+        self.join_line(LineKey { pool: key, force }, waiter)?;
+        answered.await.unwrap_or(Err(Failure::Busy))
+    }
+
+    /// Puts a caller into line; the first one starts the task that serves it.
+    ///
+    /// The task does not belong to any caller: one that goes away takes nothing with it.
+    fn join_line(self: &Arc<Self>, key: LineKey, waiter: Waiter) -> Result<(), Failure> {
+        let mut lines = self.desk.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get_mut(&key) {
+            if line.len() >= WAITING_MAX {
+                return Err(Failure::Busy);
+            }
+            line.push(waiter);
+            return Ok(());
+        }
+        lines.insert(key, vec![waiter]);
+        let issuer = Arc::clone(self);
+        self.tasks.spawn(async move {
+            while let Some(waiters) = issuer.next_in_line(key) {
+                issuer.serve(key, waiters).await;
+            }
+        });
+        Ok(())
+    }
+
+    /// Everyone who waits by now; `None`, and the line is gone, when nobody does.
+    fn next_in_line(&self, key: LineKey) -> Option<Vec<Waiter>> {
+        let mut lines = self.desk.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiters = std::mem::take(lines.get_mut(&key)?);
+        if waiters.is_empty() {
+            lines.remove(&key);
+            return None;
+        }
+        Some(waiters)
+    }
+
+    async fn serve(&self, key: LineKey, waiters: Vec<Waiter>) {
+        let Some(first) = waiters.first() else { return };
+        let callers = u32::try_from(waiters.len()).unwrap_or(u32::MAX);
+        match self.change_pool(key, (&first.client, &first.arrival), callers).await {
+            Ok((pool, granted)) => {
+                let granted = usize::try_from(granted).unwrap_or(usize::MAX);
+                for (place, waiter) in waiters.into_iter().enumerate() {
+                    let answer = if place < granted {
+                        Ok(Arc::clone(&pool))
+                    } else {
+                        Err(Refusal::QuotaExhausted.into())
+                    };
+                    // Who went away meanwhile is not waited for.
+                    let _gone = waiter.answer.send(answer);
+                }
+            }
+            Err(failure) => {
+                for waiter in waiters {
+                    let _gone = waiter.answer.send(Err(failure.clone()));
+                }
+            }
+        }
+    }
+
+    /// Load, decide, commit: for as many callers as wait.
+    async fn change_pool(
+        &self,
+        key: LineKey,
+        (client, arrival): (&AuthenticClient, &Arrival),
+        callers: u32,
+    ) -> Result<(Arc<Pool>, u32), Failure> {
+        for _try in 0..COMMIT_TRIES {
+            let stored = self.store.pool(key.pool).await?;
+            let current = stored.map(|pool| self.extensions.exact(&pool));
+            let ask = self.access_ask(key.pool.kind, key.force, callers);
+            let decision = access(client, current.as_ref(), &ask)?;
+            let promised = decision.pool.current.expires_at;
+            let mut pool = decision.pool;
+            let audit = match decision.change {
+                PoolChange::Unchanged => return Ok((Arc::new(pool), decision.granted)),
+                PoolChange::Extended => {
+                    pool.current.expires_at = Extensions::stored_end(promised);
+                    None
+                }
+                PoolChange::Minted => {
+                    if key.pool.kind == TokenKind::DingTalkToken {
+                        pool.current.expires_at = Extensions::stored_end(promised);
+                    }
+                    let id = &client.app().id;
+                    Some(self.audit(format_args!("app {id}"), AuditAction::TokenMinted, id, arrival))
+                }
+            };
+            if self.store.commit_access(pool.clone(), audit).await? == Commit::Done {
+                if key.pool.kind == TokenKind::DingTalkToken {
+                    self.extensions.promise(key.pool, promised);
+                    pool.current.expires_at = promised;
+                }
+                return Ok((Arc::new(pool), decision.granted));
+            }
+        }
+        Err(Failure::Busy)
+    }
+
+    fn access_ask(&self, kind: TokenKind, force: bool, callers: u32) -> AccessAsk {
+        AccessAsk { kind, force, callers, fresh_salt: self.salt(), epoch: self.epoch, now: self.clock.now() }
+    }
+}

@@ -1,0 +1,67 @@
+//! Extensions of a token's life to the millisecond, durable to the second.
+//!
+//! DingTalk extends a token with every repeat. Writing each of them would cost a disk write per call, so
+//! what is stored is rounded up to the next whole second, and repeats within that second store nothing.
+//! The exact end is kept here. After a crash, or on another replica, the token lives up to a second
+//! longer than the last answer promised, never shorter.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use mintkeep_protocol::record::{Pool, PoolKey};
+use mintkeep_protocol::time::Timestamp;
+
+/// The exact ends of pools' current tokens.
+#[derive(Default)]
+pub struct Extensions(RwLock<HashMap<PoolKey, Exact>>);
+
+#[derive(Clone, Copy)]
+struct Exact {
+    /// What is stored.
+    stored: Timestamp,
+    /// What was promised last.
+    promised: Timestamp,
+}
+
+impl Extensions {
+    /// What is stored for an end that is promised exactly.
+    pub fn stored_end(promised: Timestamp) -> Timestamp {
+        const SECOND_MS: i64 = 1_000;
+        let up = promised.unix_ms().saturating_add(SECOND_MS.saturating_sub(1));
+        Timestamp::from_unix_ms(up.div_euclid(SECOND_MS).saturating_mul(SECOND_MS))
+    }
+
+    /// The pool as callers were told it is, if `pool` is what was stored then.
+    pub fn exact(&self, pool: &Pool) -> Pool {
+        let mut exact = pool.clone();
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&pool.key).copied();
+        if let Some(known) = known.filter(|known| known.stored == pool.current.expires_at) {
+            exact.current.expires_at = known.promised;
+        }
+        exact
+    }
+
+    /// Notes an end that is about to be promised.
+    pub fn promise(&self, key: PoolKey, promised: Timestamp) {
+        let exact = Exact { stored: Self::stored_end(promised), promised };
+        let mut ends = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let known = ends.entry(key).or_insert(exact);
+        // Two repeats within a second may pass here in any order: the later promise counts.
+        if known.stored != exact.stored || known.promised < promised {
+            *known = exact;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_is_the_promise_rounded_up_to_a_second() {
+        for (promised, stored) in [(7_000, 7_000), (7_001, 8_000), (7_999, 8_000)] {
+            let promised = Timestamp::from_unix_ms(promised);
+            assert_eq!(Extensions::stored_end(promised).unix_ms(), stored);
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! What is no dialect's: codes for wallets, introspection and revocation for gateways and tools.
+
+use std::sync::Arc;
+
+use mintkeep_protocol::app::{App, AppStatus};
+use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, Scope, ServiceId};
+use mintkeep_protocol::issue::authenticate::{AuthenticClient, secret_holds};
+use mintkeep_protocol::issue::check::customer_may;
+use mintkeep_protocol::issue::code::issue_code;
+use mintkeep_protocol::outcome::Refusal;
+use mintkeep_protocol::port::entropy::draw;
+use mintkeep_protocol::port::issuer_store::Commit;
+use mintkeep_protocol::record::{AuditAction, Grant, GrantStage, Held, Pool, PoolKey, Service, ServiceRole};
+use mintkeep_protocol::secret::{AuthCode, ClientSecret};
+use mintkeep_protocol::time::Timestamp;
+use mintkeep_protocol::token::{TokenClaim, TokenKind, TokenPlace};
+use mintkeep_web::arrival::Arrival;
+
+use super::bearer::revoked;
+use super::{COMMIT_TRIES, Failure, Issuer};
+
+/// A code, and until when it can be exchanged.
+pub struct IssuedCode {
+    /// The code.
+    pub code: AuthCode,
+    /// Half-open, like every lifetime here.
+    pub expires_at: Timestamp,
+    /// The grant it will become.
+    pub grant: RecordId,
+}
+
+/// What a good token says of itself (RFC 7662, section 2.2).
+pub struct Introspection {
+    /// The app it was issued to.
+    pub app: Arc<App>,
+    /// The app itself, or the customer it is about.
+    pub subject: String,
+    /// What it allows; none for an app's own token.
+    pub scopes: Vec<Scope>,
+    /// Its life.
+    pub held: Held,
+    /// What it is for.
+    pub kind: TokenKind,
+}
+
+/// Names the store's record of a service where a record's number is wanted.
+fn service_owner(id: &ServiceId) -> RecordId {
+    let digest = mintkeep_protocol::crypto::sha256(id.as_str().as_bytes());
+    RecordId::from_number(i64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default()))
+}
+
+impl Issuer {
+    /// Issues a code to `app` for `customer`. `actor` is who vouches for the customer's consent.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::ClientUnknown`], [`Refusal::ClientDisabled`], [`Refusal::CustomerUnknown`],
+    /// [`Refusal::CustomerFrozen`]; [`Refusal::AccessDenied`] for a scope that the app may not ask for.
+    pub async fn issue_code(
+        &self,
+        actor: &str,
+        (app, customer): (&AppId, &CustomerId),
+        scopes: Vec<Scope>,
+        arrival: &Arrival,
+    ) -> Result<IssuedCode, Failure> {
+        let app = self.app(app).await?;
+        if app.status == AppStatus::Disabled {
+            return Err(Refusal::ClientDisabled.into());
+        }
+        let known = self.store.customer(customer).await?;
+        customer_may(known.as_deref())?;
+        if !scopes.iter().all(|scope| app.may_ask(scope)) {
+            return Err(Refusal::AccessDenied.into());
+        }
+        for _try in 0..COMMIT_TRIES {
+            let now = self.clock.now();
+            let id = RecordId::new(now, u32::from_be_bytes(draw(&*self.entropy)));
+            let grant = issue_code(&app, customer.clone(), scopes.clone(), (id, self.salt()), now);
+            let audit =
+                self.audit(actor, AuditAction::CodeIssued, format_args!("{} {customer}", app.id), arrival);
+            if self.store.commit_grant(grant.clone(), audit).await? == Commit::Done {
+                let place = TokenPlace {
+                    kind: TokenKind::Code,
+                    record: id,
+                    salt: &grant.salt,
+                    token_epoch: app.token_epoch,
+                };
+                let code = AuthCode::new(self.tokens.mint(&place, self.code_generation()));
+                return Ok(IssuedCode { code, expires_at: grant.code_expires_at, grant: id });
+            }
+        }
+        Err(Failure::Busy)
+    }
+
+    /// What a token says of itself; `None` if it is not good, for whatever reason.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Store`]. A token that was never ours is told without asking the store.
+    pub async fn introspect(&self, token: &str) -> Result<Option<Introspection>, Failure> {
+        let Some(claim) = self.tokens.parse(token) else { return Ok(None) };
+        match self.good_token(&claim).await {
+            Ok(found) => Ok(Some(found)),
+            Err(Failure::Refused(_)) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn good_token(&self, claim: &TokenClaim) -> Result<Introspection, Failure> {
+        match claim.kind {
+            TokenKind::WeChatToken | TokenKind::WeChatStable | TokenKind::DingTalkToken => {
+                let good = self.good_pool_token(claim).await?;
+                let subject = good.app.id.to_string();
+                Ok(Introspection {
+                    app: good.app,
+                    subject,
+                    scopes: vec![],
+                    held: good.held,
+                    kind: claim.kind,
+                })
+            }
+            TokenKind::GrantAccess => {
+                let good = self.good_grant_token(claim).await?;
+                customer_may(self.store.customer(&good.grant.customer).await?.as_deref())?;
+                Ok(about_grant(good.app, &good.grant, good.held, claim.kind))
+            }
+            TokenKind::GrantRefresh => {
+                let grant = self.store.grant(claim.record).await?.ok_or(Refusal::RefreshInvalid)?;
+                let app = self.store.app_by_no(grant.app).await?.ok_or(Refusal::RefreshInvalid)?;
+                let held = self.good_refresh(claim, &app, &grant)?;
+                customer_may(self.store.customer(&grant.customer).await?.as_deref())?;
+                Ok(about_grant(app, &grant, held, claim.kind))
+            }
+            TokenKind::Code | TokenKind::Ticket => Err(Refusal::AccessInvalid.into()),
+        }
+    }
+
+    fn good_refresh(&self, claim: &TokenClaim, app: &App, grant: &Grant) -> Result<Held, Refusal> {
+        let GrantStage::Active { tokens, .. } = grant.stage else { return Err(Refusal::RefreshInvalid) };
+        let held = Held { expires_at: tokens.refresh_expires_at, ..tokens.access };
+        let is_good = app.status != AppStatus::Disabled
+            && self.tokens.tag_holds(claim, &grant.salt, app.token_epoch)
+            && claim.generation == held.generation
+            && self.clock.now() < held.expires_at;
+        if is_good { Ok(held) } else { Err(Refusal::RefreshInvalid) }
+    }
+
+    /// Ends a token (RFC 7009): an app's own by itself, a grant's with all that belongs to it.
+    ///
+    /// A token that is not good any more, or is another app's, is passed over: the answer is the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Store`], [`Failure::Busy`].
+    pub async fn revoke(
+        &self,
+        client: &AuthenticClient,
+        token: &str,
+        arrival: &Arrival,
+    ) -> Result<(), Failure> {
+        let Some(claim) = self.tokens.parse(token) else { return Ok(()) };
+        for _try in 0..COMMIT_TRIES {
+            let commit = match claim.kind {
+                TokenKind::WeChatToken | TokenKind::WeChatStable | TokenKind::DingTalkToken => {
+                    self.revoke_pool_token(client, &claim, arrival).await?
+                }
+                TokenKind::GrantAccess | TokenKind::GrantRefresh => {
+                    self.revoke_grant_token(client, &claim, arrival).await?
+                }
+                TokenKind::Code | TokenKind::Ticket => return Ok(()),
+            };
+            if commit == Commit::Done {
+                return Ok(());
+            }
+        }
+        Err(Failure::Busy)
+    }
+
+    async fn revoke_pool_token(
+        &self,
+        client: &AuthenticClient,
+        claim: &TokenClaim,
+        arrival: &Arrival,
+    ) -> Result<Commit, Failure> {
+        let app = client.app();
+        let key = PoolKey { app: app.no, kind: claim.kind };
+        let pool = self.store.pool(key).await?.filter(|_| claim.record == app.no);
+        let Some(pool) = pool.filter(|pool| self.tokens.tag_holds(claim, &pool.salt, app.token_epoch)) else {
+            return Ok(Commit::Done);
+        };
+        let now = self.clock.now();
+        let mut ended = Pool::clone(&pool);
+        if claim.generation == pool.current.generation {
+            ended.current.expires_at = now.min(pool.current.expires_at);
+        } else if pool.previous.is_some_and(|held| held.generation == claim.generation) {
+            ended.previous = None;
+        } else {
+            return Ok(Commit::Done);
+        }
+        let audit = self.audit(format_args!("app {}", app.id), AuditAction::TokenRevoked, &app.id, arrival);
+        Ok(self.store.commit_access(ended, Some(audit)).await?)
+    }
+
+    async fn revoke_grant_token(
+        &self,
+        client: &AuthenticClient,
+        claim: &TokenClaim,
+        arrival: &Arrival,
+    ) -> Result<Commit, Failure> {
+        let app = client.app();
+        let grant = self.store.grant(claim.record).await?.filter(|grant| {
+            grant.app == app.no && self.tokens.tag_holds(claim, &grant.salt, app.token_epoch)
+        });
+        match grant {
+            Some(grant) => self.end_grant(&format!("app {}", app.id), &grant, arrival).await,
+            None => Ok(Commit::Done),
+        }
+    }
+
+    /// Ends a grant: no code, access token or refresh token of it is good any more.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Store`]. `Lost`: it was changed meanwhile; load it again.
+    pub async fn end_grant(&self, actor: &str, grant: &Grant, arrival: &Arrival) -> Result<Commit, Failure> {
+        if let GrantStage::Revoked { .. } = grant.stage {
+            return Ok(Commit::Done);
+        }
+        let audit = self.audit(actor, AuditAction::GrantRevoked, grant.id, arrival);
+        Ok(self.store.commit_grant(revoked(grant, self.clock.now()), audit).await?)
+    }
+
+    /// A resource server or wallet, by its name and secret.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::ProofInvalid`] whatever is wrong with it; [`Refusal::AccessDenied`] for another role.
+    pub async fn service(
+        &self,
+        id: &ServiceId,
+        secret: &ClientSecret,
+        role: ServiceRole,
+    ) -> Result<Arc<Service>, Failure> {
+        let service = self.store.service(id).await?.ok_or(Refusal::ProofInvalid)?;
+        let stored = std::slice::from_ref(&service.secret);
+        if !secret_holds(&self.secret_key, service_owner(id), stored, secret, self.clock.now()) {
+            return Err(Refusal::ProofInvalid.into());
+        }
+        if service.role == role { Ok(service) } else { Err(Refusal::AccessDenied.into()) }
+    }
+
+    /// What a service's secret is stored as.
+    #[must_use]
+    pub fn service_secret_mac(&self, id: &ServiceId, secret: &ClientSecret) -> [u8; 32] {
+        mintkeep_protocol::issue::authenticate::secret_mac(&self.secret_key, service_owner(id), secret)
+    }
+}
+
+fn about_grant(app: Arc<App>, grant: &Grant, held: Held, kind: TokenKind) -> Introspection {
+    Introspection { app, subject: grant.customer.to_string(), scopes: grant.scopes.clone(), held, kind }
+}

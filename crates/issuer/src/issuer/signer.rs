@@ -1,0 +1,118 @@
+//! The platform's own RSA keys: they sign answers and open encrypted requests.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use mintkeep_protocol::crypto::{MasterKeyRing, RsaKeyRejected, RsaPrivateKey, SealBroken};
+use mintkeep_protocol::ident::Dialect;
+use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore, StoreError};
+use mintkeep_protocol::record::PlatformKey;
+use mintkeep_web::tasks::{NotDone, Tasks};
+
+/// A platform key can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SignerFault {
+    /// The store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store's keys are sealed under another master key.
+    #[error("the platform's keys can't be opened: {0}; give the master key that the store was made with")]
+    Sealed(#[from] SealBroken),
+    /// The key is not one.
+    #[error("a platform key is {0}")]
+    Key(#[from] RsaKeyRejected),
+    /// The work was not done.
+    #[error(transparent)]
+    NotDone(#[from] NotDone),
+}
+
+/// One key, and the version that answers name it by.
+#[derive(Clone)]
+pub struct SigningKey {
+    /// `keyVersion`.
+    pub version: u32,
+    /// The key.
+    pub private: Arc<RsaPrivateKey>,
+}
+
+type Keys = HashMap<Dialect, Vec<SigningKey>>;
+
+/// The platform's keys, opened, the latest of each dialect last.
+pub struct Signer {
+    keys: ArcSwap<Keys>,
+    master: Arc<MasterKeyRing>,
+    tasks: Tasks,
+}
+
+fn place(dialect: Dialect, version: u32) -> String {
+    format!("platform_key/{dialect}/{version}")
+}
+
+impl Signer {
+    /// Opens all keys of the store, and draws the first one for each signed dialect that has none.
+    pub(super) async fn open(
+        store: &dyn IssuerStore,
+        master: Arc<MasterKeyRing>,
+        tasks: Tasks,
+    ) -> Result<Self, SignerFault> {
+        let signer = Self { keys: ArcSwap::default(), master, tasks };
+        signer.load(store).await?;
+        for dialect in Dialect::ALL.into_iter().filter(|dialect| dialect.is_signed()) {
+            if signer.latest(dialect).is_none() {
+                signer.draw(store, dialect, 1).await?;
+                signer.load(store).await?;
+            }
+        }
+        Ok(signer)
+    }
+
+    /// Draws a further key, which then signs; the older ones still open what was encrypted for them.
+    ///
+    /// # Errors
+    ///
+    /// [`SignerFault`].
+    pub async fn rotate(&self, store: &dyn IssuerStore, dialect: Dialect) -> Result<u32, SignerFault> {
+        let version = self.latest(dialect).map_or(1, |key| key.version.saturating_add(1));
+        self.draw(store, dialect, version).await?;
+        self.load(store).await?;
+        Ok(version)
+    }
+
+    /// The key that signs a dialect's answers.
+    #[must_use]
+    pub fn latest(&self, dialect: Dialect) -> Option<SigningKey> {
+        self.keys.load().get(&dialect)?.last().cloned()
+    }
+
+    /// The key that a request's `Encrypt` names; the latest if it names none.
+    #[must_use]
+    pub fn key(&self, dialect: Dialect, version: Option<u32>) -> Option<SigningKey> {
+        let Some(version) = version else { return self.latest(dialect) };
+        self.keys.load().get(&dialect)?.iter().find(|key| key.version == version).cloned()
+    }
+
+    /// Reads the keys anew.
+    async fn load(&self, store: &dyn IssuerStore) -> Result<(), SignerFault> {
+        let mut keys = Keys::new();
+        for stored in store.platform_keys().await? {
+            let der = self.master.open(&place(stored.dialect, stored.version), &stored.sealed)?;
+            let private = Arc::new(RsaPrivateKey::from_der(&der)?);
+            keys.entry(stored.dialect).or_default().push(SigningKey { version: stored.version, private });
+        }
+        for of_dialect in keys.values_mut() {
+            of_dialect.sort_by_key(|key| key.version);
+        }
+        self.keys.store(Arc::new(keys));
+        Ok(())
+    }
+
+    async fn draw(&self, store: &dyn IssuerStore, dialect: Dialect, version: u32) -> Result<(), SignerFault> {
+        let private = self.tasks.spawn_blocking(RsaPrivateKey::generate).await??;
+        let sealed = self.master.seal(&place(dialect, version), private.to_der())?;
+        // Lost: another replica drew this version first; its key is loaded next.
+        let (Commit::Done | Commit::Lost) =
+            store.add_platform_key(PlatformKey { dialect, version, sealed }).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! The issuer's listener: the four dialects, and the standard facade.
+
+mod secret_dialects;
+mod signed_dialects;
+mod standard;
+mod wallet;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use http::StatusCode;
+use mintkeep_protocol::dialect::alipay::Gateway;
+use mintkeep_protocol::ident::Dialect;
+use mintkeep_protocol::outcome::{Outcome, Refusal};
+use mintkeep_web::arrival::Arrival;
+use mintkeep_web::body::{BodyRefused, read};
+use mintkeep_web::note::{AnswerNote, DropConnection, OutcomeCode};
+use mintkeep_web::problem::Problem;
+
+use crate::faults::{Faults, Strike};
+use crate::issuer::Issuer;
+
+/// What the routes work on.
+#[derive(Clone)]
+pub struct Desk {
+    /// The use-cases.
+    pub issuer: Arc<Issuer>,
+    /// The sandbox's fault rules; `None` in production.
+    pub faults: Option<Arc<Faults>>,
+}
+
+/// The issuer's routes.
+pub fn router(issuer: Arc<Issuer>, faults: Option<Arc<Faults>>) -> Router {
+    Router::new()
+        .route("/oauth2/introspect", post(standard::introspect))
+        .route("/oauth2/revoke", post(standard::revoke))
+        .route("/.well-known/oauth-authorization-server", get(standard::metadata))
+        .route("/authz", get(standard::authz).head(standard::authz))
+        .route("/wallet/v1/codes", post(wallet::issue_code))
+        .fallback(dialects)
+        .with_state(Desk { issuer, faults })
+}
+
+/// Whose path this is. Unknown paths under a dialect's own root are answered in its form.
+fn dialect_of(path: &str) -> Option<Dialect> {
+    // A public client of WeChat's doubles the slash.
+    let path = path.trim_start_matches('/');
+    match path.split('/').next()? {
+        "cgi-bin" => Some(Dialect::WeChat),
+        "v1.0" | "gettoken" => Some(Dialect::DingTalk),
+        "v1" => Some(Dialect::MiniProgram),
+        "api" => Some(Dialect::AlipayHk),
+        _ => None,
+    }
+}
+
+/// Any dialect's endpoint: read, strike, decode, do, encode. Knows no field and no error code.
+async fn dialects(State(desk): State<Desk>, request: http::Request<Body>) -> Response {
+    let Some(dialect) = dialect_of(request.uri().path()) else {
+        return nothing_here().into_response();
+    };
+    let arrival = Arrival::of(&request);
+    let (head, body) = request.into_parts();
+    let (body, unread) = match read(body, &desk.issuer.limits).await {
+        Ok(body) => (body, None),
+        Err(refused) => (Bytes::new(), Some(refusal_of(refused))),
+    };
+    let request = http::Request::from_parts(head, body);
+    let path = request.uri().path();
+
+    let strike = desk.faults.as_ref().and_then(|faults| faults.strike(dialect, path)).unwrap_or_default();
+    if strike.drop_before {
+        return dropped();
+    }
+    let told = match told_before_work(dialect, &strike, unread) {
+        Some(outcome) => Some(outcome),
+        None if strike.delay.is_zero() => None,
+        None => {
+            tokio::time::sleep(strike.delay).await;
+            None
+        }
+    };
+    let response = match Gateway::of(dialect) {
+        None => secret_dialects::answer(&desk.issuer, dialect, &request, (told, &arrival)).await,
+        Some(gateway) => signed_dialects::answer(&desk.issuer, gateway, &request, (told, &arrival)).await,
+    };
+    if strike.drop_after { dropped() } else { response.map(Body::from) }
+}
+
+/// What is answered without doing anything: a body that could not be read, or a fault rule's code.
+fn told_before_work(dialect: Dialect, strike: &Strike, unread: Option<Refusal>) -> Option<Outcome> {
+    if let Some(code) = &strike.answer {
+        return Some(outcome_of_code(dialect, code).unwrap_or(Outcome::Unknown));
+    }
+    unread.map(Outcome::Refused)
+}
+
+/// What a code of a dialect means; `None` if the dialect has no such code.
+#[must_use]
+pub fn outcome_of_code(dialect: Dialect, code: &str) -> Option<Outcome> {
+    use mintkeep_protocol::dialect::{dingtalk, wechat};
+    match dialect {
+        Dialect::WeChat => wechat::outcome_of_code(code),
+        Dialect::DingTalk => dingtalk::outcome_of_code(code),
+        Dialect::MiniProgram => Gateway::MiniProgram.outcome_of_code(code),
+        Dialect::AlipayHk => Gateway::AlipayHk.outcome_of_code(code),
+    }
+}
+
+const fn refusal_of(refused: BodyRefused) -> Refusal {
+    match refused {
+        BodyRefused::TooLarge => Refusal::TooLarge,
+        BodyRefused::TooSlow => Refusal::TooSlow,
+        BodyRefused::Broken => Refusal::BodyMalformed,
+    }
+}
+
+fn dropped() -> Response {
+    let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    response.extensions_mut().insert(DropConnection);
+    response
+}
+
+fn nothing_here() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "There is nothing here",
+        "see docs/dialect for the paths of each dialect, and /.well-known/oauth-authorization-server",
+    )
+}
+
+/// What the access log and the metrics say of an answer.
+fn note(dialect: Dialect, outcome: &Outcome) -> AnswerNote {
+    let code = match outcome {
+        Outcome::Granted(_) => "granted",
+        Outcome::Refused(refusal) => refusal.name(),
+        Outcome::Unknown => "unknown",
+    };
+    AnswerNote { endpoint: dialect.name(), code: OutcomeCode::Name(code) }
+}

@@ -1,0 +1,44 @@
+//! WeChat and DingTalk: callers that prove themselves by a shared secret or an access token.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use mintkeep_protocol::dialect::{AnswerContext, dingtalk, wechat};
+use mintkeep_protocol::ident::Dialect;
+use mintkeep_protocol::outcome::Outcome;
+use mintkeep_web::arrival::Arrival;
+
+use crate::issuer::{Answered, Issuer};
+
+/// Decode, do, encode.
+pub(super) async fn answer(
+    issuer: &Arc<Issuer>,
+    dialect: Dialect,
+    request: &Request<Bytes>,
+    (told, arrival): (Option<Outcome>, &Arrival),
+) -> Response<Bytes> {
+    let is_wechat = dialect == Dialect::WeChat;
+    let decoded =
+        || if is_wechat { wechat::decode_request(request) } else { dingtalk::decode_request(request) };
+    let answered = match told {
+        Some(outcome) => Answered { app: None, outcome },
+        None => match decoded() {
+            Ok(call) => issuer.answer(dialect, call, arrival).await,
+            Err(refusal) => Answered { app: None, outcome: Outcome::Refused(refusal) },
+        },
+    };
+    let context = AnswerContext {
+        path: request.uri().path(),
+        now: issuer.now(),
+        request_id: arrival.id,
+        app: answered.app.as_deref(),
+    };
+    let outcome = &answered.outcome;
+    let response = if is_wechat {
+        wechat::encode_response(outcome, &context)
+    } else {
+        dingtalk::encode_response(outcome, &context)
+    };
+    super::note(dialect, outcome).on(response)
+}

@@ -1,0 +1,252 @@
+//! The standard facade: RFC 7662 introspection, RFC 7009 revocation, RFC 8414 metadata, and a
+//! gateway's sub-request.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use mintkeep_protocol::ident::{AppId, Dialect};
+use mintkeep_protocol::issue::authenticate::AuthenticClient;
+use mintkeep_protocol::outcome::Refusal;
+use mintkeep_protocol::record::ServiceRole;
+use mintkeep_protocol::request::ClientProof;
+use mintkeep_protocol::secret::{AccessToken, ClientSecret};
+use mintkeep_protocol::token::TokenKind;
+use mintkeep_web::arrival::Arrival;
+use mintkeep_web::auth;
+use mintkeep_web::body::read;
+use mintkeep_web::problem::Problem;
+use serde::Serialize;
+use serde_json::json;
+
+use super::Desk;
+use crate::issuer::{Failure, Introspection, Issuer};
+
+/// An OAuth error answer (RFC 6749, section 5.2).
+fn oauth_error(status: StatusCode, error: &'static str, description: &'static str) -> Response {
+    let body = Json(json!({ "error": error, "error_description": description }));
+    let mut response = (status, body).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::UNAUTHORIZED {
+        let basic = HeaderValue::from_static("Basic realm=\"mintkeep\"");
+        response.headers_mut().insert(WWW_AUTHENTICATE, basic);
+    }
+    response
+}
+
+fn unavailable() -> Response {
+    oauth_error(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again later")
+}
+
+fn invalid_client() -> Response {
+    oauth_error(
+        StatusCode::UNAUTHORIZED,
+        "invalid_client",
+        "use Basic authentication with a known id and secret",
+    )
+}
+
+/// The form's fields; a name that comes twice, or a body that is no form, is refused.
+async fn form(desk: &Desk, body: Body) -> Result<Vec<(String, String)>, Response> {
+    let bytes: Bytes = read(body, &desk.issuer.limits)
+        .await
+        .map_err(|_| oauth_error(StatusCode::BAD_REQUEST, "invalid_request", "the body could not be read"))?;
+    let fields: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().collect();
+    let is_twice = fields
+        .iter()
+        .enumerate()
+        .any(|(at, (name, _))| fields.iter().skip(at.saturating_add(1)).any(|(other, _)| other == name));
+    if is_twice {
+        return Err(oauth_error(StatusCode::BAD_REQUEST, "invalid_request", "a parameter is included twice"));
+    }
+    Ok(fields)
+}
+
+fn field<'f>(fields: &'f [(String, String)], name: &str) -> Option<&'f str> {
+    fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+/// What RFC 7662 section 2.2 answers of a good token.
+#[derive(Serialize)]
+struct ActiveToken<'a> {
+    active: bool,
+    client_id: &'a str,
+    sub: &'a str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    scope: String,
+    exp: i64,
+    iat: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
+    iss: &'a str,
+    dialect: Dialect,
+}
+
+fn scope_text(found: &Introspection) -> String {
+    let scopes: Vec<&str> = found.scopes.iter().map(mintkeep_protocol::ident::Scope::as_str).collect();
+    scopes.join(" ")
+}
+
+/// `POST /oauth2/introspect`, for resource servers only: it would be an oracle for anyone else.
+pub(super) async fn introspect(State(desk): State<Desk>, request: http::Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    let Some((id, secret)) = auth::basic(&head.headers) else { return invalid_client() };
+    match desk.issuer.service(&id, &secret, ServiceRole::ResourceServer).await {
+        Ok(_service) => {}
+        Err(Failure::Refused(Refusal::AccessDenied)) => {
+            return oauth_error(StatusCode::FORBIDDEN, "unauthorized_client", "not a resource server");
+        }
+        Err(Failure::Refused(_)) => return invalid_client(),
+        Err(failure) => return store_trouble(&failure),
+    }
+    let fields = match form(&desk, body).await {
+        Ok(fields) => fields,
+        Err(response) => return response,
+    };
+    let Some(token) = field(&fields, "token") else {
+        return oauth_error(StatusCode::BAD_REQUEST, "invalid_request", "the parameter token is missing");
+    };
+    match desk.issuer.introspect(token).await {
+        Ok(Some(found)) => no_store(Json(ActiveToken {
+            active: true,
+            client_id: found.app.id.as_str(),
+            sub: &found.subject,
+            scope: scope_text(&found),
+            exp: found.held.expires_at.unix_s(),
+            iat: found.held.issued_at.unix_s(),
+            token_type: (found.kind != TokenKind::GrantRefresh).then_some("Bearer"),
+            iss: &desk.issuer.public_url,
+            dialect: found.app.dialect,
+        })),
+        Ok(None) => no_store(Json(json!({ "active": false }))),
+        Err(failure) => store_trouble(&failure),
+    }
+}
+
+fn no_store(body: impl IntoResponse) -> Response {
+    let mut response = body.into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn store_trouble(failure: &Failure) -> Response {
+    tracing::error!(%failure, "the facade could not use the store");
+    unavailable()
+}
+
+/// `POST /oauth2/revoke`, for the app that the token was issued to.
+pub(super) async fn revoke(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    request: http::Request<Body>,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let fields = match form(&desk, body).await {
+        Ok(fields) => fields,
+        Err(response) => return response,
+    };
+    let client = match revoking_client(&desk.issuer, &head.headers, &fields, &arrival).await {
+        Ok(Some(client)) => client,
+        Ok(None) | Err(Failure::Refused(_)) => return invalid_client(),
+        Err(failure) => return store_trouble(&failure),
+    };
+    let Some(token) = field(&fields, "token") else {
+        return oauth_error(StatusCode::BAD_REQUEST, "invalid_request", "the parameter token is missing");
+    };
+    match desk.issuer.revoke(&client, token, &arrival).await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(failure) => store_trouble(&failure),
+    }
+}
+
+/// The app behind a revocation: by Basic authentication, or by `client_id` and `client_secret`.
+async fn revoking_client(
+    issuer: &Arc<Issuer>,
+    headers: &HeaderMap,
+    fields: &[(String, String)],
+    arrival: &Arrival,
+) -> Result<Option<AuthenticClient>, Failure> {
+    let in_form = || {
+        let (id, secret) = (field(fields, "client_id")?, field(fields, "client_secret")?);
+        Some((id.to_owned(), ClientSecret::new(secret.to_owned())))
+    };
+    let in_header = auth::basic(headers).map(|(id, secret)| (id.to_string(), secret));
+    let Some((id, secret)) = in_header.or_else(in_form) else { return Ok(None) };
+    let Ok(id) = AppId::parse(&id) else { return Ok(None) };
+    let app = issuer.app_by_id(&id).await?;
+    Ok(Some(issuer.admit(&app, &ClientProof::Secret(secret), arrival)?))
+}
+
+/// `GET /.well-known/oauth-authorization-server`.
+pub(super) async fn metadata(State(desk): State<Desk>) -> Response {
+    let url = &desk.issuer.public_url;
+    Json(json!({
+        "issuer": url,
+        "authorization_endpoint": format!("{url}/authorize"),
+        "token_endpoint": format!("{url}/v1.0/oauth2/userAccessToken"),
+        "introspection_endpoint": format!("{url}/oauth2/introspect"),
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
+        "revocation_endpoint": format!("{url}/oauth2/revoke"),
+        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "response_types_supported": ["code"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "scopes_supported": ["auth_base", "auth_user"],
+    }))
+    .into_response()
+}
+
+/// Where a gateway's sub-request finds the token of the request that it guards.
+fn guarded_token(headers: &HeaderMap) -> Option<AccessToken> {
+    const DINGTALK: HeaderName = HeaderName::from_static("x-acs-dingtalk-access-token");
+    const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access-token");
+    if headers.contains_key(AUTHORIZATION) {
+        return auth::bearer(headers);
+    }
+    let named = headers.get(DINGTALK).or_else(|| headers.get(ACCESS_TOKEN))?;
+    Some(AccessToken::new(named.to_str().ok()?.to_owned()))
+}
+
+/// `GET /authz`: 204 and who it is, or 401. For nginx `auth_request` and Envoy `ext_authz` over HTTP.
+pub(super) async fn authz(State(desk): State<Desk>, headers: HeaderMap) -> Response {
+    let found = match guarded_token(&headers) {
+        Some(token) => desk.issuer.introspect(token.expose()).await,
+        None => Ok(None),
+    };
+    match found {
+        // A refresh token opens no door.
+        Ok(Some(found)) if found.kind != TokenKind::GrantRefresh => {
+            let mut response = StatusCode::NO_CONTENT.into_response();
+            let told = [
+                ("x-mintkeep-client-id", found.app.id.to_string()),
+                ("x-mintkeep-subject", found.subject.clone()),
+                ("x-mintkeep-scope", scope_text(&found)),
+                ("x-mintkeep-dialect", found.app.dialect.to_string()),
+                ("x-mintkeep-expires-at", found.held.expires_at.unix_s().to_string()),
+            ];
+            for (name, value) in told {
+                if let Ok(value) = HeaderValue::from_str(&value) {
+                    response.headers_mut().insert(HeaderName::from_static(name), value);
+                }
+            }
+            response
+        }
+        Ok(_) => {
+            let problem = Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "token-not-good",
+                "The access token is not good",
+                "send a good access token as Authorization: Bearer, or in the platform's own header",
+            );
+            let mut response = problem.into_response();
+            let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            response
+        }
+        Err(failure) => store_trouble(&failure),
+    }
+}

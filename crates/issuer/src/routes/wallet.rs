@@ -1,0 +1,121 @@
+//! What a wallet's own backend asks for: codes, for customers that it has asked itself.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use mintkeep_protocol::ident::{AppId, CustomerId, Scope};
+use mintkeep_protocol::outcome::Refusal;
+use mintkeep_protocol::record::ServiceRole;
+use mintkeep_protocol::time::Timestamp;
+use mintkeep_web::arrival::Arrival;
+use mintkeep_web::auth;
+use mintkeep_web::body::read;
+use mintkeep_web::problem::Problem;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Desk;
+use crate::issuer::{Failure, IssuedCode};
+
+/// Who gets a code about whom.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CodeRequest {
+    /// The app's id.
+    #[schema(value_type = String, example = "MINI0000000000000001")]
+    pub client_id: AppId,
+    /// The customer's id.
+    #[schema(value_type = String, example = "2160000000000001")]
+    pub customer_id: CustomerId,
+    /// What they agreed to.
+    #[schema(value_type = Vec<String>, example = json!(["auth_user"]))]
+    pub scopes: Vec<Scope>,
+}
+
+/// A code.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CodeAnswer {
+    /// The code, once.
+    pub auth_code: String,
+    /// Until when it can be exchanged, in milliseconds since the Unix epoch.
+    #[schema(value_type = i64)]
+    pub expires_at: Timestamp,
+}
+
+impl From<IssuedCode> for CodeAnswer {
+    fn from(issued: IssuedCode) -> Self {
+        Self { auth_code: issued.code.expose().to_owned(), expires_at: issued.expires_at }
+    }
+}
+
+/// `POST /wallet/v1/codes`.
+pub(super) async fn issue_code(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    request: http::Request<Body>,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let Some((id, secret)) = auth::basic(&head.headers) else {
+        return wallet_unknown().into_response();
+    };
+    if let Err(failure) = desk.issuer.service(&id, &secret, ServiceRole::Wallet).await {
+        return problem_of(&failure).into_response();
+    }
+    let Ok(body) = read(body, &desk.issuer.limits).await else {
+        return bad_request("the body could not be read").into_response();
+    };
+    let asked: CodeRequest = match serde_json::from_slice(&body) {
+        Ok(asked) => asked,
+        Err(_) => {
+            return bad_request("send JSON with client_id, customer_id and scopes").into_response();
+        }
+    };
+    let actor = format!("wallet {id}");
+    let whom = (&asked.client_id, &asked.customer_id);
+    match desk.issuer.issue_code(&actor, whom, asked.scopes, &arrival).await {
+        Ok(issued) => Json(CodeAnswer::from(issued)).into_response(),
+        Err(failure) => problem_of(&failure).into_response(),
+    }
+}
+
+fn bad_request(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad-request", "The request can't be read", detail)
+}
+
+fn wallet_unknown() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        "Who asks is not known",
+        "use Basic authentication with a wallet's id and secret",
+    )
+}
+
+/// A failure of ours in plain HTTP.
+#[must_use]
+pub fn problem_of(failure: &Failure) -> Problem {
+    let (status, kind, title) = match failure {
+        Failure::Store(_) | Failure::Busy => {
+            tracing::error!(%failure, "a request could not be done");
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The store can't answer")
+        }
+        Failure::Refused(Refusal::ProofInvalid) => return wallet_unknown(),
+        Failure::Refused(Refusal::ClientUnknown) => {
+            (StatusCode::NOT_FOUND, "app-unknown", "There is no such app")
+        }
+        Failure::Refused(Refusal::CustomerUnknown) => {
+            (StatusCode::NOT_FOUND, "customer-unknown", "There is no such customer")
+        }
+        Failure::Refused(Refusal::AccessDenied) => {
+            (StatusCode::FORBIDDEN, "not-allowed", "That is not allowed")
+        }
+        Failure::Refused(refusal) => return refused(*refusal),
+    };
+    Problem::new(status, kind, title, failure.to_string())
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "refused", "It was refused", refusal.to_string())
+}
