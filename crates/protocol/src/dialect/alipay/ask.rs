@@ -26,28 +26,30 @@ const REFRESH_TOKEN: &str = "REFRESH_TOKEN";
 /// What [`Fields`] says, [`Refusal::FieldMissing`], [`Refusal::AccessMissing`], or
 /// [`Refusal::GrantTypeUnsupported`] for a grant type that nobody knows.
 pub(super) fn decode(endpoint: Endpoint, body: &[u8]) -> Result<Ask, Refusal> {
-    let mut fields = Fields::parse(body)?;
+    let fields = Fields::parse(body)?;
     fields.check_extend_info()?;
     match endpoint {
-        Endpoint::ApplyToken => apply_token(&mut fields),
-        Endpoint::CancelToken => access_token(&mut fields).map(Ask::CancelToken),
-        Endpoint::UserInfo => access_token(&mut fields).map(Ask::UserInfo),
+        Endpoint::ApplyToken => apply_token(&fields),
+        Endpoint::CancelToken => access_token(&fields).map(Ask::CancelToken),
+        Endpoint::UserInfo => access_token(&fields).map(Ask::UserInfo),
     }
 }
 
-fn apply_token(fields: &mut Fields) -> Result<Ask, Refusal> {
+fn apply_token(fields: &Fields<'_>) -> Result<Ask, Refusal> {
     let grant_type = fields.text("grantType", GRANT_TYPE_CHARS_MAX)?.ok_or(Refusal::FieldMissing)?;
-    let code = fields.text("authCode", AUTH_CODE_CHARS_MAX)?.map(AuthCode::new);
-    let refresh = fields.text("refreshToken", TOKEN_CHARS_MAX)?.map(RefreshToken::new);
-    match grant_type.as_str() {
+    let code = fields.text("authCode", AUTH_CODE_CHARS_MAX)?.map(|code| AuthCode::new(code.to_owned()));
+    let refresh =
+        fields.text("refreshToken", TOKEN_CHARS_MAX)?.map(|token| RefreshToken::new(token.to_owned()));
+    match grant_type {
         AUTHORIZATION_CODE => code.map(Ask::ExchangeCode).ok_or(Refusal::FieldMissing),
         REFRESH_TOKEN => refresh.map(Ask::Refresh).ok_or(Refusal::FieldMissing),
         _ => Err(Refusal::GrantTypeUnsupported),
     }
 }
 
-fn access_token(fields: &mut Fields) -> Result<AccessToken, Refusal> {
-    fields.text("accessToken", TOKEN_CHARS_MAX)?.map(AccessToken::new).ok_or(Refusal::AccessMissing)
+fn access_token(fields: &Fields<'_>) -> Result<AccessToken, Refusal> {
+    let token = fields.text("accessToken", TOKEN_CHARS_MAX)?.ok_or(Refusal::AccessMissing)?;
+    Ok(AccessToken::new(token.to_owned()))
 }
 
 #[derive(Default, Serialize)]

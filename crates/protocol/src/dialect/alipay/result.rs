@@ -52,7 +52,8 @@ impl ResultRow {
 /// What a code means when it is read backwards: of the refusals that share a code, the first one here.
 ///
 /// The widest meaning comes first (AlipayHK's `PARAM_ILLEGAL` is any bad field before it is an unknown
-/// client), so that nobody concludes more than the code says.
+/// client), and what can pass before what can't (Mini Program's `PROCESS_FAIL` may be a frozen customer
+/// or a deleted one), so that nobody concludes more than the code says.
 pub(super) const MEANINGS: [Refusal; 22] = [
     Refusal::FieldIllegal,
     Refusal::CodeInvalid,
@@ -74,6 +75,6 @@ pub(super) const MEANINGS: [Refusal; 22] = [
     Refusal::MethodWrong,
     Refusal::ApiUnknown,
     Refusal::EncryptionInvalid,
-    Refusal::CustomerUnknown,
     Refusal::CustomerFrozen,
+    Refusal::CustomerUnknown,
 ];

@@ -1,19 +1,20 @@
 //! The keeper's reading of a platform's answer.
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::message::{only, text_to_sign};
 use super::pairs::{EncryptHeader, SignatureHeader};
 use super::{ENCRYPT, Endpoint, Gateway, RESPONSE_TIME, SIGNATURE, base64_forms, parse_instant};
-use crate::crypto::{RsaPrivateKey, RsaPublicKey, WireKey};
+use crate::app::AppKey;
+use crate::crypto::{RsaPrivateKey, WireKey};
+use crate::dialect::answer::{Ambiguity, Said, UpstreamAnswer};
 use crate::ident::{AppId, CustomerId};
-use crate::outcome::{Outcome, Refusal};
+use crate::outcome::{Granted, Outcome, Refusal, TokenSet};
 use crate::record::Profile;
 use crate::secret::{AccessToken, RefreshToken};
-use crate::time::Timestamp;
 
 /// What an answer is checked against and opened with.
 ///
@@ -26,75 +27,11 @@ pub struct AnswerCheck<'a> {
     pub client_id: &'a AppId,
     /// The path of the request: [`super::UnsignedRequest::path`].
     pub path: &'a str,
-    /// The platform's public keys; a signature by any of them is good.
-    pub platform_keys: &'a [RsaPublicKey],
+    /// The platform's keys; a signature by any of them is good, whatever version it names. Empty: answers
+    /// are not checked.
+    pub platform_keys: &'a [AppKey],
     /// The app's own key, for answers that are encrypted.
     pub private_key: Option<&'a RsaPrivateKey>,
-}
-
-/// What an answer says.
-pub enum PlatformAnswer {
-    /// It happened.
-    Granted(Received),
-    /// It did not happen.
-    Refused {
-        /// What we would have called it; `None` for a code that no page has.
-        refusal: Option<Refusal>,
-        /// The platform's own code, for people.
-        code: String,
-    },
-    /// It may or may not have happened.
-    Ambiguous(Ambiguity),
-}
-
-/// Why an answer does not tell whether it happened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Ambiguity {
-    /// Not HTTP 200: something before the platform answered.
-    #[error("HTTP status {0}")]
-    HttpStatus(u16),
-    /// No signature, or none by a key that we know.
-    #[error("answer is not signed by a known platform key: compare the credential's platform key")]
-    ProofInvalid,
-    /// Encrypted, and not for us.
-    #[error("encrypted answer can't be read")]
-    EncryptionInvalid,
-    /// Not the JSON that the page describes, or success without what it should bring.
-    #[error("answer is not as its page describes")]
-    Unreadable,
-    /// The platform itself does not know (status `U`).
-    #[error("platform answered {0}, status U")]
-    PlatformUnsure(String),
-}
-
-/// What was granted.
-pub enum Received {
-    /// `applyToken`.
-    Tokens(ReceivedTokens),
-    /// `cancelToken`.
-    Cancelled,
-    /// `inquiryUserInfo`.
-    UserInfo {
-        /// The customer.
-        customer: CustomerId,
-        /// What the scopes let us see.
-        profile: Profile,
-    },
-}
-
-/// A token set as it arrived. Only the access token must be there: a one-time token was spent on it, so
-/// what else is missing must not lose it.
-pub struct ReceivedTokens {
-    /// The access token.
-    pub access: AccessToken,
-    /// Until when.
-    pub access_expires_at: Option<Timestamp>,
-    /// The refresh token.
-    pub refresh: Option<RefreshToken>,
-    /// Until when.
-    pub refresh_expires_at: Option<Timestamp>,
-    /// Whom the grant is about.
-    pub customer: Option<CustomerId>,
 }
 
 /// The fields of any answer. Only `result` must be as the page says; what else is of a wrong type counts
@@ -112,10 +49,13 @@ struct AnswerBody {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct ResultBody {
-    result_code: String,
-    result_status: String,
+    #[serde(rename = "resultCode")]
+    code: String,
+    #[serde(rename = "resultStatus")]
+    status: String,
+    #[serde(rename = "resultMessage")]
+    message: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -132,93 +72,87 @@ pub fn decode_response(
     gateway: Gateway,
     check: &AnswerCheck<'_>,
     response: &Response<Bytes>,
-) -> PlatformAnswer {
-    match read(check, response) {
-        Ok(body) => verdict(gateway, check.endpoint, body),
-        Err(ambiguity) => PlatformAnswer::Ambiguous(ambiguity),
-    }
-}
-
-fn read(check: &AnswerCheck<'_>, response: &Response<Bytes>) -> Result<AnswerBody, Ambiguity> {
+) -> UpstreamAnswer {
     if response.status() != StatusCode::OK {
-        return Err(Ambiguity::HttpStatus(response.status().as_u16()));
+        return UpstreamAnswer::Ambiguous(Ambiguity::Status(response.status().as_u16()));
     }
-    if !is_signed(check, response) {
-        return Err(Ambiguity::ProofInvalid);
+    read(check, response)
+        .and_then(|body| verdict(gateway, check.endpoint, body))
+        .unwrap_or(UpstreamAnswer::Ambiguous(Ambiguity::Unreadable))
+}
+
+fn read(check: &AnswerCheck<'_>, response: &Response<Bytes>) -> Option<AnswerBody> {
+    if !is_authentic(check, response) {
+        return None;
     }
-    let opened = match only(response.headers(), &ENCRYPT) {
-        Ok(None) => response.body().clone(),
-        Ok(Some(_)) => open(check, response).ok_or(Ambiguity::EncryptionInvalid)?,
-        Err(_) => return Err(Ambiguity::EncryptionInvalid),
+    let body = match only(response.headers(), &ENCRYPT).ok()? {
+        None => response.body().clone(),
+        Some(header) => open(check, header.to_str().ok()?, response.body())?,
     };
-    serde_json::from_slice(&opened).map_err(|_| Ambiguity::Unreadable)
+    serde_json::from_slice(&body).ok()
 }
 
-fn text_header<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a str> {
-    only(headers, name).ok().flatten()?.to_str().ok()
-}
-
-fn is_signed(check: &AnswerCheck<'_>, response: &Response<Bytes>) -> bool {
+fn is_authentic(check: &AnswerCheck<'_>, response: &Response<Bytes>) -> bool {
+    if check.platform_keys.is_empty() {
+        return true;
+    }
     let headers = response.headers();
-    let Some(time) = text_header(headers, &RESPONSE_TIME) else { return false };
-    let Some(Ok(header)) = text_header(headers, &SIGNATURE).map(SignatureHeader::parse) else { return false };
+    let Ok(Some(time)) = only(headers, &RESPONSE_TIME) else { return false };
+    let Ok(Some(signature)) = only(headers, &SIGNATURE) else { return false };
+    let Some(Ok(signature)) = signature.to_str().ok().map(SignatureHeader::parse) else { return false };
     let client_id = check.client_id.as_str().as_bytes();
     let signed_text = text_to_sign(check.path, client_id, time.as_bytes(), response.body());
-    check.platform_keys.iter().any(|key| key.verify(&signed_text, &header.signature))
+    check.platform_keys.iter().any(|key| key.public.verify(&signed_text, &signature.signature))
 }
 
-/// Decrypts an answer. Its signature holds, so nobody can use us to try ciphertexts, and a key that
-/// does not open needs no random stand-in.
-fn open(check: &AnswerCheck<'_>, response: &Response<Bytes>) -> Option<Bytes> {
+/// Decrypts an answer. We tell nobody whether that worked, so a key that does not open needs no random
+/// stand-in.
+fn open(check: &AnswerCheck<'_>, header: &str, body: &Bytes) -> Option<Bytes> {
     const STAND_IN: [u8; 32] = [0; 32];
-    let header = EncryptHeader::parse(text_header(response.headers(), &ENCRYPT)?).ok()?;
+    let header = EncryptHeader::parse(header).ok()?;
     let key = WireKey::from_ciphertext(check.private_key?, &header.wrapped_key, STAND_IN);
-    let ciphertext = base64_forms::decode_bare(response.body())?;
+    let ciphertext = base64_forms::decode_bare(body)?;
     key.decrypt(&ciphertext).ok().map(Bytes::from)
 }
 
-fn verdict(gateway: Gateway, endpoint: Endpoint, body: AnswerBody) -> PlatformAnswer {
-    match body.result.result_status.as_str() {
-        "S" => received(endpoint, body)
-            .map_or(PlatformAnswer::Ambiguous(Ambiguity::Unreadable), PlatformAnswer::Granted),
+fn verdict(gateway: Gateway, endpoint: Endpoint, body: AnswerBody) -> Option<UpstreamAnswer> {
+    let ResultBody { code, status, message } = &body.result;
+    let said = Said::new(code, message.as_deref().unwrap_or_default());
+    match status.as_str() {
+        "S" => granted(endpoint, body).map(UpstreamAnswer::Granted),
         "F" => {
-            let refusal = match gateway.outcome_of_code(&body.result.result_code) {
-                Some(Outcome::Refused(refusal)) => Some(refusal),
-                Some(Outcome::Granted(_) | Outcome::Unknown) | None => None,
+            let refusal = match gateway.outcome_of_code(code) {
+                Some(Outcome::Refused(refusal)) => refusal,
+                Some(Outcome::Granted(_) | Outcome::Unknown) | None => Refusal::AccessDenied,
             };
-            PlatformAnswer::Refused { refusal, code: shown(body.result.result_code) }
+            Some(UpstreamAnswer::Refused { refusal, said })
         }
-        "U" => PlatformAnswer::Ambiguous(Ambiguity::PlatformUnsure(shown(body.result.result_code))),
-        _ => PlatformAnswer::Ambiguous(Ambiguity::Unreadable),
+        "U" => Some(UpstreamAnswer::Ambiguous(Ambiguity::Busy(said))),
+        _ => None,
     }
 }
 
-/// A foreign code, safe to log: codes are upper-case words, and anything else is not repeated.
-fn shown(code: String) -> String {
-    const BYTES_MAX: usize = 64;
-    let fits = code.len() <= BYTES_MAX && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if fits { code } else { "an unreadable code".to_owned() }
-}
-
-fn received(endpoint: Endpoint, body: AnswerBody) -> Option<Received> {
+/// What success brought; `None` without what the page says "must be returned".
+fn granted(endpoint: Endpoint, body: AnswerBody) -> Option<Granted> {
     match endpoint {
-        Endpoint::ApplyToken => Some(Received::Tokens(ReceivedTokens {
+        Endpoint::ApplyToken => Some(Granted::TokenSet(TokenSet {
             access: AccessToken::new(text(body.access_token)?),
-            access_expires_at: text(body.access_token_expiry_time).and_then(|time| parse_instant(&time)),
-            refresh: text(body.refresh_token).map(RefreshToken::new),
-            refresh_expires_at: text(body.refresh_token_expiry_time).and_then(|time| parse_instant(&time)),
-            customer: text(body.customer_id).and_then(|id| CustomerId::parse(&id).ok()),
+            access_expires_at: parse_instant(&text(body.access_token_expiry_time)?)?,
+            refresh: RefreshToken::new(text(body.refresh_token)?),
+            refresh_expires_at: parse_instant(&text(body.refresh_token_expiry_time)?)?,
+            customer: CustomerId::parse(&text(body.customer_id)?).ok()?,
         })),
-        Endpoint::CancelToken => Some(Received::Cancelled),
+        Endpoint::CancelToken => Some(Granted::Cancelled),
         Endpoint::UserInfo => {
             let info: UserInfoBody = serde_json::from_value(body.user_info?).ok()?;
             let customer = CustomerId::parse(&info.user_id).ok()?;
-            Some(Received::UserInfo { customer, profile: info.profile })
+            let profile = Some(info.profile).filter(|profile| *profile != Profile::default());
+            Some(Granted::UserInfo { customer, profile })
         }
     }
 }
 
-/// A text that is there, or a number as text (some platforms write times so).
+/// A text that is there, or a number as text: some platforms write times and user ids so.
 fn text(value: Option<Value>) -> Option<String> {
     match value? {
         Value::String(text) => (!text.is_empty()).then_some(text),

@@ -1,3 +1,1 @@
 //! Every row of the page, both ways.
-
-
