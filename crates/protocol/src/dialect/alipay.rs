@@ -6,7 +6,7 @@
 //!
 //! 1. [`Echo::of`] keeps what every answer repeats, good or bad.
 //! 2. [`decode_head`] checks method, path and `Client-Id`. What else is wrong is kept, not told yet.
-//! 3. The issuer loads the app; [`SignedCall::proof`] gives what it must check.
+//! 3. The issuer loads the app; [`SignedCall::signature`] gives what it must check.
 //! 4. After the proof holds, [`SignedCall::body`] and [`SignedCall::ask`] tell what is asked.
 //! 5. [`answer`] makes the answer, which is then signed, off the event loop, and finished.
 //!

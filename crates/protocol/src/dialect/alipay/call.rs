@@ -8,7 +8,7 @@ use super::pairs::SignatureHeader;
 use super::{CLIENT_ID, Endpoint, Gateway, REQUEST_TIME, SIGNATURE, SignedBody, ask, parse_instant};
 use crate::ident::AppId;
 use crate::outcome::Refusal;
-use crate::request::{Ask, ClientProof, RequestSignature};
+use crate::request::{Ask, RequestSignature};
 
 /// A request whose method, path and client id are right. Whatever else is wrong with it is kept until
 /// the step that may tell it.
@@ -78,18 +78,14 @@ pub(super) fn with_prefix(prefix: Option<&str>, target: &str) -> String {
 impl SignedCall {
     /// What proves the caller. `prefix` is [`crate::app::AppSettings::public_path_prefix`].
     ///
-    /// [`ClientProof::Unusable`] holds [`Refusal::ProofInvalid`] or [`Refusal::KeyUnknown`] for a `Signature`
-    /// header that is missing or can't be read, and [`Refusal::RequestTimeIllegal`] if there is not one
-    /// `Request-Time`, without which there is no string to sign.
-    #[must_use]
-    pub fn proof(&self, prefix: Option<&str>) -> ClientProof {
-        match self.signature(prefix) {
-            Ok(signature) => ClientProof::Signature(signature),
-            Err(refusal) => ClientProof::Unusable(refusal),
-        }
-    }
-
-    fn signature(&self, prefix: Option<&str>) -> Result<RequestSignature, Refusal> {
+    /// To be told after an unknown or disabled client is.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::ProofInvalid`] and [`Refusal::KeyUnknown`] for a `Signature` header that is missing or
+    /// can't be read; [`Refusal::RequestTimeIllegal`] if there is not one `Request-Time`, without which
+    /// there is no string to sign.
+    pub fn signature(&self, prefix: Option<&str>) -> Result<RequestSignature, Refusal> {
         let SignatureHeader { key_version, signature } = self.signature.clone()?;
         let raw_time = self.raw_time.as_ref().map_err(|refusal| *refusal)?;
         let path = with_prefix(prefix, &self.target);
