@@ -13,6 +13,9 @@ pub mod miniprogram;
 pub mod query;
 pub mod wechat;
 
+#[cfg(test)]
+mod vector;
+
 use crate::app::App;
 use crate::request::RequestId;
 use crate::time::Timestamp;

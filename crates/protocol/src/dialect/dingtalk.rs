@@ -140,7 +140,7 @@ fn read_body(request: &Request<Bytes>) -> Result<Object<'_>, Refusal> {
 
 /// Whether a content type is JSON: `application/json`, `text/json`, anything ending in `+json`.
 fn is_json(content_type: &HeaderValue) -> bool {
-    let text = content_type.to_str().unwrap_or_default();
+    let Ok(text) = content_type.to_str() else { return false };
     let media_type = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     matches!(media_type.as_str(), "" | "application/json" | "text/json") || media_type.ends_with("+json")
 }
