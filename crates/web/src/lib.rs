@@ -2,16 +2,21 @@
 //!
 //! * What a listener does for every request: [`serve`], within [`limits`], over [`tls`] or plainly. It
 //!   tells the handlers of each request's [`arrival`], and takes a [`note`] of what they answered, for the
-//!   [`access_log`] and the [`metrics`].
+//!   [`access_log`] and the [`metrics`]. On the way out, [`readiness`] goes first.
 //! * What handlers call: [`body`], [`auth`], [`problem`].
 //! * The homes of what is banned elsewhere: [`clock`], [`stopwatch`], [`tasks`].
 
+pub mod access_log;
 pub mod arrival;
 pub mod auth;
 pub mod body;
 pub mod clock;
 pub mod limits;
+pub mod metrics;
 pub mod note;
 pub mod problem;
+pub mod readiness;
+pub mod serve;
 pub mod stopwatch;
 pub mod tasks;
+pub mod tls;

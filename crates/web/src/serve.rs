@@ -1,0 +1,215 @@
+//! A listener: accepts connections, serves each within its limits, and leaves without dropping a request.
+
+mod answer;
+mod connection;
+mod patience;
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, Uri};
+use hyper::server::conn::http1;
+use ipnet::IpNet;
+use mintkeep_protocol::port::entropy::Entropy;
+use mintkeep_protocol::request::RequestId;
+use mintkeep_protocol::time::Clock;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::access_log::AccessLog;
+use crate::limits::Limits;
+use crate::metrics::HttpMetrics;
+use crate::problem::Problem;
+use crate::readiness::Readiness;
+use crate::tasks::Tasks;
+use crate::tls::Tls;
+
+/// How long accepting pauses when the operating system has no more sockets to give.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long connections are still read after the stop, for requests that were sent before they could know.
+const LAST_LOOK: Duration = Duration::from_millis(100);
+
+/// One listener.
+pub struct Listener {
+    /// Its name in logs and metrics, such as `issuer`.
+    pub name: &'static str,
+    /// Where it listens.
+    pub socket: TcpListener,
+    /// Its TLS, if it isn't plain.
+    pub tls: Option<Tls>,
+    /// What it serves. Paths that nobody serves are the router's own matter.
+    pub router: Router,
+    /// How it behaves.
+    pub manners: Manners,
+}
+
+/// How a listener behaves.
+#[derive(Clone)]
+pub struct Manners {
+    /// What it takes and how long it waits.
+    pub limits: Limits,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether header names are written as `Content-Type` rather than `content-type`, for clients that
+    /// compare them by case.
+    pub title_case_headers: bool,
+    /// How it words what it refuses by itself.
+    pub refusal_form: RefusalForm,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            trusted_proxies: Vec::new(),
+            title_case_headers: false,
+            refusal_form: Arc::new(|_uri, _id, refused| refused.into_response()),
+        }
+    }
+}
+
+/// Makes the answer to what a listener refuses by itself, so that a dialect's callers get it in their own
+/// form. Told by [`Refused::into_response`] where nobody knows better.
+pub type RefusalForm = Arc<dyn Fn(&Uri, RequestId, Refused) -> Response + Send + Sync>;
+
+/// Why a listener answers instead of its router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The request line is over [`Limits::request_line_bytes_max`].
+    TargetTooLong,
+    /// The headers are over [`Limits::header_bytes_max`].
+    HeadersTooLarge,
+    /// The handler had not answered at [`Limits::request_deadline`]; what it did may or may not have happened.
+    DeadlinePassed,
+    /// The handler panicked, which is our fault and logged; what it did may or may not have happened.
+    Panicked,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        match self {
+            Self::TargetTooLong => Problem::new(
+                StatusCode::URI_TOO_LONG,
+                "target-too-long",
+                "The request line is too long",
+                "shorten the query, or send the parameters in a body where the endpoint takes one",
+            ),
+            Self::HeadersTooLarge => Problem::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers-too-large",
+                "The headers are too large",
+                "send fewer or shorter headers",
+            ),
+            Self::DeadlinePassed => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "deadline-passed",
+                "The answer took too long",
+                "it is not known whether the request took effect; try again",
+            )
+            .retry_after(Duration::from_secs(1)),
+            Self::Panicked => Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal-error",
+                "The server failed",
+                "this is a bug in the server; its log has a line with this request's id",
+            ),
+        }
+        .into_response()
+    }
+}
+
+/// What all listeners of a process share.
+#[derive(Clone)]
+pub struct House {
+    /// Tells when requests come.
+    pub clock: Arc<dyn Clock>,
+    /// Where request ids are drawn from.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where each request leaves a line.
+    pub access_log: Option<AccessLog>,
+    /// Whether the process is leaving: answers then close their connections.
+    pub readiness: Readiness,
+    /// The connections. Its shutdown stops the listeners and lets what is in flight finish.
+    pub tasks: Tasks,
+}
+
+/// A listener's own, shared by its connections.
+struct Shared {
+    name: &'static str,
+    router: Router,
+    tls: Option<Tls>,
+    manners: Manners,
+    house: House,
+    http: http1::Builder,
+    metrics: HttpMetrics,
+}
+
+/// Serves `listener` until the house's tasks are told to stop. Returns then; connections finish on their own,
+/// and the shutdown of the tasks waits for them.
+pub async fn serve(listener: Listener, house: House) {
+    let Listener { name, socket, tls, router, manners } = listener;
+    let tasks = house.tasks.clone();
+    let places = Arc::new(Semaphore::new(manners.limits.connections_max));
+    let http = http_builder(&manners);
+    let shared =
+        Arc::new(Shared { name, router, tls, manners, house, http, metrics: HttpMetrics::new(name) });
+
+    let begin = |stream: TcpStream, peer, place: OwnedSemaphorePermit| {
+        let shared = Arc::clone(&shared);
+        tasks.spawn(async move {
+            connection::serve(stream, peer, &shared).await;
+            drop(place);
+        })
+    };
+    let accepting = async {
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            match socket.accept().await {
+                Ok((stream, peer)) => drop(begin(stream, peer.ip(), place)),
+                Err(error) if is_the_peers(&error) => {}
+                Err(error) => {
+                    tracing::error!(listener = name, %error, "can't accept; raise the limit of open files");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = tasks.stopping() => {}
+    }
+    // Closing the socket would reset the connections that the operating system has accepted for us.
+    while let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+        let waiting = poll_fn(|cx| match socket.poll_accept(cx) {
+            Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
+        });
+        let Some((stream, peer)) = waiting.await else { break };
+        drop(begin(stream, peer.ip(), place));
+    }
+}
+
+/// HTTP/1.1 as we speak it. What exceeds twice the limits of a head is refused before it is whole.
+fn http_builder(manners: &Manners) -> http1::Builder {
+    /// The least that hyper takes, in bytes.
+    const BUFFER_BYTES_MIN: usize = 8192;
+    let head_bytes_max =
+        manners.limits.header_bytes_max.saturating_add(manners.limits.request_line_bytes_max);
+    let mut http = http1::Builder::new();
+    http.header_read_timeout(None)
+        .max_buf_size(head_bytes_max.saturating_mul(2).max(BUFFER_BYTES_MIN))
+        .title_case_headers(manners.title_case_headers);
+    http
+}
+
+/// Whether an accept failed because the peer was gone already.
+fn is_the_peers(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    [ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted].contains(&error.kind())
+}

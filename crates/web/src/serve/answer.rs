@@ -1,0 +1,153 @@
+//! One request: named, held to its limits, handed to the router, logged and counted.
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::Poll;
+
+use axum::body::{Body, HttpBody};
+use axum::response::Response;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Uri};
+use hyper::body::Incoming;
+use mintkeep_protocol::port::entropy::draw;
+use mintkeep_protocol::request::RequestId;
+use tower::Service;
+
+use super::patience::Gauge;
+use super::{Refused, Shared};
+use crate::access_log::Line;
+use crate::arrival::{Arrival, peer_behind};
+use crate::limits::Limits;
+use crate::note::{AnswerNote, DropConnection};
+use crate::stopwatch::Stopwatch;
+
+/// Answers the requests of one connection, one at a time.
+pub(super) struct Answerer<'c> {
+    shared: &'c Shared,
+    gauge: &'c Gauge,
+    socket_peer: IpAddr,
+    /// Where the connection's request ids come from: drawn at its start, stepped for each request.
+    id_state: AtomicU64,
+}
+
+/// A handler wants the connection to end without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("dropped, as the handler asked")]
+pub(super) struct Dropped;
+
+impl<'c> Answerer<'c> {
+    pub(super) fn new(shared: &'c Shared, gauge: &'c Gauge, socket_peer: IpAddr) -> Self {
+        let id_state = AtomicU64::new(u64::from_be_bytes(draw(shared.house.entropy.as_ref())));
+        Self { shared, gauge, socket_peer: socket_peer.to_canonical(), id_state }
+    }
+
+    /// Answers `request`.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Response, Dropped> {
+        let stopwatch = Stopwatch::start();
+        self.gauge.handler_begins();
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let arrival = self.arrival(&request);
+        let answered = self.routed(request, arrival).await;
+        self.gauge.handler_ended();
+        let mut response = answered.unwrap_or_else(|refused| {
+            if refused == Refused::Panicked {
+                tracing::error!(listener = self.shared.name, request = %arrival.id, "a handler panicked");
+            }
+            (self.shared.manners.refusal_form)(&uri, arrival.id, refused)
+        });
+
+        let duration = stopwatch.elapsed();
+        let dropped = response.extensions().get::<DropConnection>().is_some();
+        let status = if dropped { 0 } else { response.status().as_u16() };
+        let note = response.extensions().get::<AnswerNote>().copied();
+        self.shared.metrics.answered(status, note, duration);
+        if let Some(log) = &self.shared.house.access_log {
+            log.put(&Line {
+                listener: self.shared.name,
+                arrival,
+                method: &method,
+                path: uri.path(),
+                status,
+                duration,
+                bytes: response.body().size_hint().exact(),
+                note,
+            });
+        }
+        if dropped {
+            return Err(Dropped);
+        }
+        if self.shared.house.readiness.is_leaving() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
+    }
+
+    /// Lets the router answer, unless the head is too large, the router too slow, or broken.
+    async fn routed(&self, mut request: Request<Incoming>, arrival: Arrival) -> Result<Response, Refused> {
+        check_head(&request, &self.shared.manners.limits)?;
+        request.extensions_mut().insert(arrival);
+        let mut handler = pin!(async { self.shared.router.clone().call(request.map(Body::new)).await });
+        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+            Ok(Poll::Ready(Ok(response))) => Poll::Ready(Ok(response)),
+            Ok(Poll::Pending) if self.gauge.is_overdue() => Poll::Ready(Err(Refused::DeadlinePassed)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(_panic) => Poll::Ready(Err(Refused::Panicked)),
+        })
+        .await
+    }
+
+    fn arrival(&self, request: &Request<Incoming>) -> Arrival {
+        let trusted = &self.shared.manners.trusted_proxies;
+        let peer = if trusted.is_empty() {
+            self.socket_peer
+        } else {
+            peer_behind(self.socket_peer, request.headers(), trusted)
+        };
+        let at = self.shared.house.clock.now();
+        Arrival { id: RequestId::new(at, self.next_random()), peer, at }
+    }
+
+    /// The next number of the connection's own sequence: unlike those of others, not unpredictable.
+    ///
+    /// The generator is `SplitMix64`, which is a step and a mix.
+    fn next_random(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let state = self.id_state.load(Relaxed).wrapping_add(STEP);
+        self.id_state.store(state, Relaxed);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// Holds a head to its limits, each counted as it was on the wire.
+fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refused> {
+    /// The two spaces and the version of a request line.
+    const LINE_REST_BYTES: usize = " ".len() * 2 + "HTTP/1.1".len();
+    /// The colon, the space and the line end of a header.
+    const HEADER_REST_BYTES: usize = ": ".len() + "\r\n".len();
+    let method_bytes = request.method().as_str().len();
+    let line_bytes = method_bytes.saturating_add(target_bytes(request.uri())).saturating_add(LINE_REST_BYTES);
+    if line_bytes > limits.request_line_bytes_max {
+        return Err(Refused::TargetTooLong);
+    }
+    let header_bytes = request
+        .headers()
+        .iter()
+        .map(|(name, value)| {
+            name.as_str().len().saturating_add(value.len()).saturating_add(HEADER_REST_BYTES)
+        })
+        .fold(0, usize::saturating_add);
+    if header_bytes > limits.header_bytes_max { Err(Refused::HeadersTooLarge) } else { Ok(()) }
+}
+
+/// The length of a request target in whichever of its four forms.
+fn target_bytes(uri: &Uri) -> usize {
+    let scheme = uri.scheme_str().map_or(0, |scheme| scheme.len().saturating_add("://".len()));
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    scheme.saturating_add(authority).saturating_add(path)
+}

@@ -1,0 +1,80 @@
+//! TLS for listeners: version 1.2 or later, certificates from PEM, client certificates if asked for.
+
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use tokio_rustls::TlsAcceptor;
+
+/// What a listener shows, and asks of its callers.
+#[derive(Clone)]
+pub struct Tls(TlsAcceptor);
+
+/// Why certificates and keys can't be used. Says what to do, and nothing of the key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TlsRejected {
+    /// The file of the certificate chain has none.
+    #[error("no certificate found; give a PEM file with the server's certificate first, then its issuers'")]
+    NoCertificate,
+    /// The file of the key has none.
+    #[error("no private key found; give a PEM file with one unencrypted key (PKCS#8, PKCS#1 or SEC1)")]
+    NoKey,
+    /// The key is of another certificate, or of a kind that is not supported.
+    #[error("certificate and key do not go together: {0}")]
+    Unfit(String),
+    /// The file of the clients' authority has no certificate that can sign.
+    #[error("no usable authority for client certificates found; give a PEM file with its certificate")]
+    NoClientAuthority,
+}
+
+impl Tls {
+    /// Takes the chain and key of the server, and the authority that signs clients' certificates, which
+    /// makes them required.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsRejected`].
+    pub fn new(
+        chain_pem: &[u8],
+        key_pem: &[u8],
+        client_authority_pem: Option<&[u8]>,
+    ) -> Result<Self, TlsRejected> {
+        let chain = certificates(chain_pem).ok_or(TlsRejected::NoCertificate)?;
+        let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|_unread| TlsRejected::NoKey)?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsRejected::Unfit(error.to_string()))?;
+        let builder = match client_authority_pem {
+            None => builder.with_no_client_auth(),
+            Some(pem) => {
+                let mut roots = RootCertStore::empty();
+                for authority in certificates(pem).ok_or(TlsRejected::NoClientAuthority)? {
+                    roots.add(authority).map_err(|_unfit| TlsRejected::NoClientAuthority)?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                    .build()
+                    .map_err(|_unfit| TlsRejected::NoClientAuthority)?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config =
+            builder.with_single_cert(chain, key).map_err(|error| TlsRejected::Unfit(error.to_string()))?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+
+    /// What shakes hands.
+    pub(crate) const fn acceptor(&self) -> &TlsAcceptor {
+        &self.0
+    }
+}
+
+/// All certificates of a PEM file; `None` if there is none or one can't be read.
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
+    (!chain.is_empty()).then_some(chain)
+}

@@ -1,0 +1,7 @@
+//! A listener on loopback, spoken to over raw sockets.
+#![cfg(test)]
+
+mod leaving;
+mod requests;
+mod rig;
+mod tls;
