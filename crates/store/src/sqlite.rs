@@ -93,6 +93,7 @@ impl SqliteStore {
             cache: cache.clone(),
             requests: asked,
             housekeeping: Housekeeping::new(options.clock, options.audit_retention),
+            pace: writer::Pace::default(),
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(|| writer.run());
         let writer = thread.map_err(|source| OpenError::Io { path: folder.to_owned(), source })?;

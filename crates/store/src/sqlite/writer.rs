@@ -1,11 +1,13 @@
 //! The one thread that writes: whoever waits goes into one transaction, and one flush makes all durable.
 //!
 //! While the disk works on one batch the next one gathers, so batches grow with the load and with the
-//! disk's latency, and throughput does not end at one commit per flush.
+//! disk's latency, and throughput does not end at one commit per flush. Those who were just answered come
+//! back a moment later: on a slow disk the writer gives them that moment, or else it would flush for the
+//! first of them and let the others wait for two flushes.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mintkeep_protocol::port::issuer_store::{Commit, Stored};
 use rusqlite::{Connection, TransactionBehavior};
@@ -26,6 +28,16 @@ const BATCH_INTENTS_MAX: usize = 1_024;
 /// How long the writer waits for work before it looks after its house.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
 
+/// How much of a flush's time the next batch may spend on waiting for as many intents as the last one had:
+/// one part in this many.
+const LINGER_PART: u32 = 8;
+
+/// No wait shorter than this is worth a thread's going to sleep.
+const LINGER_MIN: Duration = Duration::from_micros(100);
+
+/// No intent waits longer than this for company.
+const LINGER_MAX: Duration = Duration::from_millis(1);
+
 /// What the writer is asked.
 pub enum Request {
     /// To make an intent durable, and to say what became of it.
@@ -40,6 +52,22 @@ pub struct Writer {
     pub cache: Arc<RecordCache>,
     pub requests: Receiver<Request>,
     pub housekeeping: Housekeeping,
+    pub pace: Pace,
+}
+
+/// How the last batch went.
+#[derive(Default)]
+pub struct Pace {
+    intents: usize,
+    took: Duration,
+}
+
+impl Pace {
+    /// How long to wait for as many intents as last time; zero: not at all.
+    fn linger(&self) -> Duration {
+        let wait = self.took.checked_div(LINGER_PART).unwrap_or_default().min(LINGER_MAX);
+        if wait < LINGER_MIN { Duration::ZERO } else { wait }
+    }
 }
 
 /// An intent and who waits for it.
@@ -52,7 +80,9 @@ impl Writer {
         loop {
             let open = self.gather(&mut batch);
             if !batch.is_empty() {
+                let (begun, intents) = (now(), batch.len());
                 self.commit(&mut batch);
+                self.pace = Pace { intents, took: begun.elapsed() };
             }
             if !open {
                 return;
@@ -70,12 +100,18 @@ impl Writer {
             Err(RecvTimeoutError::Timeout) => return true,
             Err(RecvTimeoutError::Disconnected) => return false,
         };
+        let mut linger_until = None;
         while let Some(request) = next {
             match request {
                 Request::Commit(intent, reply) => batch.push((intent, reply)),
                 Request::Close => return false,
             }
             next = if batch.len() < BATCH_INTENTS_MAX { self.requests.try_recv().ok() } else { None };
+            if next.is_none() && batch.len() < self.pace.intents {
+                let until = *linger_until.get_or_insert_with(|| now().checked_add(self.pace.linger()));
+                let left = until.map(|until| until.saturating_duration_since(now())).unwrap_or_default();
+                next = if left.is_zero() { None } else { self.requests.recv_timeout(left).ok() };
+            }
         }
         true
     }
@@ -102,6 +138,12 @@ impl Writer {
             }
         }
     }
+}
+
+/// The stopwatch of the pace.
+#[expect(clippy::disallowed_methods, reason = "how long a flush takes only this thread can tell")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Shows in the cache what became of one intent of a committed batch.
@@ -168,7 +210,7 @@ mod tests {
         schema::migrate(&mut db).unwrap();
         let (_, requests) = sync_channel(1);
         let housekeeping = Housekeeping::new(Arc::new(Noon), Duration::from_hours(1));
-        Writer { db, cache: Arc::new(RecordCache::new()), requests, housekeeping }
+        Writer { db, cache: Arc::new(RecordCache::new()), requests, housekeeping, pace: Pace::default() }
     }
 
     fn code(id: i64) -> Intent {
@@ -257,5 +299,14 @@ mod tests {
         assert_eq!((writer.gather(&mut batch), batch.len()), (true, BATCH_INTENTS_MAX));
         batch.clear();
         assert_eq!((writer.gather(&mut batch), batch.len()), (false, 1));
+    }
+
+    #[test]
+    fn only_a_slow_disk_makes_the_writer_wait_for_company() {
+        let cases_us = [(0, 0), (799, 0), (800, 100), (4_000, 500), (8_000, 1_000), (90_000, 1_000)];
+        for (took, linger) in cases_us {
+            let pace = Pace { intents: 1, took: Duration::from_micros(took) };
+            assert_eq!(pace.linger(), Duration::from_micros(linger), "after {took} us");
+        }
     }
 }

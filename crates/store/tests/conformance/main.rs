@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod apps;
 #[cfg(test)]
+mod folder;
+#[cfg(test)]
 mod grants;
 #[cfg(test)]
 mod pools;

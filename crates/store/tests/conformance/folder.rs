@@ -1,0 +1,237 @@
+//! The embedded store's data folder: one owner, kept over restarts, backed up while it runs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mintkeep_protocol::ident::CustomerId;
+use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
+use mintkeep_protocol::record::GrantStage;
+use mintkeep_protocol::request::RequestDigest;
+use mintkeep_protocol::time::Timestamp;
+use mintkeep_protocol::token::{StoreEpoch, TokenKind};
+use mintkeep_store::{OpenError, SqliteOptions, SqliteStore};
+use tokio::task::JoinSet;
+
+use crate::sample::{
+    Still, Store, active, app, at, audit, audited, grant, held, number, open_sqlite, pool, told,
+};
+
+#[tokio::test]
+async fn a_store_that_is_opened_again_has_everything_it_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let stages = [
+        GrantStage::Issued,
+        active(None, None),
+        active(Some(held(1)), Some(RequestDigest([8; 16]))),
+        GrantStage::Revoked { spent_at: Some(at(30)), at: at(40) },
+        GrantStage::Revoked { spent_at: None, at: at(40) },
+    ];
+    let mut full = pool(1, TokenKind::WeChatStable);
+    full.previous = Some(held(-5));
+    full.forced_at = Some(at(-1));
+
+    let store = open_sqlite(folder.path());
+    store.put_app(app(1, "wx1"), audit("app")).await.unwrap();
+    store.commit_access(full.clone(), None).await.unwrap();
+    store.commit_access(pool(1, TokenKind::WeChatToken), None).await.unwrap();
+    for (id, stage) in (1..).zip(stages) {
+        store.commit_grant(grant(id, 1, "c"), audit("code")).await.unwrap();
+        let changed = mintkeep_protocol::record::Grant { stage, revision: 1, ..grant(id, 1, "c") };
+        store.commit_grant(changed, audit("grant")).await.unwrap();
+    }
+    let audited_before = store.audit_tail(None, 100).await.unwrap();
+    drop(store);
+
+    let store = open_sqlite(folder.path());
+    let mut put = app(1, "wx1");
+    put.revision = 1;
+    assert_eq!(told(&store.app(&put.id).await.unwrap().unwrap()), told(&put));
+    assert_eq!(told(&store.app_by_no(put.no).await.unwrap().unwrap()), told(&put));
+    for mut pool in [full, pool(1, TokenKind::WeChatToken)] {
+        pool.revision = 1;
+        assert!(*store.pool(pool.key).await.unwrap().unwrap() == pool);
+    }
+    for (id, stage) in (1..).zip(stages) {
+        let kept = mintkeep_protocol::record::Grant { stage, revision: 2, ..grant(id, 1, "c") };
+        assert!(*store.grant(number(id)).await.unwrap().unwrap() == kept, "{stage:?}");
+    }
+    assert_eq!(store.audit_tail(None, 100).await.unwrap(), audited_before);
+    assert_eq!(store.epoch().await.unwrap(), StoreEpoch(0), "an ordinary start is no restore");
+}
+
+#[tokio::test]
+async fn a_second_owner_is_refused_until_the_first_has_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open_sqlite(folder.path());
+    let refusal = SqliteStore::open(folder.path(), options()).map(|_| ()).unwrap_err();
+    assert!(matches!(refusal, OpenError::InUse { .. }));
+    assert!(refusal.to_string().contains("stop it, or give this one another data folder"), "{refusal}");
+    first.close();
+    let second: Store = open_sqlite(folder.path());
+    assert_eq!(audited(&second).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn closing_makes_durable_what_was_asked_for_and_refuses_what_comes_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_sqlite(folder.path());
+    let mut asked = JoinSet::new();
+    for id in 0..100 {
+        let store = store.clone();
+        asked.spawn(async move { (id, store.commit_grant(grant(id, 1, "c"), audit("g")).await) });
+    }
+    tokio::task::yield_now().await;
+    store.close();
+    let mut done = Vec::new();
+    while let Some(answered) = asked.join_next().await {
+        match answered.unwrap() {
+            (id, Ok(commit)) => {
+                assert_eq!(commit, Commit::Done);
+                done.push(id);
+            }
+            (_, Err(error)) => assert!(error.to_string().contains("closed"), "{error}"),
+        }
+    }
+    assert!(store.commit_grant(grant(999, 1, "c"), audit("late")).await.is_err());
+    assert!(store.grant(number(999)).await.is_err(), "what is not in memory can't be read any more");
+    let store = open_sqlite(folder.path());
+    for id in done {
+        assert!(store.grant(number(id)).await.unwrap().is_some(), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_newer_store_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    open_sqlite(folder.path()).close();
+    let db = rusqlite::Connection::open(folder.path().join("mintkeep.db")).unwrap();
+    db.execute("UPDATE meta SET value = 9999 WHERE name = 'schema'", []).unwrap();
+    drop(db);
+    let refusal = SqliteStore::open(folder.path(), options()).map(|_| ()).unwrap_err();
+    assert!(matches!(refusal, OpenError::Newer { found: 9999, .. }), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_store_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mintkeep.db");
+    std::fs::write(&file, "not a database, but somebody's notes".repeat(99)).unwrap();
+    let refusal = SqliteStore::open(folder.path(), options()).map(|_| ()).unwrap_err();
+    assert!(matches!(refusal, OpenError::Sqlite { .. }), "{refusal}");
+    assert!(std::fs::read_to_string(&file).unwrap().starts_with("not a database"));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_may_read_the_store_and_its_backup() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_sqlite(folder.path());
+    store.backup(&folder.path().join("copy.db")).await.unwrap();
+    for name in ["mintkeep.db", "mintkeep.db-wal", "copy.db"] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_is_taken_while_the_store_works_and_begins_a_new_epoch_each_time_it_is_restored() {
+    let [folder, restored, again] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let copy = folder.path().join("copy.db");
+    let store = open_sqlite(folder.path());
+    store.commit_grant(grant(1, 1, "c"), audit("before")).await.unwrap();
+    store.backup(&copy).await.unwrap();
+    store.commit_grant(grant(2, 1, "c"), audit("after")).await.unwrap();
+    assert!(store.backup(&copy).await.is_err(), "a backup is never overwritten");
+    drop(store);
+
+    // Restored once at noon, and once more five hours later: no epoch is used twice.
+    let noon = restore(&copy, restored.path(), 0).await;
+    let evening = restore(&copy, again.path(), 5).await;
+    assert!(StoreEpoch(0) < noon && noon < evening, "{noon:?} {evening:?}");
+
+    // An ordinary restart keeps the epoch, and what was committed in it.
+    let store = open_sqlite(restored.path());
+    assert_eq!(store.epoch().await.unwrap(), noon);
+    assert!(store.grant(number(3)).await.unwrap().is_some());
+
+    // A backup of a restored store goes on from its epoch.
+    let second = folder.path().join("second.db");
+    store.backup(&second).await.unwrap();
+    drop(store);
+    std::fs::remove_file(again.path().join("mintkeep.db")).unwrap();
+    assert!(restore(&second, again.path(), 0).await > noon);
+}
+
+#[tokio::test]
+async fn a_backup_put_beside_the_log_of_the_store_before_it_is_not_mixed_with_it() {
+    let [folder, crashed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let copy = folder.path().join("copy.db");
+    let store = open_sqlite(folder.path());
+    store.commit_grant(grant(1, 1, "c"), audit("before")).await.unwrap();
+    store.backup(&copy).await.unwrap();
+    store.commit_grant(grant(2, 1, "c"), audit("after")).await.unwrap();
+    // As after a crash: the log is still there.
+    for name in ["mintkeep.db", "mintkeep.db-wal"] {
+        std::fs::copy(folder.path().join(name), crashed.path().join(name)).unwrap();
+    }
+    restore(&copy, crashed.path(), 0).await;
+    let store = open_sqlite(crashed.path());
+    assert!(store.grant(number(1)).await.unwrap().is_some());
+    assert!(store.grant(number(2)).await.unwrap().is_none(), "it came after the backup");
+}
+
+#[tokio::test]
+async fn a_grant_takes_at_most_250_bytes_on_disk_with_its_index() {
+    const GRANTS: i64 = 10_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_sqlite(folder.path());
+    let mut committed = JoinSet::new();
+    // Codes are issued and exchanged in turn, as in life, and each grant is refreshed twice.
+    for lane in 0..64 {
+        let store = store.clone();
+        committed.spawn(async move {
+            for id in (lane..GRANTS).step_by(64) {
+                let made_at = Timestamp::from_unix_ms(1_800_000_000_000 + id);
+                let id_in_time = mintkeep_protocol::ident::RecordId::new(made_at, 7).number();
+                let scattered = id.wrapping_mul(7_919).rem_euclid(GRANTS);
+                let mut grant = grant(id_in_time, 1, &format!("21600000{scattered:08}"));
+                grant.scopes.truncate(1);
+                for stage in [
+                    GrantStage::Issued,
+                    active(None, Some(RequestDigest([1; 16]))),
+                    active(Some(held(1)), Some(RequestDigest([2; 16]))),
+                    active(Some(held(2)), Some(RequestDigest([3; 16]))),
+                ] {
+                    grant.stage = stage;
+                    assert_eq!(store.commit_grant(grant.clone(), audit("g")).await.unwrap(), Commit::Done);
+                    grant.revision += 1;
+                }
+            }
+        });
+    }
+    while let Some(done) = committed.join_next().await {
+        done.unwrap();
+    }
+    store.close();
+    let db = rusqlite::Connection::open(folder.path().join("mintkeep.db")).unwrap();
+    let sql = "SELECT sum(pgsize) FROM dbstat WHERE name IN ('grant_record', 'grant_record_by_app')";
+    let bytes: i64 = db.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert!(bytes / GRANTS <= 250, "{} bytes per grant", bytes / GRANTS);
+}
+
+fn options() -> SqliteOptions {
+    SqliteOptions { clock: Arc::new(Still(at(0))), audit_retention: Duration::from_hours(1) }
+}
+
+/// Puts a backup into a folder and starts on it; the epoch it begins.
+async fn restore(copy: &Path, folder: &Path, hours_later: i64) -> StoreEpoch {
+    std::fs::copy(copy, folder.join("mintkeep.db")).unwrap();
+    let clock = Arc::new(Still(at(hours_later * 3_600_000)));
+    let store = SqliteStore::open(folder, SqliteOptions::new(clock)).unwrap();
+    assert!(store.grant(number(1)).await.unwrap().is_some());
+    assert!(store.customer(&CustomerId::parse("c").unwrap()).await.unwrap().is_none());
+    store.commit_grant(grant(3, 1, "c"), audit("restored")).await.unwrap();
+    store.epoch().await.unwrap()
+}
