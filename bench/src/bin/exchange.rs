@@ -163,7 +163,9 @@ fn signed_exchanges(arguments: &Arguments, codes: &[String]) -> anyhow::Result<V
 async fn send(address: &str, connections: usize, pile: &Arc<Pile>) -> anyhow::Result<Vec<Answer>> {
     let mut senders = JoinSet::new();
     for _ in 0..connections {
-        let (mut connection, driver) = handshake(TokioIo::new(TcpStream::connect(address).await?)).await?;
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (mut connection, driver) = handshake(TokioIo::new(stream)).await?;
         let pile = Arc::clone(pile);
         senders.spawn(async move {
             tokio::select! {

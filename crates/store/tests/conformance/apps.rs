@@ -1,3 +1,5 @@
+//! Apps and their keys, as every store must keep them.
+
 use mintkeep_protocol::app::AppKey;
 use mintkeep_protocol::crypto::RsaPrivateKey;
 use mintkeep_protocol::ident::AppId;

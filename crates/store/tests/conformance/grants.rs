@@ -1,3 +1,5 @@
+//! Grants, from issued to revoked, as every store must keep them.
+
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery};
 use mintkeep_protocol::record::GrantStage;

@@ -1,3 +1,5 @@
+//! Token pools, as every store must keep them.
+
 use mintkeep_protocol::port::issuer_store::Commit;
 use mintkeep_protocol::record::PoolKey;
 use mintkeep_protocol::token::TokenKind;

@@ -1,3 +1,5 @@
+//! Many at once for one record: every store must let exactly one win.
+
 use mintkeep_protocol::port::issuer_store::{Commit, Stored};
 use mintkeep_protocol::token::TokenKind;
 use tokio::task::JoinSet;

@@ -1,3 +1,5 @@
+//! Customers, services, platform keys, the audit and the epoch, as every store must keep them.
+
 use mintkeep_protocol::app::StoredSecret;
 use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::ident::{CustomerId, Dialect, ServiceId};
