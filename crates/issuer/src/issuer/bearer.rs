@@ -39,12 +39,13 @@ pub(super) struct GoodGrantToken {
 }
 
 impl Issuer {
-    /// Does what the bearer of an app's own token asks for.
+    /// Does what the bearer of an app's own token asks for. What is wrong with the ask is told only to
+    /// who holds a good token.
     pub(super) async fn done_for_bearer(
         &self,
         dialect: Dialect,
         token: &AccessToken,
-        ask: Ask,
+        ask: Result<Ask, Refusal>,
         arrival: &Arrival,
     ) -> Result<Granted, Failure> {
         let claim = self.tokens.parse(token.expose()).ok_or(Refusal::AccessInvalid)?;
@@ -53,7 +54,7 @@ impl Issuer {
             return Err(Refusal::AccessInvalid.into());
         }
         self.meter.count(&good.app, self.clock.now())?;
-        match ask {
+        match ask? {
             Ask::PlatformAddresses => Ok(Granted::Addresses(PLATFORM_ADDRESSES.to_vec())),
             Ask::ClearQuota(id) => self.clear_quota(&good.app, &id, arrival).await,
             Ask::QuotaOf { pool } => self.quota_of(&good.app, pool).await,

@@ -39,7 +39,7 @@ impl Issuer {
                 Answered { app: Some(app), outcome }
             }
             Caller::Bearer(token) => {
-                let done = async { self.done_for_bearer(dialect, &token, call.ask?, arrival).await };
+                let done = async { self.done_for_bearer(dialect, &token, call.ask, arrival).await };
                 let outcome = done.await.map_or_else(Into::into, Outcome::Granted);
                 Answered { app: None, outcome }
             }
