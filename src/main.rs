@@ -1,2 +1,48 @@
 //! Mintkeep: access tokens for super-app mini programs, issued and kept.
-fn main() {}
+
+mod admin_listener;
+mod args;
+mod dev;
+mod folder;
+mod sandbox;
+mod sandbox_clock;
+mod welcome;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use mimalloc::MiMalloc;
+
+use args::{Args, Command};
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// Threads for blocking work at most: store reads, signatures.
+const BLOCKING_THREADS_MAX: usize = 64;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let done = match args.command {
+        Command::Dev(options) => runtime.block_on(dev::run(options)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+/// Says what went wrong, and why, on one line.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("mintkeep: {error:#}");
+    ExitCode::FAILURE
+}

@@ -47,7 +47,7 @@ pub struct IssuerParts {
     pub entropy: Arc<dyn Entropy>,
     /// Where work is spawned.
     pub tasks: Tasks,
-    /// The master keys: tokens and secrets are derived from them.
+    /// The master keys: the platform's own keys are sealed under them.
     pub master: Arc<MasterKeyRing>,
     /// The listener's limits.
     pub limits: Limits,
@@ -117,10 +117,10 @@ impl Issuer {
     pub async fn open(parts: IssuerParts) -> Result<Arc<Self>, SignerFault> {
         let epoch = parts.store.epoch().await?;
         let signer = Signer::open(&*parts.store, parts.master.clone(), parts.tasks.clone()).await?;
-        let (current, older) = (parts.master.current(), parts.master.older());
+        let root = signer::token_root(&*parts.store, &parts.master, &*parts.entropy).await?;
         Ok(Arc::new(Self {
-            tokens: TokenKeys::new(current, older),
-            secret_key: current.mac_key("client secrets"),
+            tokens: TokenKeys::new(&root, &[]),
+            secret_key: root.mac_key("client secrets"),
             store: parts.store,
             clock: parts.clock,
             entropy: parts.entropy,

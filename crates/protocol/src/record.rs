@@ -178,15 +178,42 @@ pub enum ServiceRole {
     Wallet,
 }
 
-/// A key that the platform signs its answers with, and opens symmetric keys with.
+/// A key of the platform's own, sealed under the master key, so that the master key can be rotated by
+/// sealing these anew.
 #[derive(Clone)]
 pub struct PlatformKey {
-    /// Whose answers.
-    pub dialect: Dialect,
+    /// What it is for.
+    pub purpose: KeyPurpose,
     /// Its `keyVersion`.
     pub version: u32,
-    /// PKCS#8, sealed for the place `platform_key/{dialect}/{version}`.
+    /// The key, sealed for the place `platform_key/{purpose}/{version}`.
     pub sealed: Sealed<PlatformKey>,
+}
+
+/// What a platform key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum KeyPurpose {
+    /// 32 bytes that tokens and the MACs of clients' secrets are derived from.
+    Tokens,
+    /// PKCS#8: signs a dialect's answers, and opens the symmetric keys of its requests.
+    Answers(Dialect),
+}
+
+impl KeyPurpose {
+    /// The name in the store.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Answers(dialect) => dialect.name(),
+        }
+    }
+
+    /// The purpose of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        if name == "tokens" { Some(Self::Tokens) } else { name.parse().ok().map(Self::Answers) }
+    }
 }
 
 /// One line of the audit: who did what, to what, from where. Never a secret.

@@ -6,9 +6,9 @@
 use std::net::IpAddr;
 
 use mintkeep_protocol::app::App;
-use mintkeep_protocol::ident::{CustomerId, Dialect, RecordId, Scope};
+use mintkeep_protocol::ident::{CustomerId, RecordId, Scope};
 use mintkeep_protocol::record::{
-    ActiveTokens, AuditAction, AuditEntry, Grant, GrantStage, Held, PlatformKey, Pool, PoolKey,
+    ActiveTokens, AuditAction, AuditEntry, Grant, GrantStage, Held, KeyPurpose, PlatformKey, Pool, PoolKey,
 };
 use mintkeep_protocol::request::RequestDigest;
 use mintkeep_protocol::time::Timestamp;
@@ -217,7 +217,7 @@ impl GrantRow {
 
 /// A platform key.
 pub struct PlatformKeyRow {
-    pub dialect: String,
+    pub purpose: String,
     pub version: i64,
     pub sealed: Vec<u8>,
 }
@@ -226,7 +226,7 @@ impl PlatformKeyRow {
     /// The row of `key`.
     pub fn of(key: &PlatformKey) -> Self {
         Self {
-            dialect: key.dialect.name().to_owned(),
+            purpose: key.purpose.name().to_owned(),
             version: i64::from(key.version),
             sealed: key.sealed.as_bytes().to_vec(),
         }
@@ -236,7 +236,7 @@ impl PlatformKeyRow {
     pub fn into_key(self) -> Result<PlatformKey, Damaged> {
         let damaged = Damaged("platform key");
         Ok(PlatformKey {
-            dialect: self.dialect.parse::<Dialect>().map_err(|_| damaged)?,
+            purpose: KeyPurpose::from_name(&self.purpose).ok_or(damaged)?,
             version: u32::try_from(self.version).map_err(|_| damaged)?,
             sealed: mintkeep_protocol::crypto::Sealed::from_bytes(self.sealed),
         })

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use mintkeep_protocol::app::App;
-use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId, ServiceId};
+use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, Stored};
-use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service};
+use mintkeep_protocol::record::{
+    AuditEntry, Customer, Grant, KeyPurpose, PlatformKey, Pool, PoolKey, Service,
+};
 use mintkeep_protocol::token::StoreEpoch;
 
 /// Every record in memory. For simulations, for rules under test, and as the model of the other stores.
@@ -23,7 +25,7 @@ struct Records {
     grants: BTreeMap<RecordId, Arc<Grant>>,
     customers: BTreeMap<CustomerId, Arc<Customer>>,
     services: BTreeMap<ServiceId, Arc<Service>>,
-    platform_keys: BTreeMap<(Dialect, u32), PlatformKey>,
+    platform_keys: BTreeMap<(KeyPurpose, u32), PlatformKey>,
     /// Numbered from 1.
     audit: Vec<AuditEntry>,
 }
@@ -163,7 +165,7 @@ impl IssuerStore for MemoryStore {
 
     async fn add_platform_key(&self, key: PlatformKey) -> Stored<Commit> {
         let mut records = self.records();
-        let place = (key.dialect, key.version);
+        let place = (key.purpose, key.version);
         if records.platform_keys.contains_key(&place) {
             return Ok(Commit::Lost);
         }

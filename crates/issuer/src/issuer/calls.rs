@@ -96,10 +96,10 @@ impl Issuer {
     ) -> Result<Granted, Failure> {
         match ask {
             Ask::AppToken { pool: kind, force } => {
-                let pool = self.app_token_pool(client, (kind, force), arrival).await?;
+                let settled = self.app_token_pool(client, (kind, force), arrival).await?;
                 Ok(Granted::AppToken {
-                    token: AccessToken::new(self.pool_token_text(&pool, kind)),
-                    expires_in: remaining(client.app(), &pool.current, self.clock.now()),
+                    token: AccessToken::new(self.pool_token_text(&settled.pool, kind)),
+                    expires_in: remaining(client.app(), &settled.pool.current, settled.at),
                 })
             }
             Ask::ExchangeCode(code) => {

@@ -13,6 +13,7 @@ use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::outcome::Refusal;
 use mintkeep_protocol::port::issuer_store::Commit;
 use mintkeep_protocol::record::{AuditAction, Pool, PoolKey};
+use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::TokenKind;
 use mintkeep_web::arrival::Arrival;
 use tokio::sync::oneshot;
@@ -35,7 +36,16 @@ struct LineKey {
 struct Waiter {
     client: AuthenticClient,
     arrival: Arrival,
-    answer: oneshot::Sender<Result<Arc<Pool>, Failure>>,
+    answer: oneshot::Sender<Result<Settled, Failure>>,
+}
+
+/// A pool whose current token may be handed out.
+#[derive(Clone)]
+pub(super) struct Settled {
+    /// The pool.
+    pub pool: Arc<Pool>,
+    /// The clock's reading that it was decided on: lifetimes are told from then.
+    pub at: Timestamp,
 }
 
 impl Issuer {
@@ -45,17 +55,19 @@ impl Issuer {
         client: &AuthenticClient,
         (kind, force): (TokenKind, bool),
         arrival: &Arrival,
-    ) -> Result<Arc<Pool>, Failure> {
+    ) -> Result<Settled, Failure> {
         let key = PoolKey { app: client.app().no, kind };
         if let Some(stored) = self.store.pool(key).await? {
             let current = self.extensions.exact(&stored);
-            let decision = access(client, Some(&current), &self.access_ask(kind, force, 1))?;
+            let ask = self.access_ask(kind, force, 1);
+            let decision = access(client, Some(&current), &ask)?;
+            let settled = |pool| Ok(Settled { pool: Arc::new(pool), at: ask.now });
             let promised = decision.pool.current.expires_at;
             match decision.change {
-                PoolChange::Unchanged => return Ok(Arc::new(decision.pool)),
+                PoolChange::Unchanged => return settled(decision.pool),
                 PoolChange::Extended if Extensions::stored_end(promised) == stored.current.expires_at => {
                     self.extensions.promise(key, promised);
-                    return Ok(Arc::new(decision.pool));
+                    return settled(decision.pool);
                 }
                 PoolChange::Extended | PoolChange::Minted => {}
             }
@@ -103,11 +115,11 @@ impl Issuer {
         let Some(first) = waiters.first() else { return };
         let callers = u32::try_from(waiters.len()).unwrap_or(u32::MAX);
         match self.change_pool(key, (&first.client, &first.arrival), callers).await {
-            Ok((pool, granted)) => {
+            Ok((settled, granted)) => {
                 let granted = usize::try_from(granted).unwrap_or(usize::MAX);
                 for (place, waiter) in waiters.into_iter().enumerate() {
                     let answer = if place < granted {
-                        Ok(Arc::clone(&pool))
+                        Ok(settled.clone())
                     } else {
                         Err(Refusal::QuotaExhausted.into())
                     };
@@ -129,16 +141,17 @@ impl Issuer {
         key: LineKey,
         (client, arrival): (&AuthenticClient, &Arrival),
         callers: u32,
-    ) -> Result<(Arc<Pool>, u32), Failure> {
+    ) -> Result<(Settled, u32), Failure> {
         for _try in 0..COMMIT_TRIES {
             let stored = self.store.pool(key.pool).await?;
             let current = stored.map(|pool| self.extensions.exact(&pool));
             let ask = self.access_ask(key.pool.kind, key.force, callers);
             let decision = access(client, current.as_ref(), &ask)?;
             let promised = decision.pool.current.expires_at;
+            let settled = |pool| Ok((Settled { pool: Arc::new(pool), at: ask.now }, decision.granted));
             let mut pool = decision.pool;
             let audit = match decision.change {
-                PoolChange::Unchanged => return Ok((Arc::new(pool), decision.granted)),
+                PoolChange::Unchanged => return settled(pool),
                 PoolChange::Extended => {
                     pool.current.expires_at = Extensions::stored_end(promised);
                     None
@@ -156,7 +169,7 @@ impl Issuer {
                     self.extensions.promise(key.pool, promised);
                     pool.current.expires_at = promised;
                 }
-                return Ok((Arc::new(pool), decision.granted));
+                return settled(pool);
             }
         }
         Err(Failure::Busy)

@@ -1,13 +1,15 @@
-//! The platform's own RSA keys: they sign answers and open encrypted requests.
+//! The platform's own keys: the one that tokens are derived from, and the RSA keys that sign answers and
+//! open encrypted requests. The store has them sealed under the master key.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use mintkeep_protocol::crypto::{MasterKeyRing, RsaKeyRejected, RsaPrivateKey, SealBroken};
+use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, RsaKeyRejected, RsaPrivateKey, SealBroken};
 use mintkeep_protocol::ident::Dialect;
+use mintkeep_protocol::port::entropy::{Entropy, draw};
 use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore, StoreError};
-use mintkeep_protocol::record::PlatformKey;
+use mintkeep_protocol::record::{KeyPurpose, PlatformKey};
 use mintkeep_web::tasks::{NotDone, Tasks};
 
 /// A platform key can't be had.
@@ -45,8 +47,28 @@ pub struct Signer {
     tasks: Tasks,
 }
 
-fn place(dialect: Dialect, version: u32) -> String {
-    format!("platform_key/{dialect}/{version}")
+fn place(purpose: KeyPurpose, version: u32) -> String {
+    format!("platform_key/{}/{version}", purpose.name())
+}
+
+/// The key that tokens and the MACs of secrets are derived from; drawn when the store is new.
+///
+/// It is not the master key itself, so that this one can be rotated without ending every token.
+pub(super) async fn token_root(
+    store: &dyn IssuerStore,
+    master: &MasterKeyRing,
+    entropy: &dyn Entropy,
+) -> Result<MasterKey, SignerFault> {
+    const VERSION: u32 = 1;
+    let place = place(KeyPurpose::Tokens, VERSION);
+    let sealed = master.seal(&place, &draw::<32>(entropy))?;
+    // Lost is the rule: the store has one, and that one counts.
+    let (Commit::Done | Commit::Lost) =
+        store.add_platform_key(PlatformKey { purpose: KeyPurpose::Tokens, version: VERSION, sealed }).await?;
+    let keys = store.platform_keys().await?;
+    let stored = keys.iter().find(|key| key.purpose == KeyPurpose::Tokens).ok_or(SealBroken)?;
+    let root = master.open(&place, &stored.sealed)?;
+    Ok(MasterKey::new(root.first_chunk().ok_or(SealBroken)?))
 }
 
 impl Signer {
@@ -96,9 +118,10 @@ impl Signer {
     async fn load(&self, store: &dyn IssuerStore) -> Result<(), SignerFault> {
         let mut keys = Keys::new();
         for stored in store.platform_keys().await? {
-            let der = self.master.open(&place(stored.dialect, stored.version), &stored.sealed)?;
+            let KeyPurpose::Answers(dialect) = stored.purpose else { continue };
+            let der = self.master.open(&place(stored.purpose, stored.version), &stored.sealed)?;
             let private = Arc::new(RsaPrivateKey::from_der(&der)?);
-            keys.entry(stored.dialect).or_default().push(SigningKey { version: stored.version, private });
+            keys.entry(dialect).or_default().push(SigningKey { version: stored.version, private });
         }
         for of_dialect in keys.values_mut() {
             of_dialect.sort_by_key(|key| key.version);
@@ -109,10 +132,11 @@ impl Signer {
 
     async fn draw(&self, store: &dyn IssuerStore, dialect: Dialect, version: u32) -> Result<(), SignerFault> {
         let private = self.tasks.spawn_blocking(RsaPrivateKey::generate).await??;
-        let sealed = self.master.seal(&place(dialect, version), private.to_der())?;
+        let purpose = KeyPurpose::Answers(dialect);
+        let sealed = self.master.seal(&place(purpose, version), private.to_der())?;
         // Lost: another replica drew this version first; its key is loaded next.
         let (Commit::Done | Commit::Lost) =
-            store.add_platform_key(PlatformKey { dialect, version, sealed }).await?;
+            store.add_platform_key(PlatformKey { purpose, version, sealed }).await?;
         Ok(())
     }
 }

@@ -77,7 +77,7 @@ pub fn service(db: &Connection, id: &ServiceId) -> Answer<Option<Service>> {
 }
 
 pub fn platform_keys(db: &Connection) -> Answer<Vec<PlatformKey>> {
-    let sql = format!("SELECT {} FROM platform_key ORDER BY dialect, version", rows::PLATFORM_KEY);
+    let sql = format!("SELECT {} FROM platform_key ORDER BY purpose, version", rows::PLATFORM_KEY);
     let rows = many(db, &sql, [], rows::platform_key)?;
     rows.into_iter().map(|row| Ok(row.into_key()?)).collect()
 }

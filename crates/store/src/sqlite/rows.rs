@@ -58,10 +58,10 @@ pub fn grant(row: &Row<'_>) -> rusqlite::Result<GrantRow> {
 }
 
 /// The columns that [`platform_key`] reads.
-pub const PLATFORM_KEY: &str = "dialect, version, sealed";
+pub const PLATFORM_KEY: &str = "purpose, version, sealed";
 
 pub fn platform_key(row: &Row<'_>) -> rusqlite::Result<PlatformKeyRow> {
-    Ok(PlatformKeyRow { dialect: row.get(0)?, version: row.get(1)?, sealed: row.get(2)? })
+    Ok(PlatformKeyRow { purpose: row.get(0)?, version: row.get(1)?, sealed: row.get(2)? })
 }
 
 /// The columns that [`audit`] reads.

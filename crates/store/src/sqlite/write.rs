@@ -144,8 +144,8 @@ fn put_service(db: &Connection, service: &Service) -> Written {
 fn add_platform_key(db: &Connection, key: &PlatformKey) -> Written {
     let row = PlatformKeyRow::of(key);
     let sql =
-        "INSERT INTO platform_key (dialect, version, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-    guarded(db, sql, params![row.dialect, row.version, row.sealed])
+        "INSERT INTO platform_key (purpose, version, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    guarded(db, sql, params![row.purpose, row.version, row.sealed])
 }
 
 fn write_audit(db: &Connection, line: &AuditEntry) -> Result<(), Fault> {

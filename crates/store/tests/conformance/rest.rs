@@ -5,7 +5,7 @@ use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::ident::{CustomerId, Dialect, ServiceId};
 use mintkeep_protocol::port::issuer_store::Commit;
 use mintkeep_protocol::record::{
-    AuditAction, Customer, CustomerStatus, PlatformKey, Profile, Service, ServiceRole,
+    AuditAction, Customer, CustomerStatus, KeyPurpose, PlatformKey, Profile, Service, ServiceRole,
 };
 use mintkeep_protocol::token::{StoreEpoch, TokenKind};
 
@@ -35,13 +35,13 @@ pub async fn customers_and_services_are_put_over_their_like(store: Store) {
 
 pub async fn a_platform_key_is_added_once_for_each_version(store: Store) {
     let key =
-        |dialect, version, byte| PlatformKey { dialect, version, sealed: Sealed::from_bytes(vec![byte; 40]) };
-    let (one, other) = (Dialect::MiniProgram, Dialect::AlipayHk);
+        |purpose, version, byte| PlatformKey { purpose, version, sealed: Sealed::from_bytes(vec![byte; 40]) };
+    let (one, other) = (KeyPurpose::Tokens, KeyPurpose::Answers(Dialect::AlipayHk));
     let cases = [
         ("the first", key(one, 1, 1), Commit::Done),
         ("of the same version", key(one, 1, 2), Commit::Lost),
         ("version nought", key(one, 0, 3), Commit::Done),
-        ("of another dialect", key(other, 1, 4), Commit::Done),
+        ("for another purpose", key(other, 1, 4), Commit::Done),
     ];
     for (case, key, commit) in cases {
         assert_eq!(store.add_platform_key(key).await.unwrap(), commit, "{case}");
@@ -49,7 +49,7 @@ pub async fn a_platform_key_is_added_once_for_each_version(store: Store) {
     let mut stored: Vec<_> = store.platform_keys().await.unwrap();
     stored.sort_by_key(|key| key.sealed.as_bytes()[0]);
     let told: Vec<_> =
-        stored.iter().map(|key| (key.dialect, key.version, key.sealed.as_bytes()[0])).collect();
+        stored.iter().map(|key| (key.purpose, key.version, key.sealed.as_bytes()[0])).collect();
     assert_eq!(told, [(one, 1, 1), (one, 0, 3), (other, 1, 4)]);
 }
 

@@ -63,10 +63,10 @@ CREATE TABLE service (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE platform_key (
-    dialect  TEXT    NOT NULL,
+    purpose  TEXT    NOT NULL,
     version  INTEGER NOT NULL,
     sealed   BLOB    NOT NULL,
-    PRIMARY KEY (dialect, version)
+    PRIMARY KEY (purpose, version)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE audit (

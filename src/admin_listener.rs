@@ -1,0 +1,26 @@
+//! The admin listener: liveness, readiness, metrics, and the roles' admin APIs.
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::StatusCode;
+use mintkeep_web::readiness::Readiness;
+
+/// What every process answers on its admin listener, over `roles`.
+pub fn router(readiness: Readiness, roles: Router) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .with_state(readiness)
+        .merge(roles)
+}
+
+/// Ready means: can serve what it has.
+async fn readyz(State(readiness): State<Readiness>) -> Response {
+    if readiness.is_ready() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
+    }
+}

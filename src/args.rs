@@ -1,0 +1,55 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// The access-token server for super-app mini programs and internal apps.
+#[derive(Debug, Parser)]
+#[command(name = "mintkeep", version, about, after_help = EXAMPLES)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mintkeep dev                     both roles on this machine, sandbox on, nothing to set up
+  mintkeep dev --ephemeral         the same, and nothing is left behind";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs issuer and keeper on loopback, with a sandbox: everything for trying things out.
+    #[command(after_help = DEV_EXAMPLES)]
+    Dev(DevOptions),
+}
+
+const DEV_EXAMPLES: &str = "\
+Examples:
+  mintkeep dev                             state is kept in ./mintkeep-data
+  mintkeep dev --ephemeral                 state is gone at exit
+  mintkeep dev --data /tmp/a --issuer 127.0.0.1:0 --keeper 127.0.0.1:0 --admin 127.0.0.1:0
+                                           free ports; the table that is printed tells which";
+
+/// Options of `mintkeep dev`.
+#[derive(Debug, clap::Args)]
+pub struct DevOptions {
+    /// Where state is kept. It survives a restart.
+    #[arg(long, value_name = "DIR", default_value = "./mintkeep-data")]
+    pub data: PathBuf,
+    /// A temporary data folder instead, gone at exit.
+    #[arg(long, conflicts_with = "data")]
+    pub ephemeral: bool,
+    /// Where the issuer listens. Loopback only.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7600")]
+    pub issuer: SocketAddr,
+    /// Where the keeper listens. Loopback only.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7700")]
+    pub keeper: SocketAddr,
+    /// Where the admin API listens. Loopback only.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7800")]
+    pub admin: SocketAddr,
+}
