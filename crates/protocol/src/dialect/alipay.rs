@@ -157,3 +157,8 @@ impl Gateway {
         meanings.find(|refusal| self.result_of_refusal(*refusal).code == code).map(Outcome::Refused)
     }
 }
+
+#[cfg(test)]
+mod input_tests;
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ use crate::app::{App, AppSettings, AppStatus, Behaviour};
 use crate::dialect::AnswerContext;
 use crate::ident::{AppId, CustomerId, Dialect, RecordId};
 use crate::outcome::{Granted, Outcome, Refusal, TokenSet};
+use crate::record::Profile;
 use crate::request::{Ask, Call, Caller, ClientProof, RequestId};
 use crate::secret::{AccessToken, RefreshToken};
 use crate::time::Timestamp;
@@ -171,7 +172,7 @@ pub fn describe(read: &Result<Call, Refusal>) -> String {
 }
 
 /// The outcome in words: `token SECONDS`, `set SECONDS`, `ticket SECONDS`, `addresses IP,IP`, `cleared`,
-/// `quota LIMIT USED`, `refused VARIANT`, `unknown`.
+/// `cancelled`, `user`, `user NICKNAME`, `quota LIMIT USED`, `refused VARIANT`, `unknown`.
 fn outcome(text: &str) -> Outcome {
     let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
     let seconds = || Duration::from_secs(rest.parse().unwrap());
@@ -190,6 +191,15 @@ fn outcome(text: &str) -> Outcome {
         }),
         "addresses" => Granted::Addresses(rest.split(',').map(|ip| ip.parse().unwrap()).collect()),
         "cleared" => Granted::QuotaCleared,
+        "cancelled" => Granted::Cancelled,
+        "user" => Granted::UserInfo {
+            customer: CustomerId::parse("2160000000000001").unwrap(),
+            profile: (!rest.is_empty()).then(|| Profile {
+                nick_name: Some(rest.to_owned()),
+                avatar: Some("https://img.example/a.png".to_owned()),
+                ..Profile::default()
+            }),
+        },
         "quota" => {
             let (limit, used) = rest.split_once(' ').unwrap();
             Granted::Quota { daily_limit: limit.parse().unwrap(), used: used.parse().unwrap() }

@@ -48,7 +48,12 @@ fn wire_key(gateway: Gateway, request: &Request<Bytes>) -> Option<crate::crypto:
 }
 
 /// What the issuer answers, all steps in one.
-fn answered(gateway: Gateway, request: &Request<Bytes>, outcome: &Outcome, context: &AnswerContext<'_>) -> Response<Bytes> {
+fn answered(
+    gateway: Gateway,
+    request: &Request<Bytes>,
+    outcome: &Outcome,
+    context: &AnswerContext<'_>,
+) -> Response<Bytes> {
     let unsigned = answer(gateway, &Echo::of(request), outcome, context);
     let unsigned = match wire_key(gateway, request) {
         Some(key) => unsigned.encrypted(&key, &public(&app_key())).unwrap(),
@@ -59,7 +64,11 @@ fn answered(gateway: Gateway, request: &Request<Bytes>, outcome: &Outcome, conte
 }
 
 /// What the keeper reads of an answer to `request`.
-pub(super) fn heard(gateway: Gateway, request: &Request<Bytes>, response: &Response<Bytes>) -> UpstreamAnswer {
+pub(super) fn heard(
+    gateway: Gateway,
+    request: &Request<Bytes>,
+    response: &Response<Bytes>,
+) -> UpstreamAnswer {
     let client_id = request.headers().get(CLIENT_ID).unwrap().to_str().unwrap();
     let check = AnswerCheck {
         endpoint: gateway.endpoint(request.uri().path()).unwrap_or(Endpoint::ApplyToken),
@@ -127,7 +136,6 @@ fn every_vector_is_read_and_answered_byte_for_byte() {
                     let wrapped = read_answer(&vector.answer).headers()[ENCRYPT].clone();
                     response.headers_mut().insert(ENCRYPT, wrapped);
                 }
-                // It is written in the order in which a reader expects it, the signature last.
                 response
             };
             vector.check(gateway.dialect(), |request| read(gateway, request), encode);
@@ -231,6 +239,6 @@ fn an_app_token_is_no_request_of_this_family() {
         encode_request(Gateway::AlipayHk, &cancel(), &sender).err(),
         encode_request(Gateway::MiniProgram, &cancel(), &Sender { path_prefix: "a b", ..sender }).err(),
     ];
-    use RequestFault::{NotSpoken, PrefixIllegal};
-    assert_eq!(faults, [Some(NotSpoken), Some(NotSpoken), Some(PrefixIllegal)]);
+    let expected = [RequestFault::NotSpoken, RequestFault::NotSpoken, RequestFault::PrefixIllegal];
+    assert_eq!(faults, expected.map(Some));
 }
