@@ -192,6 +192,19 @@ fn an_answer_without_a_key_of_ours_is_the_same_but_unsigned() {
     assert!(!response.headers().contains_key(SIGNATURE) && !response.headers().contains_key(CLIENT_ID));
 }
 
+#[test]
+fn the_answer_to_an_encryption_that_can_not_be_read_stays_plain() {
+    let request = post(&[("client-id", CLIENT)], b"");
+    let is_encrypted = |refusal| {
+        let outcome = Outcome::Refused(refusal);
+        let unsigned = answer(Gateway::AlipayHk, &Echo::of(&request), &outcome, &context(None));
+        let unsigned = unsigned.encrypted(&WireKey::new([5; 32]), &public(&app_key())).unwrap();
+        unsigned.unsigned().headers().contains_key(ENCRYPT)
+    };
+    assert!(!is_encrypted(Refusal::EncryptionInvalid));
+    assert!(is_encrypted(Refusal::CodeExpired));
+}
+
 /// One row per way in which an answer can leave open what happened.
 #[test]
 fn an_answer_that_can_not_be_trusted_or_read_is_ambiguous() {
@@ -322,7 +335,7 @@ proptest! {
             access: AccessToken::new(access.clone()),
             access_expires_at: NOW.after(Duration::from_secs(life_s)),
             refresh: RefreshToken::new(refresh.clone()),
-            refresh_expires_at: NOW.after(Duration::from_secs(life_s * 2)),
+            refresh_expires_at: NOW.after(Duration::from_secs(life_s.saturating_mul(2))),
             customer: CustomerId::parse(&customer).unwrap(),
         }));
         let app = app(settings);
@@ -339,7 +352,7 @@ proptest! {
         prop_assert_eq!(tokens.refresh.expose(), refresh);
         prop_assert_eq!(tokens.customer.as_str(), customer);
         prop_assert_eq!(tokens.access_expires_at, NOW.after(Duration::from_secs(life_s)));
-        prop_assert_eq!(tokens.refresh_expires_at, NOW.after(Duration::from_secs(life_s * 2)));
+        prop_assert_eq!(tokens.refresh_expires_at, NOW.after(Duration::from_secs(life_s.saturating_mul(2))));
     }
 
     #[test]
