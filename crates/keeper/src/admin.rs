@@ -1,0 +1,273 @@
+//! What operators do: credentials, consumers, and the slots that need a hand.
+
+mod consumers;
+mod credentials;
+
+pub(crate) use consumers::drop_in_place;
+pub use consumers::{MadeConsumer, NewConsumer};
+pub use credentials::{NewCredential, NewProof};
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mintkeep_protocol::crypto::RsaKeyRejected;
+use mintkeep_protocol::ident::{AppId, CredentialName, CustomerId, RecordId};
+use mintkeep_protocol::keep::consumer::{Consumer, KeyDigest};
+use mintkeep_protocol::keep::history::{Cause, Ending, HistoryEntry};
+use mintkeep_protocol::keep::renew::{Resolution, forgotten, resolve};
+use mintkeep_protocol::keep::slot::{Slot, SlotKey, Trouble};
+use mintkeep_protocol::keep::timetable::Urgency;
+use mintkeep_protocol::port::keeper_store::{CallKind, Commit, Ended, StoreError};
+use mintkeep_protocol::record::{AuditAction, AuditEntry};
+
+use crate::keeper::Keeper;
+use crate::renewal::Errand;
+use crate::roster::Account;
+use crate::shelf::Leaf;
+
+/// How often a change is tried whose record somebody else changes at the same time.
+const TRIES_MAX: u32 = 8;
+
+/// Who does it, for the audit.
+#[derive(Debug, Clone)]
+pub struct By {
+    /// `admin`, or whoever.
+    pub actor: String,
+    /// From where.
+    pub address: Option<IpAddr>,
+    /// Which request, as in the access log.
+    pub request_id: String,
+}
+
+/// Why an operator's wish was not done.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AdminFailure {
+    /// The name is taken.
+    #[error("the name is taken: remove what has it, or choose another")]
+    NameTaken,
+    /// There is none.
+    #[error("there is none by this name")]
+    NotFound,
+    /// The base URL is no good.
+    #[error("the base URL must be https://host[:port][/path], or http:// to this machine")]
+    BaseUrlIllegal,
+    /// The proof is not what the dialect asks for.
+    #[error("this dialect needs {0}")]
+    ProofUnfit(&'static str),
+    /// A key can't be read.
+    #[error(transparent)]
+    Key(#[from] RsaKeyRejected),
+    /// It waits for no operator.
+    #[error("it does not wait for an operator")]
+    NothingToResolve,
+    /// Somebody else changes it all the time.
+    #[error("somebody else is changing it: try again")]
+    Contended,
+    /// The master key is missing.
+    #[error("the master key does not open or seal: check the configuration")]
+    Seal,
+    /// The renewal failed.
+    #[error("the renewal failed: {0}")]
+    Renewal(Trouble),
+    /// The store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The story of a slot.
+pub struct Explanation {
+    /// The slot as it is served.
+    pub leaf: Option<Arc<Leaf>>,
+    /// What happened to it, the latest first.
+    pub history: Vec<HistoryEntry>,
+    /// Today's calls of its app, by kind, and the limit that its own kind has.
+    pub calls: Vec<(CallKind, u32)>,
+    /// How many calls a day its own kind may have.
+    pub daily_limit: Option<u32>,
+}
+
+impl Keeper {
+    /// The credential of this name.
+    #[must_use]
+    pub fn account(&self, name: &CredentialName) -> Option<Arc<Account>> {
+        self.roster.account(name)
+    }
+
+    /// The credential of this app, for the drop-in endpoints.
+    #[must_use]
+    pub fn account_of_app(
+        &self,
+        dialect: mintkeep_protocol::ident::Dialect,
+        app: &AppId,
+    ) -> Option<Arc<Account>> {
+        self.roster.account_of_app(dialect, app)
+    }
+
+    /// All credentials, by name.
+    #[must_use]
+    pub fn credentials(&self) -> Vec<Arc<Account>> {
+        self.roster.accounts()
+    }
+
+    /// All consumers, by name.
+    #[must_use]
+    pub fn consumers(&self) -> Vec<Arc<Consumer>> {
+        self.roster.consumers()
+    }
+
+    /// The consumer whose bearer key this is.
+    #[must_use]
+    pub fn consumer_of_key(&self, key: &str) -> Option<Arc<Consumer>> {
+        self.roster.consumer(&KeyDigest::of(key))
+    }
+
+    /// The consumer whose drop-in secret this is.
+    #[must_use]
+    pub fn consumer_of_drop_in(&self, secret: &str) -> Option<Arc<Consumer>> {
+        self.roster.consumer_by_drop_in(&KeyDigest::of(secret))
+    }
+
+    /// The token of a slot as it is on the shelf, good or not.
+    #[must_use]
+    pub fn leaf(&self, account: &Account, customer: Option<&CustomerId>) -> Option<Arc<Leaf>> {
+        self.shelf.get(&slot_key(account, customer))
+    }
+
+    /// The story of a slot: who caused which renewal, when, with what answer.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminFailure`].
+    pub async fn explain(
+        &self,
+        account: &Account,
+        customer: Option<&CustomerId>,
+    ) -> Result<Explanation, AdminFailure> {
+        let key = slot_key(account, customer);
+        let mut calls = Vec::new();
+        for kind in CallKind::ALL {
+            let count = self.store.calls(&self.quota_account(account, kind)).await?;
+            if count > 0 {
+                calls.push((kind, count));
+            }
+        }
+        Ok(Explanation {
+            leaf: self.shelf.get(&key),
+            history: self.store.history(&key).await?,
+            calls,
+            daily_limit: account.terms.daily_limit,
+        })
+    }
+
+    /// Renews a slot now, to another token where the platform can do that.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminFailure::Renewal`], [`AdminFailure::NotFound`].
+    pub async fn refresh(
+        self: &Arc<Self>,
+        account: &Account,
+        customer: Option<&CustomerId>,
+    ) -> Result<Arc<Leaf>, AdminFailure> {
+        let key = slot_key(account, customer);
+        if account.is_per_customer() != customer.is_some() {
+            return Err(AdminFailure::NotFound);
+        }
+        let errand = Errand { force: true, ..Errand::new(Cause::Operator, Urgency::Emergency) };
+        let landed = self.fly_and_wait(&key, errand).await;
+        match landed.map(|landed| (landed.ending, landed.leaf)) {
+            Some((Ok(Ending::Renewed | Ending::Same), Some(leaf))) => Ok(leaf),
+            Some((Err(trouble) | Ok(Ending::Failed { trouble }), _)) => Err(AdminFailure::Renewal(trouble)),
+            Some((Ok(_), _)) | None => Err(AdminFailure::Renewal(Trouble::Ambiguous)),
+        }
+    }
+
+    /// Decides of a slot that waits for an operator.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminFailure`].
+    pub async fn resolve(
+        &self,
+        account: &Account,
+        customer: Option<&CustomerId>,
+        (resolution, by): (Resolution, &By),
+    ) -> Result<(), AdminFailure> {
+        let now = self.clock.now();
+        let key = slot_key(account, customer);
+        let decide = |slot: Slot| resolve(slot, resolution, now).ok_or(AdminFailure::NothingToResolve);
+        self.rewrite(
+            &key,
+            decide,
+            (Ending::Resolved, self.audit_by(by, AuditAction::InDoubtResolved, &name_of(account, customer))),
+        )
+        .await
+    }
+
+    /// Forgets a customer's tokens. They are not cancelled at the platform: another system may use them.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminFailure`].
+    pub async fn forget(
+        &self,
+        account: &Account,
+        customer: &CustomerId,
+        by: &By,
+    ) -> Result<(), AdminFailure> {
+        let now = self.clock.now();
+        let key = slot_key(account, Some(customer));
+        let audit = self.audit_by(by, AuditAction::CredentialChanged, &name_of(account, Some(customer)));
+        self.rewrite(&key, |slot| Ok(forgotten(slot, now)), (Ending::Forgotten, audit)).await
+    }
+
+    async fn rewrite(
+        &self,
+        key: &SlotKey,
+        decide: impl Fn(Slot) -> Result<Slot, AdminFailure>,
+        (ending, audit): (Ending, AuditEntry),
+    ) -> Result<(), AdminFailure> {
+        for _ in 0..TRIES_MAX {
+            let slot = self.store.slot(key).await?.ok_or(AdminFailure::NotFound)?;
+            let mut decided = decide(slot)?;
+            let history = HistoryEntry {
+                at: self.clock.now(),
+                cause: Cause::Operator,
+                ending,
+                version: decided.held.as_ref().map(|held| held.version),
+                code: None,
+            };
+            let ended = Ended { history, audit: Some(audit.clone()), refund: None };
+            if self.store.commit_kept(&decided, ended).await? == Commit::Done {
+                decided.revision = decided.revision.saturating_add(1);
+                self.shelve(&decided);
+                return Ok(());
+            }
+        }
+        Err(AdminFailure::Contended)
+    }
+
+    pub(crate) fn audit_by(&self, by: &By, action: AuditAction, subject: &str) -> AuditEntry {
+        AuditEntry {
+            at: self.clock.now(),
+            actor: by.actor.clone(),
+            action,
+            subject: subject.to_owned(),
+            address: by.address,
+            request_id: by.request_id.clone(),
+        }
+    }
+
+    fn new_record(&self) -> RecordId {
+        RecordId::new(self.clock.now(), u32::from_be_bytes(self.draw()))
+    }
+}
+
+fn slot_key(account: &Account, customer: Option<&CustomerId>) -> SlotKey {
+    SlotKey { credential: account.credential.no, customer: customer.cloned() }
+}
+
+fn name_of(account: &Account, customer: Option<&CustomerId>) -> String {
+    let name = &account.credential.name;
+    customer.map_or_else(|| name.to_string(), |customer| format!("{name}/{customer}"))
+}

@@ -1,0 +1,212 @@
+//! Adding, changing and removing credentials.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mintkeep_protocol::app::AppKey;
+use mintkeep_protocol::crypto::RsaPrivateKey;
+use mintkeep_protocol::ident::{AppId, CredentialName, RecordId};
+use mintkeep_protocol::keep::credential::{Credential, CredentialSettings, SealedProof, TokenSource};
+use mintkeep_protocol::keep::history::Cause;
+use mintkeep_protocol::keep::slot::SlotKey;
+use mintkeep_protocol::keep::timetable::Urgency;
+use mintkeep_protocol::port::keeper_store::Commit;
+use mintkeep_protocol::record::AuditAction;
+use mintkeep_protocol::secret::ClientSecret;
+
+use super::{AdminFailure, By};
+use crate::keeper::Keeper;
+use crate::renewal::Errand;
+use crate::roster::Account;
+
+/// A credential to be added.
+pub struct NewCredential {
+    /// What our callers call it.
+    pub name: CredentialName,
+    /// Where its tokens come from.
+    pub source: TokenSource,
+    /// What the platform calls the app.
+    pub app: AppId,
+    /// Where the platform is.
+    pub base_url: String,
+    /// What it proves the app by.
+    pub proof: NewProof,
+    /// What differs from the defaults.
+    pub settings: CredentialSettings,
+}
+
+/// What a new credential proves its app by.
+pub enum NewProof {
+    /// A shared secret.
+    Secret(ClientSecret),
+    /// A key pair, and the platform's keys.
+    Key {
+        /// Our private key.
+        private: RsaPrivateKey,
+        /// Its `keyVersion` at the platform.
+        version: u32,
+        /// What the platform's answers are signed with; at least one.
+        platform: Vec<AppKey>,
+    },
+}
+
+impl Keeper {
+    /// Adds a credential; an app's own token is fetched at once.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminFailure`].
+    pub async fn add_credential(&self, new: NewCredential, by: &By) -> Result<Arc<Account>, AdminFailure> {
+        if !is_base_url(&new.base_url) {
+            return Err(AdminFailure::BaseUrlIllegal);
+        }
+        let no = self.new_record();
+        let credential = Credential {
+            no,
+            app: new.app,
+            source: new.source,
+            base_url: new.base_url.trim_end_matches('/').to_owned(),
+            proof: Some(self.seal_proof(no, new.source, &new.proof)?),
+            settings: new.settings,
+            created_at: self.clock.now(),
+            removed_at: None,
+            revision: 0,
+            name: new.name,
+        };
+        let audit = self.audit_by(by, AuditAction::CredentialAdded, credential.name.as_str());
+        match self.store.put_credential(credential.clone(), audit).await? {
+            Commit::Lost => Err(AdminFailure::NameTaken),
+            Commit::Done => {
+                let name = credential.name.clone();
+                self.take_in_credential(Credential { revision: 1, ..credential });
+                self.roster.account(&name).ok_or(AdminFailure::NotFound)
+            }
+        }
+    }
+
+    /// Gives a credential another secret or key, and asks for a token with it at once.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminFailure`].
+    pub async fn change_proof(
+        self: &Arc<Self>,
+        name: &CredentialName,
+        proof: &NewProof,
+        by: &By,
+    ) -> Result<(), AdminFailure> {
+        let account = self.roster.account(name).ok_or(AdminFailure::NotFound)?;
+        let credential = &account.credential;
+        let sealed = self.seal_proof(credential.no, credential.source, proof)?;
+        let changed = Credential { proof: Some(sealed), ..credential.clone() };
+        let audit = self.audit_by(by, AuditAction::CredentialChanged, name.as_str());
+        if self.store.put_credential(changed.clone(), audit).await? == Commit::Lost {
+            return Err(AdminFailure::Contended);
+        }
+        let revision = changed.revision.saturating_add(1);
+        self.take_in_credential(Credential { revision, ..changed });
+        if let Some(key) = account.own_slot() {
+            drop(self.fly(&key, Errand::new(Cause::Operator, Urgency::Emergency), None));
+        }
+        Ok(())
+    }
+
+    /// Removes a credential with all that is held for it.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminFailure`].
+    pub async fn remove_credential(&self, name: &CredentialName, by: &By) -> Result<(), AdminFailure> {
+        let account = self.roster.account(name).ok_or(AdminFailure::NotFound)?;
+        let removed_at = Some(self.clock.now());
+        let removed = Credential { proof: None, removed_at, ..account.credential.clone() };
+        let audit = self.audit_by(by, AuditAction::CredentialRemoved, name.as_str());
+        match self.store.remove_credential(removed.clone(), audit).await? {
+            Commit::Lost => Err(AdminFailure::Contended),
+            Commit::Done => {
+                self.forget_credential(&removed);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes in a credential that is stored, and plans its own token's first fetch.
+    pub(crate) fn take_in_credential(&self, credential: Credential) {
+        let no = credential.no;
+        self.roster.enter(credential);
+        if let Some(key) = self.roster.account_by_no(no).and_then(|account| account.own_slot())
+            && self.shelf.get(&key).is_none()
+        {
+            self.timetable.plan_if_none(&key, self.clock.now());
+        }
+    }
+
+    pub(crate) fn forget_credential(&self, credential: &Credential) {
+        self.roster.strike(credential);
+        for leaf in self.shelf.of(credential.no) {
+            self.timetable.plan(&leaf.key, None);
+        }
+        self.timetable.plan(&SlotKey { credential: credential.no, customer: None }, None);
+        self.shelf.drop_credential(credential.no);
+    }
+
+    fn seal_proof(
+        &self,
+        no: RecordId,
+        source: TokenSource,
+        proof: &NewProof,
+    ) -> Result<SealedProof, AdminFailure> {
+        let place = Credential::proof_place(no);
+        match (proof, source.dialect().is_signed()) {
+            (NewProof::Secret(secret), false) => {
+                let sealed = self.seals.seal(&place, secret.expose().as_bytes());
+                Ok(SealedProof::Secret(sealed.map_err(|_| AdminFailure::Seal)?))
+            }
+            (NewProof::Key { private, version, platform }, true) if !platform.is_empty() => {
+                let sealed = self.seals.seal(&place, private.to_der()).map_err(|_| AdminFailure::Seal)?;
+                Ok(SealedProof::Key { private: sealed, version: *version, platform: platform.clone() })
+            }
+            (NewProof::Key { .. } | NewProof::Secret(_), true) => {
+                Err(AdminFailure::ProofUnfit("a private key and the platform's public key"))
+            }
+            (NewProof::Key { .. }, false) => Err(AdminFailure::ProofUnfit("a secret")),
+        }
+    }
+}
+
+/// Whether secrets may be sent there: over TLS, or to this machine.
+fn is_base_url(text: &str) -> bool {
+    let Ok(uri) = text.parse::<http::Uri>() else { return false };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
+    let is_bare = uri.query().is_none() && !authority.as_str().contains('@') && !text.contains('#');
+    let host = authority.host().trim_matches(['[', ']']);
+    let is_local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    is_bare && (scheme == "https" || (scheme == "http" && is_local))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_go_over_tls_or_stay_on_this_machine() {
+        #[rustfmt::skip]
+        let cases = [
+            ("https://api.weixin.qq.com",      true),
+            ("https://gw.example:8443/prefix", true),
+            ("http://127.0.0.1:7600",          true),
+            ("http://[::1]:7600",              true),
+            ("http://localhost:7600/",         true),
+            ("http://api.weixin.qq.com",       false),
+            ("http://127.0.0.1.example",       false),
+            ("https://user:pw@api.example",    false),
+            ("https://api.example/?a=b",       false),
+            ("ftp://127.0.0.1",                false),
+            ("api.example",                    false),
+            ("",                               false),
+        ];
+        for (text, good) in cases {
+            assert_eq!(is_base_url(text), good, "{text}");
+        }
+    }
+}

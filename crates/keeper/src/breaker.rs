@@ -1,0 +1,113 @@
+//! A breaker per platform: after repeated faults one probe at a time goes through, and nothing else.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// So many faults in a row open the breaker.
+const FAULTS_MAX: u32 = 5;
+/// How long it is open first; doubled after each probe that fails.
+const OPEN_FIRST: Duration = Duration::from_secs(2);
+/// How long it is open at most.
+const OPEN_MAX: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+struct State {
+    faults: u32,
+    open: Option<Open>,
+}
+
+struct Open {
+    until: Instant,
+    length: Duration,
+    probing: bool,
+}
+
+/// The breakers, by base URL.
+#[derive(Default)]
+pub(crate) struct Breakers(Mutex<HashMap<String, State>>);
+
+/// The permission to send one request. Must be told how it went; dropped untold, it counts as a fault.
+pub(crate) struct Pass<'b> {
+    breakers: &'b Breakers,
+    base_url: &'b str,
+    is_told: bool,
+}
+
+impl Breakers {
+    /// Whether a request may go out now.
+    pub(crate) fn pass<'b>(&'b self, base_url: &'b str) -> Option<Pass<'b>> {
+        let mut states = self.lock();
+        if let Some(open) = states.get_mut(base_url).and_then(|state| state.open.as_mut()) {
+            if open.probing || Instant::now() < open.until {
+                return None;
+            }
+            open.probing = true;
+        }
+        Some(Pass { breakers: self, base_url, is_told: false })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, State>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self, base_url: &str) {
+        let mut states = self.lock();
+        let state = states.entry(base_url.to_owned()).or_default();
+        state.faults = state.faults.saturating_add(1);
+        let length = match &state.open {
+            Some(open) => open.length.saturating_mul(2).min(OPEN_MAX),
+            None if state.faults >= FAULTS_MAX => OPEN_FIRST,
+            None => return,
+        };
+        let now = Instant::now();
+        state.open = Some(Open { until: now.checked_add(length).unwrap_or(now), length, probing: false });
+    }
+}
+
+impl Pass<'_> {
+    /// The platform answered, whatever it said.
+    pub(crate) fn answered(mut self) {
+        self.is_told = true;
+        self.breakers.lock().remove(self.base_url);
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if !self.is_told {
+            self.breakers.failed(self.base_url);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fail(breakers: &Breakers, url: &str) -> bool {
+        breakers.pass(url).is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_breaker_lets_one_probe_through_at_a_time() {
+        let breakers = Breakers::default();
+        for _ in 0..FAULTS_MAX {
+            assert!(fail(&breakers, "a"));
+        }
+        assert!(breakers.pass("a").is_none(), "open");
+        assert!(fail(&breakers, "b"), "another platform's is not");
+
+        tokio::time::advance(OPEN_FIRST).await;
+        let probe = breakers.pass("a").expect("the probe");
+        assert!(breakers.pass("a").is_none(), "one at a time");
+        drop(probe);
+        tokio::time::advance(OPEN_FIRST).await;
+        assert!(breakers.pass("a").is_none(), "open for twice as long");
+        tokio::time::advance(OPEN_FIRST).await;
+        breakers.pass("a").expect("the next probe").answered();
+        assert!(breakers.pass("a").is_some() && breakers.pass("a").is_some(), "closed");
+    }
+}

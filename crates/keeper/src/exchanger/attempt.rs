@@ -1,0 +1,254 @@
+//! One attempt at an exchange, under its lease: intent, request, answer, commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mintkeep_protocol::keep::exchange::{Exchange, ExchangeStage};
+use mintkeep_protocol::keep::history::{Cause, Ending, HistoryEntry};
+use mintkeep_protocol::keep::renew::{Moment, authorized, may_repeat, new_intent, present_again, trouble_of};
+use mintkeep_protocol::keep::slot::{Slot, SlotKey, Trouble};
+use mintkeep_protocol::keep::timetable::{Urgency, ceiling, wait_after};
+use mintkeep_protocol::port::keeper_store::{Commit, Ended, Presented, QuotaAccount, QuotaDebit};
+use mintkeep_protocol::port::upstream::UpstreamFault;
+use mintkeep_protocol::record::AuditAction;
+use mintkeep_protocol::secret::AuthCode;
+use mintkeep_protocol::time::Timestamp;
+
+use super::{ExchangeFailure, ExchangeLanded, Exchanged, TRIES_MAX, later};
+use crate::events::{Event, What};
+use crate::keeper::Keeper;
+use crate::lease::Lease;
+use crate::roster::Account;
+use crate::wire::{Asking, Brought, Reading};
+
+/// An exchange under our lease.
+pub(super) struct Attempt<'k> {
+    pub(super) keeper: &'k Arc<Keeper>,
+    pub(super) account: Arc<Account>,
+    pub(super) exchange: Exchange,
+    pub(super) lease: Lease,
+    /// Without it only what was presented before can be settled.
+    pub(super) code: Option<AuthCode>,
+    /// The call that was counted for the request that is about to go out.
+    pub(super) debited: Option<QuotaAccount>,
+}
+
+/// What a step of an exchange came to.
+enum Came {
+    Tokens(Brought, Timestamp),
+    Refused(Trouble, String),
+    /// It may have happened.
+    Unknown(Trouble),
+    /// It did not.
+    NotSent(Trouble),
+}
+
+impl Attempt<'_> {
+    pub(super) async fn go(mut self) -> ExchangeLanded {
+        for failures in 1..=TRIES_MAX {
+            let came = match self.step().await {
+                Ok(came) => came,
+                Err(landed) => return landed,
+            };
+            let was_doubtful = self.exchange.intent.as_ref().is_some_and(|intent| intent.times > 1);
+            let trouble = match came {
+                Came::Tokens(brought, asked_at) => return self.finish(brought, asked_at).await,
+                Came::Refused(Trouble::RateLimited | Trouble::CredentialRefused, _) | Came::NotSent(_)
+                    if !was_doubtful =>
+                {
+                    return self.put_off(trouble_in(&came)).await;
+                }
+                Came::Refused(Trouble::RefreshRefused, code) if was_doubtful => {
+                    return self.end(Trouble::InDoubt, Some(code)).await;
+                }
+                Came::Refused(trouble, code) if !was_doubtful => return self.end(trouble, Some(code)).await,
+                Came::Refused(trouble, _) | Came::NotSent(trouble) | Came::Unknown(trouble) => trouble,
+            };
+            if let Some(intent) = &mut self.exchange.intent {
+                intent.answer = None;
+            }
+            let wait = wait_after(trouble, failures, self.keeper.chance());
+            if !self.can_repeat_after(wait) {
+                return self.end(Trouble::InDoubt, None).await;
+            }
+            tokio::time::sleep(wait).await;
+        }
+        self.end(Trouble::InDoubt, None).await
+    }
+
+    fn can_repeat_after(&self, wait: Duration) -> bool {
+        let at = self.keeper.clock.now().after(wait);
+        let intent = self.exchange.intent.as_ref();
+        intent.is_some_and(|intent| may_repeat(intent, &self.account.terms, at))
+    }
+
+    /// Reads an answer that is there, or presents the code, for the first time or byte by byte again.
+    async fn step(&mut self) -> Result<Came, ExchangeLanded> {
+        let place = self.exchange.key.place();
+        let seals = &self.keeper.seals;
+        let request = if let Some(intent) = self.exchange.intent.take() {
+            let request =
+                seals.open_request(&place, &intent.request).map_err(|_| later(Trouble::SealBroken))?;
+            if let Some(answer) = &intent.answer {
+                let answer = seals.open_answer(&place, answer).map_err(|_| later(Trouble::SealBroken))?;
+                self.exchange.intent = Some(intent);
+                return Ok(self.read(&request, &answer).await);
+            }
+            let is_in_time = may_repeat(&intent, &self.account.terms, self.keeper.clock.now());
+            self.exchange.intent = Some(present_again(intent));
+            if !is_in_time {
+                return Ok(Came::Unknown(Trouble::InDoubt));
+            }
+            request
+        } else {
+            // Whoever asked is gone and nothing was presented: it stays open for who asks next.
+            let Some(code) = self.code.clone() else { return Err(later(Trouble::Forgotten)) };
+            let request = match self.keeper.encode(&self.account, Asking::Code(code)).await {
+                Ok(request) => request,
+                Err(trouble) => return Ok(Came::NotSent(trouble)),
+            };
+            let sealed = seals.seal_request(&place, &request).map_err(|_| later(Trouble::SealBroken))?;
+            self.exchange.intent = Some(new_intent(self.exchange.fence, sealed, self.keeper.clock.now()));
+            request
+        };
+        self.present(request).await
+    }
+
+    async fn present(&mut self, request: http::Request<Bytes>) -> Result<Came, ExchangeLanded> {
+        let debit = self.debit();
+        let stored = self.keeper.store.present_code(&self.exchange, debit.clone()).await;
+        match stored.map_err(|error| later(self.keeper.store_trouble(&error)))? {
+            Presented::Lost => return Err(later(Trouble::Store)),
+            Presented::OverQuota => return Ok(Came::NotSent(Trouble::QuotaExhausted)),
+            Presented::Done => self.exchange.revision = self.exchange.revision.saturating_add(1),
+        }
+        self.debited = debit.map(|debit| debit.account);
+        if !self.lease.covers_a_request(self.keeper) {
+            return Ok(Came::NotSent(Trouble::NotSent));
+        }
+        match self.keeper.send(&self.account.credential.base_url, request.clone()).await {
+            Err(UpstreamFault::NotSent(_)) => Ok(Came::NotSent(Trouble::NotSent)),
+            Err(UpstreamFault::Ambiguous(cause)) => {
+                tracing::warn!(credential = %self.account.credential.name, %cause, "an exchange's answer is lost");
+                self.debited = None;
+                Ok(Came::Unknown(Trouble::Ambiguous))
+            }
+            Ok(answer) => {
+                self.debited = None;
+                self.keep(&answer).await;
+                Ok(self.read(&request, &answer).await)
+            }
+        }
+    }
+
+    /// Makes the answer durable before anybody reads it.
+    async fn keep(&mut self, answer: &http::Response<Bytes>) {
+        let Some(intent) = &self.exchange.intent else { return };
+        let Ok(sealed) = self.keeper.seals.seal_answer(&self.exchange.key.place(), answer) else { return };
+        let (key, fence) = (self.exchange.key, intent.fence);
+        let keep = || self.keeper.store.keep_code_answer(&key, fence, sealed.clone());
+        if self.keeper.insist(keep).await == Some(Commit::Done) {
+            self.exchange.revision = self.exchange.revision.saturating_add(1);
+        }
+    }
+
+    async fn read(&self, request: &http::Request<Bytes>, answer: &http::Response<Bytes>) -> Came {
+        let intent = self.exchange.intent.as_ref();
+        let asked_at = intent.map_or_else(|| self.keeper.clock.now(), |intent| intent.presented_at);
+        match self.keeper.read_answer(&self.account, request, answer, asked_at).await {
+            Ok(Reading::Tokens(brought)) => Came::Tokens(brought, asked_at),
+            Ok(Reading::Refused { refusal, code }) => Came::Refused(trouble_of(refusal), code),
+            Ok(Reading::Unknown { trouble, .. }) | Err(trouble) => Came::Unknown(trouble),
+        }
+    }
+
+    fn debit(&self) -> Option<QuotaDebit> {
+        let kind = self.account.terms.semantics.kind;
+        let ceiling = ceiling(&self.account.terms, Urgency::Emergency)?;
+        Some(QuotaDebit { account: self.keeper.quota_account(&self.account, kind), ceiling })
+    }
+
+    /// Puts the tokens into the customer's slot, and ends the exchange, both or neither.
+    async fn finish(mut self, brought: Brought, asked_at: Timestamp) -> ExchangeLanded {
+        let Some(customer) = brought.customer.clone() else {
+            return self.end(Trouble::AnswerUnreadable, None).await;
+        };
+        let key = SlotKey { credential: self.account.credential.no, customer: Some(customer.clone()) };
+        let empty = Slot::empty(key.clone(), self.keeper.clock.now());
+        let obtained = self.keeper.obtained(&empty, brought).map_err(ExchangeFailure::Later)?;
+        self.exchange.intent = None;
+        for _ in 0..TRIES_MAX {
+            let found = self.keeper.insist(|| self.keeper.store.slot(&key)).await;
+            let Some(found) = found else { return later(Trouble::Store) };
+            let moment = Moment { now: self.keeper.clock.now(), chance: self.keeper.chance() };
+            let slot = found.unwrap_or_else(|| empty.clone());
+            let mut slot = authorized(slot, &self.account.terms, obtained.clone(), asked_at, moment);
+            let version = slot.held.as_ref().map(|held| held.version).unwrap_or_default();
+            self.exchange.stage = ExchangeStage::Done { customer: customer.clone(), version };
+            let ended = self.ended(&slot);
+            let commit = || self.keeper.store.commit_exchange(&self.exchange, &slot, ended.clone());
+            match self.keeper.insist(commit).await {
+                None => return later(Trouble::Store),
+                Some(Commit::Lost) => {}
+                Some(Commit::Done) => {
+                    slot.revision = slot.revision.saturating_add(1);
+                    self.keeper.shelve(&slot);
+                    return Ok(Exchanged { customer, by: self.exchange.consumer });
+                }
+            }
+        }
+        later(Trouble::Store)
+    }
+
+    fn ended(&self, slot: &Slot) -> Ended {
+        let consumer = self.exchange.consumer.clone();
+        let customer = slot.key.customer.as_ref();
+        Ended {
+            history: HistoryEntry {
+                at: self.keeper.clock.now(),
+                cause: Cause::Exchange { consumer },
+                ending: Ending::Renewed,
+                version: slot.held.as_ref().map(|held| held.version),
+                code: None,
+            },
+            audit: Some(self.keeper.audit_of(AuditAction::TokenObtained, &self.account, customer)),
+            refund: None,
+        }
+    }
+
+    /// Ends the exchange for good, with nothing.
+    async fn end(mut self, because: Trouble, code: Option<String>) -> ExchangeLanded {
+        self.exchange.intent = None;
+        self.exchange.stage = ExchangeStage::Failed { trouble: because, code: code.clone() };
+        let audit = self.keeper.audit_of(AuditAction::RenewalFailed, &self.account, None);
+        let refund = self.debited.take();
+        let put = || self.keeper.store.put_off_exchange(&self.exchange, refund.clone(), Some(audit.clone()));
+        if self.keeper.insist(put).await.is_none() {
+            return later(Trouble::Store);
+        }
+        if because == Trouble::InDoubt {
+            let what = What::ReauthorizationNeeded { because };
+            let credential = self.account.credential.name.clone();
+            self.keeper.tell(Event { credential, customer: None, what });
+        }
+        Err(ExchangeFailure::Ended { because, code })
+    }
+
+    /// Leaves the exchange open, with nothing presented: the same code may be tried again.
+    async fn put_off(mut self, because: Trouble) -> ExchangeLanded {
+        self.exchange.intent = None;
+        self.exchange.stage = ExchangeStage::Open { by: None };
+        let refund = self.debited.take();
+        let put = || self.keeper.store.put_off_exchange(&self.exchange, refund.clone(), None);
+        self.keeper.insist(put).await;
+        later(because)
+    }
+}
+
+const fn trouble_in(came: &Came) -> Trouble {
+    match came {
+        Came::Refused(trouble, _) | Came::Unknown(trouble) | Came::NotSent(trouble) => *trouble,
+        Came::Tokens(..) => Trouble::Store,
+    }
+}

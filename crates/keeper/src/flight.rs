@@ -1,0 +1,108 @@
+//! Flights: one piece of work per key, under way beside whoever wants its result.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+type Aboard<K, T> = Mutex<HashMap<K, watch::Receiver<Option<T>>>>;
+
+/// The flights that are under way.
+pub(crate) struct Flights<K, T>(Arc<Aboard<K, T>>);
+
+/// What waits for a flight's result.
+pub(crate) struct Ticket<T>(watch::Receiver<Option<T>>);
+
+/// Who has to do the work. When it is dropped, the flight has ended, and another one may begin.
+pub(crate) struct Pilot<K: Eq + Hash, T> {
+    aboard: Arc<Aboard<K, T>>,
+    key: K,
+    result: watch::Sender<Option<T>>,
+}
+
+/// How one comes aboard.
+pub(crate) enum Boarding<K: Eq + Hash, T> {
+    /// A flight was under way.
+    Joined(Ticket<T>),
+    /// There was none; somebody must spawn the work now.
+    First(Pilot<K, T>, Ticket<T>),
+}
+
+impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    pub(crate) fn board(&self, key: &K) -> Boarding<K, T> {
+        let mut aboard = lock(&self.0);
+        if let Some(result) = aboard.get(key) {
+            return Boarding::Joined(Ticket(result.clone()));
+        }
+        let (sender, receiver) = watch::channel(None);
+        aboard.insert(key.clone(), receiver.clone());
+        let pilot = Pilot { aboard: Arc::clone(&self.0), key: key.clone(), result: sender };
+        Boarding::First(pilot, Ticket(receiver))
+    }
+
+    pub(crate) fn is_under_way(&self, key: &K) -> bool {
+        lock(&self.0).contains_key(key)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.0).len()
+    }
+}
+
+impl<T: Clone> Ticket<T> {
+    /// The result; `None` if the flight ended without one, which only a panic or a shutdown does.
+    pub(crate) async fn landed(mut self) -> Option<T> {
+        let landed = self.0.wait_for(Option::is_some).await.ok()?;
+        landed.clone()
+    }
+}
+
+impl<K: Eq + Hash, T> Pilot<K, T> {
+    /// Tells everybody the result. What is left to be done may go on after it.
+    pub(crate) fn land(&self, result: T) {
+        self.result.send_replace(Some(result));
+    }
+
+    pub(crate) fn has_landed(&self) -> bool {
+        self.result.borrow().is_some()
+    }
+}
+
+impl<K: Eq + Hash, T> Drop for Pilot<K, T> {
+    fn drop(&mut self) {
+        lock(&self.aboard).remove(&self.key);
+    }
+}
+
+fn lock<K, T>(aboard: &Aboard<K, T>) -> MutexGuard<'_, HashMap<K, watch::Receiver<Option<T>>>> {
+    aboard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn everybody_aboard_gets_the_one_result_and_the_next_flight_begins_after_it() {
+        let flights = Flights::<u8, u32>::new();
+        let Boarding::First(pilot, first) = flights.board(&1) else { panic!("nobody flies yet") };
+        let Boarding::Joined(second) = flights.board(&1) else { panic!("the first flies") };
+        assert!(matches!(flights.board(&2), Boarding::First(..)), "another key");
+        pilot.land(7);
+        let Boarding::Joined(late) = flights.board(&1) else { panic!("landed, not ended") };
+        assert_eq!(
+            (first.landed().await, second.landed().await, late.landed().await),
+            (Some(7), Some(7), Some(7))
+        );
+        drop(pilot);
+        let Boarding::First(pilot, ticket) = flights.board(&1) else { panic!("ended") };
+        drop(pilot);
+        assert_eq!(ticket.landed().await, None, "it ended without a result");
+        assert_eq!(flights.count(), 0);
+    }
+}

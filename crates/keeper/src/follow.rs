@@ -1,0 +1,51 @@
+//! Following other replicas: what they change in the store comes to our memory.
+
+use std::sync::Arc;
+
+use mintkeep_protocol::port::keeper_store::{Change, ChangeMark, Stored};
+
+use crate::keeper::{Keeper, PAGE_RECORDS};
+
+/// Runs until the process stops.
+pub(crate) async fn run(keeper: Arc<Keeper>, mut mark: ChangeMark) {
+    loop {
+        match catch_up(&keeper, mark).await {
+            Ok(next) => mark = next,
+            Err(error) => {
+                keeper.store_trouble(&error);
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(keeper.settings.follow_every) => {}
+            () = keeper.tasks.stopping() => return,
+        }
+    }
+}
+
+async fn catch_up(keeper: &Arc<Keeper>, mut mark: ChangeMark) -> Stored<ChangeMark> {
+    loop {
+        let (next, changes) = keeper.store.changes_since(mark, PAGE_RECORDS).await?;
+        for change in &changes {
+            keeper.take_in_change(change);
+        }
+        if next == mark || changes.is_empty() {
+            return Ok(next);
+        }
+        mark = next;
+    }
+}
+
+impl Keeper {
+    fn take_in_change(&self, change: &Change) {
+        match change {
+            Change::Slot(slot) => {
+                self.shelve(slot);
+            }
+            Change::Credential(credential) if credential.removed_at.is_some() => {
+                self.forget_credential(credential);
+            }
+            Change::Credential(credential) => self.take_in_credential(credential.clone()),
+            Change::Consumer(consumer) => self.roster.enroll(std::slice::from_ref(consumer)),
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The keeper: its parts, its start, and what all of its rooms share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mintkeep_protocol::crypto::MasterKeyRing;
+use mintkeep_protocol::ident::CustomerId;
+use mintkeep_protocol::keep::exchange::ExchangeKey;
+use mintkeep_protocol::keep::history::{Cause, Ending};
+use mintkeep_protocol::keep::slot::{HolderId, Slot, SlotKey, Trouble, Upkeep};
+use mintkeep_protocol::keep::timetable::{Chance, start_at};
+use mintkeep_protocol::port::entropy::{Entropy, draw};
+use mintkeep_protocol::port::keeper_store::{CallKind, KeeperStore, QuotaAccount, StoreError, Stored};
+use mintkeep_protocol::port::upstream::Upstream;
+use mintkeep_protocol::record::{AuditAction, AuditEntry};
+use mintkeep_protocol::time::{Clock, Timestamp};
+use mintkeep_web::tasks::Tasks;
+use tokio::sync::broadcast;
+
+use crate::breaker::Breakers;
+use crate::events::{Event, between};
+use crate::exchanger::ExchangeLanded;
+use crate::flight::Flights;
+use crate::follow;
+use crate::refresher::{self, Timetable};
+use crate::renewal::Landed;
+use crate::reporter::Budgets;
+use crate::roster::{Account, Roster};
+use crate::seals::Seals;
+use crate::settings::KeeperSettings;
+use crate::shelf::{Leaf, Placed, Shelf};
+
+/// How many records are loaded from the store at once.
+pub(crate) const PAGE_RECORDS: u32 = 1_000;
+/// How long a store that does not answer is left alone between two tries, at first and at most.
+const INSIST_WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// What a keeper is made of.
+pub struct KeeperParts {
+    /// Its records.
+    pub store: Arc<dyn KeeperStore>,
+    /// Its way to the platforms.
+    pub upstream: Arc<dyn Upstream>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// What its secrets are sealed under.
+    pub master: Arc<MasterKeyRing>,
+    /// Where it spawns.
+    pub tasks: Tasks,
+    /// Its limits.
+    pub settings: KeeperSettings,
+}
+
+/// The central control server.
+pub struct Keeper {
+    pub(crate) store: Arc<dyn KeeperStore>,
+    pub(crate) upstream: Arc<dyn Upstream>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) tasks: Tasks,
+    pub(crate) settings: KeeperSettings,
+    /// Names this process in leases.
+    pub(crate) me: HolderId,
+    pub(crate) seals: Seals,
+    pub(crate) roster: Roster,
+    pub(crate) shelf: Shelf,
+    pub(crate) timetable: Timetable,
+    pub(crate) flights: Flights<SlotKey, Landed>,
+    pub(crate) exchanges: Flights<ExchangeKey, ExchangeLanded>,
+    pub(crate) budgets: Budgets,
+    pub(crate) breakers: Breakers,
+    store_errors: AtomicU64,
+    events: broadcast::Sender<Event>,
+}
+
+impl Keeper {
+    /// Puts a keeper together. It does nothing before [`Self::start`].
+    #[must_use]
+    pub fn new(parts: KeeperParts) -> Arc<Self> {
+        let (events, _) = broadcast::channel(parts.settings.events_behind_max);
+        let me = HolderId(u64::from_be_bytes(draw(&*parts.entropy)));
+        Arc::new(Self {
+            store: parts.store,
+            upstream: parts.upstream,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            tasks: parts.tasks,
+            settings: parts.settings,
+            me,
+            seals: Seals::new(parts.master),
+            roster: Roster::new(),
+            shelf: Shelf::new(),
+            timetable: Timetable::default(),
+            flights: Flights::new(),
+            exchanges: Flights::new(),
+            budgets: Budgets::default(),
+            breakers: Breakers::default(),
+            store_errors: AtomicU64::new(0),
+            events,
+        })
+    }
+
+    /// Loads everything from the store, begins to renew what is due, and follows other replicas.
+    ///
+    /// No platform is asked for anything before this returns: what is held can be read at once, with the
+    /// platforms down.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store can't be read.
+    pub async fn start(self: &Arc<Self>) -> Stored<()> {
+        let mark = self.store.change_mark().await?;
+        self.load_roster().await?;
+        self.load_slots().await?;
+        for account in self.roster.accounts() {
+            if let Some(key) = account.own_slot()
+                && self.shelf.get(&key).is_none()
+            {
+                self.timetable.plan(&key, Some(self.clock.now()));
+            }
+        }
+        self.take_up_exchanges().await?;
+        self.tasks.spawn(refresher::run(Arc::clone(self)));
+        if self.store.is_shared() {
+            self.tasks.spawn(follow::run(Arc::clone(self), mark));
+        }
+        Ok(())
+    }
+
+    async fn load_roster(&self) -> Stored<()> {
+        let mut after = None;
+        loop {
+            let page = self.store.credentials(after, PAGE_RECORDS).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.no);
+            for credential in page {
+                self.roster.enter(credential);
+            }
+        }
+        self.roster.enroll(&self.store.consumers().await?);
+        Ok(())
+    }
+
+    /// Puts every slot on the shelf, and spreads what is due over a while: a restart is no herd.
+    async fn load_slots(&self) -> Stored<()> {
+        let mut after: Option<SlotKey> = None;
+        loop {
+            let page = self.store.slots(None, after.as_ref(), PAGE_RECORDS).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.key.clone());
+            for slot in &page {
+                let leaf = self.shelve(slot);
+                let now = self.clock.now();
+                let end = leaf.good(now).map(|kept| kept.expires_at);
+                let is_abandoned = matches!(leaf.upkeep, Upkeep::Renewing { .. }) && !self.store.is_shared();
+                let due = if is_abandoned { Some(now) } else { self.due_at(&leaf) };
+                let at = due.map(|due| start_at(due, now, end, self.chance()));
+                self.timetable.plan(&leaf.key, at);
+            }
+        }
+    }
+
+    /// Tells the keeper that somebody moved the clock.
+    pub fn clock_moved(&self) {
+        self.timetable.wake();
+    }
+
+    /// What happens from now on.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// How often the store did not answer since the start.
+    #[must_use]
+    pub fn store_errors(&self) -> u64 {
+        self.store_errors.load(Ordering::Relaxed)
+    }
+
+    /// How many renewals and exchanges are under way.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.flights.count().saturating_add(self.exchanges.count())
+    }
+
+    pub(crate) fn chance(&self) -> Chance {
+        Chance(u32::from_be_bytes(self.draw()))
+    }
+
+    pub(crate) fn draw<const N: usize>(&self) -> [u8; N] {
+        draw(&*self.entropy)
+    }
+
+    /// Puts a slot on the shelf as it is stored.
+    pub(crate) fn shelve(&self, slot: &Slot) -> Arc<Leaf> {
+        let leaf = Leaf::open(slot, &self.seals).unwrap_or_else(|error| {
+            tracing::error!(slot = %slot.key.place(), %error, "a slot's tokens can't be opened");
+            Leaf::broken(slot, self.clock.now())
+        });
+        self.place(leaf)
+    }
+
+    /// Puts a slot on the shelf that the store does not have yet.
+    pub(crate) fn shelve_provisionally(&self, slot: &Slot) -> Arc<Leaf> {
+        match Leaf::open(slot, &self.seals) {
+            Ok(leaf) => self.place(Leaf { is_provisional: true, ..leaf }),
+            Err(_) => self.shelve(slot),
+        }
+    }
+
+    fn place(&self, leaf: Leaf) -> Arc<Leaf> {
+        let leaf = Arc::new(leaf);
+        let Some(account) = self.roster.account_by_no(leaf.key.credential) else { return leaf };
+        match self.shelf.put(&leaf) {
+            Placed::Stale => self.shelf.get(&leaf.key).unwrap_or(leaf),
+            Placed::Instead(before) => {
+                self.timetable.plan(&leaf.key, self.due_at(&leaf));
+                for what in between(before.as_deref(), &leaf) {
+                    let credential = account.credential.name.clone();
+                    self.tell(Event { credential, customer: leaf.key.customer.clone(), what });
+                }
+                leaf
+            }
+        }
+    }
+
+    /// Tells whoever watches.
+    pub(crate) fn tell(&self, event: Event) {
+        // Nobody watching is no error.
+        let _ = self.events.send(event);
+    }
+
+    /// When to look at a slot next. A lease of another keeper is looked at once it must have ended.
+    fn due_at(&self, leaf: &Leaf) -> Option<Timestamp> {
+        match leaf.upkeep {
+            Upkeep::Renewing { by, .. } if by != self.me => {
+                Some(self.clock.now().after(self.settings.lease_length))
+            }
+            Upkeep::Idle { .. }
+            | Upkeep::Renewing { .. }
+            | Upkeep::Backoff { .. }
+            | Upkeep::NeedsConsent { .. }
+            | Upkeep::NeedsOperator { .. } => {
+                // Every replica has the same time for a slot; with other replicas, the luckiest renews it.
+                let spread = if self.store.is_shared() { REPLICA_SPREAD } else { Duration::ZERO };
+                leaf.upkeep.due_at().map(|at| at.after(self.chance().of(spread)))
+            }
+        }
+    }
+
+    /// Repeats what the store must do in the end, until it does or the process stops.
+    pub(crate) async fn insist<T, F: Future<Output = Stored<T>>>(
+        &self,
+        attempt: impl Fn() -> F,
+    ) -> Option<T> {
+        let (mut wait, longest) = INSIST_WAITS;
+        loop {
+            match attempt().await {
+                Ok(done) => return Some(done),
+                Err(error) => {
+                    self.store_trouble(&error);
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = wait.saturating_mul(2).min(longest),
+                () = self.tasks.stopping() => return None,
+            }
+        }
+    }
+
+    /// Notes that the store did not answer: for the operator here, for callers as a trouble.
+    pub(crate) fn store_trouble(&self, error: &StoreError) -> Trouble {
+        self.store_errors.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("mintkeep_keeper_store_errors_total").increment(1);
+        tracing::error!(%error, "the keeper's store did not answer");
+        Trouble::Store
+    }
+
+    pub(crate) fn quota_account(&self, account: &Account, kind: CallKind) -> QuotaAccount {
+        QuotaAccount {
+            dialect: account.credential.source.dialect(),
+            app: account.credential.app.clone(),
+            kind,
+            day: self.clock.now().quota_day(),
+        }
+    }
+
+    pub(crate) fn audit_of(
+        &self,
+        action: AuditAction,
+        account: &Account,
+        customer: Option<&CustomerId>,
+    ) -> AuditEntry {
+        let name = &account.credential.name;
+        AuditEntry {
+            at: self.clock.now(),
+            actor: "keeper".to_owned(),
+            action,
+            subject: customer.map_or_else(|| name.to_string(), |customer| format!("{name}/{customer}")),
+            address: None,
+            request_id: String::new(),
+        }
+    }
+
+    pub(crate) fn count_renewal(&self, key: &SlotKey, cause: &Cause, ending: Result<Ending, Trouble>) {
+        let account = self.roster.account_by_no(key.credential);
+        let dialect = account.map_or("none", |account| account.credential.source.dialect().name());
+        let outcome = match ending {
+            Ok(Ending::Renewed) => "renewed",
+            Ok(Ending::Same) => "same",
+            Ok(Ending::Resolved | Ending::Forgotten) => "resolved",
+            Ok(Ending::Failed { trouble: Trouble::InDoubt }) => "in_doubt",
+            Ok(Ending::Failed { .. }) | Err(_) => "failed",
+        };
+        let labels = [("dialect", dialect), ("cause", cause.name()), ("outcome", outcome)];
+        metrics::counter!("mintkeep_keeper_renewals_total", &labels).increment(1);
+    }
+}
+
+/// By how much the replicas' times for one slot differ at most.
+const REPLICA_SPREAD: Duration = Duration::from_secs(2);

@@ -1,0 +1,117 @@
+//! Reading a token: from the shelf, at once, whenever one is good.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mintkeep_protocol::ident::{ConsumerName, CustomerId};
+use mintkeep_protocol::keep::history::{Cause, Ending};
+use mintkeep_protocol::keep::plan::{Denial, Outlook, ReadPlan, plan_read};
+use mintkeep_protocol::keep::slot::{SlotKey, Trouble, Upkeep};
+use mintkeep_protocol::keep::timetable::Urgency;
+use mintkeep_protocol::time::Timestamp;
+
+use crate::keeper::Keeper;
+use crate::renewal::{Errand, Landed};
+use crate::roster::Account;
+use crate::shelf::Leaf;
+
+/// Why a reader gets no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFailure {
+    /// There is no good token.
+    Unavailable(Denial),
+    /// The customer never authorized, or their tokens were forgotten; or the credential has no customers.
+    NoSuchSlot,
+}
+
+/// What a reader asks for.
+#[derive(Debug, Clone)]
+pub struct Reading<'r> {
+    /// Whose token.
+    pub customer: Option<&'r CustomerId>,
+    /// How long it must live at least, if that can be had.
+    pub min_ttl: Duration,
+    /// Who asks.
+    pub consumer: &'r ConsumerName,
+}
+
+impl Keeper {
+    /// A good token.
+    ///
+    /// While there is one, it is given at once: no store, no platform, no wait (but see `min_ttl`).
+    ///
+    /// # Errors
+    ///
+    /// [`ReadFailure`].
+    pub async fn read(
+        self: &Arc<Self>,
+        account: &Account,
+        reading: &Reading<'_>,
+    ) -> Result<Arc<Leaf>, ReadFailure> {
+        let key = SlotKey { credential: account.credential.no, customer: reading.customer.cloned() };
+        if account.is_per_customer() != key.customer.is_some() {
+            return Err(ReadFailure::NoSuchSlot);
+        }
+        let leaf = self.shelf.get(&key);
+        if leaf.is_none() && account.is_per_customer() {
+            return Err(ReadFailure::NoSuchSlot);
+        }
+        let now = self.clock.now();
+        let nothing = Outlook { expires_at: None, upkeep: Upkeep::Idle { renew_at: now } };
+        let outlook = leaf.as_ref().map_or(nothing, |leaf| leaf.outlook());
+        match (plan_read(&outlook, &account.terms, reading.min_ttl, now), leaf) {
+            (ReadPlan::Serve, Some(leaf)) => Ok(leaf),
+            (ReadPlan::ServeAndRenew, Some(leaf)) => {
+                drop(self.fly(&key, Errand::new(Cause::Timetable, Urgency::Ordinary), None));
+                Ok(leaf)
+            }
+            (ReadPlan::Deny(denial), _) => Err(ReadFailure::Unavailable(denial)),
+            (ReadPlan::AwaitFlight | ReadPlan::Serve | ReadPlan::ServeAndRenew, leaf) => {
+                let is_urgent = leaf.is_none_or(|leaf| leaf.good(now).is_none());
+                self.await_flight(&key, reading.consumer, is_urgent).await
+            }
+        }
+    }
+
+    async fn await_flight(
+        self: &Arc<Self>,
+        key: &SlotKey,
+        consumer: &ConsumerName,
+        is_urgent: bool,
+    ) -> Result<Arc<Leaf>, ReadFailure> {
+        let cause = Cause::Read { consumer: Some(consumer.clone()) };
+        let urgency = if is_urgent { Urgency::Emergency } else { Urgency::Ordinary };
+        let landed = self.fly_and_wait(key, Errand::new(cause, urgency)).await;
+        let now = self.clock.now();
+        match self.shelf.get(key) {
+            Some(leaf) if leaf.good(now).is_some() => Ok(leaf),
+            leaf => Err(ReadFailure::Unavailable(denial_after(landed.as_ref(), leaf.as_deref(), now))),
+        }
+    }
+
+    /// Joins or begins a renewal and waits for it, but not for ever: it goes on by itself.
+    pub(crate) async fn fly_and_wait(self: &Arc<Self>, key: &SlotKey, errand: Errand) -> Option<Landed> {
+        let ticket = self.fly(key, errand, None);
+        tokio::time::timeout(self.settings.caller_wait_max, ticket.landed()).await.ok().flatten()
+    }
+}
+
+/// When a renewal is still under way that one has waited for in vain, it may end any second.
+const STILL_UNDER_WAY: Duration = Duration::from_secs(1);
+
+/// Why there is no token after a renewal.
+fn denial_after(landed: Option<&Landed>, leaf: Option<&Leaf>, now: Timestamp) -> Denial {
+    let soon = Some(now.after(STILL_UNDER_WAY));
+    if let Some(leaf) = leaf
+        && let Some(because) = leaf.upkeep.trouble()
+    {
+        return Denial { because, retry_at: leaf.upkeep.due_at() };
+    }
+    let because = match landed.map(|landed| landed.ending) {
+        Some(Err(trouble) | Ok(Ending::Failed { trouble })) => trouble,
+        Some(Ok(Ending::Renewed | Ending::Same | Ending::Resolved | Ending::Forgotten)) | None => {
+            Trouble::Ambiguous
+        }
+    };
+    Denial { because, retry_at: soon }
+}

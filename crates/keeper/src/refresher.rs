@@ -1,0 +1,168 @@
+//! The refresher: begins each slot's renewal at its time.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mintkeep_protocol::keep::history::Cause;
+use mintkeep_protocol::keep::slot::SlotKey;
+use mintkeep_protocol::keep::timetable::{Urgency, start_at};
+use mintkeep_protocol::time::Timestamp;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+
+use crate::keeper::Keeper;
+use crate::renewal::Errand;
+
+/// The timetable is looked at this often at least, so that a clock which somebody set is noticed.
+const LOOK_EVERY_MAX: Duration = Duration::from_secs(5);
+/// A clock that falls behind the monotonic one by more than this was set back: tokens end earlier than
+/// their times say now.
+const SET_BACK_MIN: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+struct Plan {
+    by_time: BTreeSet<(Timestamp, SlotKey)>,
+    by_key: HashMap<SlotKey, Timestamp>,
+}
+
+/// When each slot is due.
+#[derive(Default)]
+pub(crate) struct Timetable {
+    plan: Mutex<Plan>,
+    wake: Notify,
+}
+
+impl Timetable {
+    /// Plans a slot for `at` and no other time; `None`: for no time.
+    pub(crate) fn plan(&self, key: &SlotKey, at: Option<Timestamp>) {
+        let mut plan = self.lock();
+        if let Some(before) = plan.by_key.remove(key) {
+            plan.by_time.remove(&(before, key.clone()));
+        }
+        if let Some(at) = at {
+            let is_first = plan.by_time.first().is_none_or(|(first, _)| at < *first);
+            plan.by_time.insert((at, key.clone()));
+            plan.by_key.insert(key.clone(), at);
+            if is_first {
+                self.wake.notify_one();
+            }
+        }
+    }
+
+    /// Plans a slot for `at`, unless it is planned already.
+    pub(crate) fn plan_if_none(&self, key: &SlotKey, at: Timestamp) {
+        let is_planned = self.lock().by_key.contains_key(key);
+        if !is_planned {
+            self.plan(key, Some(at));
+        }
+    }
+
+    /// Wakes the refresher, to look at the clock again.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    fn take_due(&self, now: Timestamp) -> Vec<SlotKey> {
+        let mut plan = self.lock();
+        let mut due = Vec::new();
+        while let Some((at, _)) = plan.by_time.first()
+            && *at <= now
+            && let Some((_, key)) = plan.by_time.pop_first()
+        {
+            plan.by_key.remove(&key);
+            due.push(key);
+        }
+        due
+    }
+
+    fn next(&self) -> Option<Timestamp> {
+        self.lock().by_time.first().map(|(at, _)| *at)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs until the process stops.
+pub(crate) async fn run(keeper: Arc<Keeper>) {
+    let places = Arc::new(Semaphore::new(keeper.settings.renewals_at_once_max));
+    let mut watch = ClockWatch::new(&keeper);
+    loop {
+        if watch.was_set_back(&keeper) {
+            plan_all_anew(&keeper);
+        }
+        for key in keeper.timetable.take_due(keeper.clock.now()) {
+            let place = tokio::select! {
+                place = Arc::clone(&places).acquire_owned() => place,
+                () = keeper.tasks.stopping() => return,
+            };
+            let errand = Errand::new(Cause::Timetable, Urgency::Ordinary);
+            // Nobody waits for it here; its end plans the slot's next time.
+            drop(keeper.fly(&key, errand, place.ok()));
+        }
+        let next = keeper.timetable.next();
+        let wait = next.map_or(LOOK_EVERY_MAX, |at| at.since(keeper.clock.now()).min(LOOK_EVERY_MAX));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = keeper.timetable.wake.notified() => {}
+            () = keeper.tasks.stopping() => return,
+        }
+    }
+}
+
+/// Compares the wall clock with the monotonic one.
+struct ClockWatch {
+    wall: Timestamp,
+    monotonic: Instant,
+}
+
+impl ClockWatch {
+    fn new(keeper: &Keeper) -> Self {
+        Self { wall: keeper.clock.now(), monotonic: Instant::now() }
+    }
+
+    fn was_set_back(&mut self, keeper: &Keeper) -> bool {
+        let expected = self.wall.after(self.monotonic.elapsed());
+        *self = Self::new(keeper);
+        expected.since(self.wall) > SET_BACK_MIN
+    }
+}
+
+/// Has every token of the shelf renewed soon, spread like a start: nobody knows how long each still lives.
+fn plan_all_anew(keeper: &Keeper) {
+    let now = keeper.clock.now();
+    tracing::warn!("the clock was set back: renewing every token, for their times can't be relied on");
+    for leaf in keeper.shelf.all() {
+        if leaf.upkeep.due_at().is_some() {
+            let end = leaf.kept.as_ref().map(|kept| kept.expires_at);
+            keeper.timetable.plan(&leaf.key, Some(start_at(now, now, end, keeper.chance())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mintkeep_protocol::ident::RecordId;
+
+    fn key(number: i64) -> SlotKey {
+        SlotKey { credential: RecordId::from_number(number), customer: None }
+    }
+
+    #[test]
+    fn a_slot_is_due_once_at_its_last_planned_time() {
+        let at = Timestamp::from_unix_ms;
+        let timetable = Timetable::default();
+        timetable.plan(&key(1), Some(at(10)));
+        timetable.plan(&key(2), Some(at(10)));
+        timetable.plan(&key(1), Some(at(20)));
+        timetable.plan_if_none(&key(1), at(5));
+        assert_eq!(timetable.take_due(at(9)), []);
+        assert_eq!(timetable.take_due(at(10)), [key(2)]);
+        assert_eq!(timetable.next(), Some(at(20)));
+        timetable.plan(&key(1), None);
+        assert_eq!(timetable.take_due(at(99)), []);
+    }
+}

@@ -1,0 +1,384 @@
+//! One renewal: lease, intent, request, answer, commit. The one door for first fetches, the timetable
+//! and reports.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mintkeep_protocol::crypto::Sealed;
+use mintkeep_protocol::keep::history::{Cause, Ending, HistoryEntry};
+use mintkeep_protocol::keep::intent::FrozenAnswer;
+use mintkeep_protocol::keep::renew::{
+    Moment, Step, Verdict, begin, complete, fail, next_step, present_again,
+};
+use mintkeep_protocol::keep::slot::{Slot, SlotKey, Trouble};
+use mintkeep_protocol::keep::timetable::{Urgency, ceiling, wait_after};
+use mintkeep_protocol::port::keeper_store::{CallKind, Commit, Ended, Presented, QuotaAccount, QuotaDebit};
+use mintkeep_protocol::port::upstream::UpstreamFault;
+use mintkeep_protocol::record::AuditAction;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::flight::{Boarding, Pilot, Ticket};
+use crate::keeper::Keeper;
+use crate::lease::{self, Lease, Seen, Taken};
+use crate::roster::Account;
+use crate::shelf::Leaf;
+use crate::wire::{Asking, Reading};
+
+/// How many renewals may follow one another under one lease: an answer that was left by somebody else
+/// is read, and then perhaps a request is made.
+const STEPS_MAX: u32 = 3;
+
+/// Why a renewal is begun.
+#[derive(Debug, Clone)]
+pub(crate) struct Errand {
+    pub(crate) cause: Cause,
+    pub(crate) urgency: Urgency,
+    /// Whether the token must be another one than it is now, even where the platform thinks it good.
+    pub(crate) force: bool,
+}
+
+impl Errand {
+    pub(crate) const fn new(cause: Cause, urgency: Urgency) -> Self {
+        Self { cause, urgency, force: false }
+    }
+}
+
+/// What came of a renewal.
+#[derive(Clone)]
+pub(crate) struct Landed {
+    /// How it ended.
+    pub(crate) ending: Result<Ending, Trouble>,
+    /// The slot after it.
+    pub(crate) leaf: Option<Arc<Leaf>>,
+}
+
+impl Keeper {
+    /// Joins the slot's renewal, or begins one beside the caller.
+    pub(crate) fn fly(
+        self: &Arc<Self>,
+        key: &SlotKey,
+        errand: Errand,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Ticket<Landed> {
+        match self.flights.board(key) {
+            Boarding::Joined(ticket) => ticket,
+            Boarding::First(pilot, ticket) => {
+                let (keeper, key) = (Arc::clone(self), key.clone());
+                self.tasks.spawn(async move {
+                    renew(&keeper, &key, &errand, &pilot).await;
+                    drop((pilot, place));
+                });
+                ticket
+            }
+        }
+    }
+}
+
+async fn renew(keeper: &Arc<Keeper>, key: &SlotKey, errand: &Errand, pilot: &Pilot<SlotKey, Landed>) {
+    let ending = match keeper.roster.account_by_no(key.credential) {
+        // The credential was removed while this was on its way.
+        None => return,
+        Some(account) => run(keeper, &account, (key, errand, pilot)).await,
+    };
+    if let Err(trouble) = ending {
+        // Nothing was stored, so nothing else plans the slot's next time.
+        let wait = wait_after(trouble, STORE_TROUBLE_STEP, keeper.chance());
+        keeper.timetable.plan_if_none(key, keeper.clock.now().after(wait));
+    }
+    keeper.count_renewal(key, &errand.cause, ending);
+    if !pilot.has_landed() {
+        pilot.land(Landed { ending, leaf: keeper.shelf.get(key) });
+    }
+}
+
+/// After a trouble with the store itself, the wait is the fourth of its kind: four to eight seconds.
+const STORE_TROUBLE_STEP: u32 = 4;
+
+async fn run(
+    keeper: &Arc<Keeper>,
+    account: &Arc<Account>,
+    (key, errand, pilot): (&SlotKey, &Errand, &Pilot<SlotKey, Landed>),
+) -> Result<Ending, Trouble> {
+    let seen = Seen::of(keeper.shelf.get(key).as_ref());
+    match lease::take(keeper, key, errand, &seen).await? {
+        Taken::Elsewhere(slot) => {
+            keeper.shelve(&slot);
+            Ok(Ending::Renewed)
+        }
+        Taken::Mine(slot, lease) => {
+            let account = Arc::clone(account);
+            Renewal { keeper, account, slot, lease, errand, pilot, debited: None, code: None }.go().await
+        }
+    }
+}
+
+/// A renewal under our lease.
+struct Renewal<'k> {
+    keeper: &'k Arc<Keeper>,
+    account: Arc<Account>,
+    slot: Slot,
+    lease: Lease,
+    errand: &'k Errand,
+    pilot: &'k Pilot<SlotKey, Landed>,
+    /// The call that was counted for the request that is about to go out.
+    debited: Option<QuotaAccount>,
+    /// The platform's own code, for the story.
+    code: Option<String>,
+}
+
+impl Renewal<'_> {
+    async fn go(mut self) -> Result<Ending, Trouble> {
+        for _ in 0..STEPS_MAX {
+            let now = self.keeper.clock.now();
+            let step = next_step(&self.slot, &self.account.terms, now);
+            let verdict = match step {
+                Step::GiveUp(trouble) => {
+                    let (slot, ending) = fail(self.slot.clone(), &self.account.terms, trouble, self.moment());
+                    return self.commit(slot, ending).await;
+                }
+                Step::ReadAnswer => self.read_kept_answer().await,
+                Step::AskForToken => self.present(Presenting::AppToken).await?,
+                Step::PresentRefresh => self.present(Presenting::Refresh).await?,
+                Step::Repeat => self.present(Presenting::Again).await?,
+            };
+            if step == Step::ReadAnswer
+                && !matches!(verdict, Verdict::Granted(_))
+                && !self.account.terms.is_one_time()
+            {
+                // An answer that somebody else left, and no token in it: now ask for ourselves.
+                self.slot.intent = None;
+                continue;
+            }
+            let (slot, ending) = complete(self.slot.clone(), &self.account.terms, verdict, self.moment());
+            return self.commit(slot, ending).await;
+        }
+        Err(Trouble::Ambiguous)
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { now: self.keeper.clock.now(), chance: self.keeper.chance() }
+    }
+
+    /// Makes the intent durable, sends the request, makes the answer durable, and only then reads it.
+    async fn present(&mut self, what: Presenting) -> Result<Verdict, Trouble> {
+        let place = self.slot.key.place();
+        if let (Presenting::Again, Some(intent)) = (what, self.slot.intent.take()) {
+            // From here on it counts as presented twice, so that no failure before the wire takes it back.
+            self.slot.intent = Some(present_again(intent));
+        }
+        let request = match self.request(what).await {
+            Ok(request) => request,
+            Err(trouble) => return Ok(Verdict::NotSent(trouble)),
+        };
+        let now = self.keeper.clock.now();
+        let with_intent = match what {
+            Presenting::Again => self.slot.clone(),
+            Presenting::AppToken | Presenting::Refresh => {
+                let Ok(sealed) = self.keeper.seals.seal_request(&place, &request) else {
+                    return Ok(Verdict::NotSent(Trouble::SealBroken));
+                };
+                begin(self.slot.clone(), sealed, now)
+            }
+        };
+        let debit = self.debit();
+        let stored = self.keeper.store.present(&with_intent, debit.clone()).await;
+        match stored.map_err(|error| self.keeper.store_trouble(&error))? {
+            Presented::Lost => return Err(Trouble::Store),
+            Presented::OverQuota => return Ok(Verdict::NotSent(Trouble::QuotaExhausted)),
+            Presented::Done => {}
+        }
+        self.slot = with_intent;
+        self.slot.revision = self.slot.revision.saturating_add(1);
+        self.debited = debit.map(|debit| debit.account);
+        if !self.lease.covers_a_request(self.keeper) {
+            // We were held up for so long that somebody else may be at it.
+            return Ok(Verdict::NotSent(Trouble::NotSent));
+        }
+        match self.keeper.send(&self.account.credential.base_url, request.clone()).await {
+            Err(UpstreamFault::NotSent(cause)) => {
+                tracing::info!(slot = %place, %cause, "a renewal was not sent");
+                Ok(Verdict::NotSent(Trouble::NotSent))
+            }
+            Err(UpstreamFault::Ambiguous(cause)) => {
+                tracing::warn!(slot = %place, %cause, "a renewal's answer is lost");
+                self.debited = None;
+                Ok(Verdict::Unknown(Trouble::Ambiguous))
+            }
+            Ok(answer) => {
+                self.debited = None;
+                Ok(self.take_in(&request, &answer).await)
+            }
+        }
+    }
+
+    async fn request(&self, what: Presenting) -> Result<http::Request<Bytes>, Trouble> {
+        let asking = match what {
+            Presenting::Again => {
+                let intent = self.slot.intent.as_ref().ok_or(Trouble::Store)?;
+                let opened = self.keeper.seals.open_request(&self.slot.key.place(), &intent.request);
+                return opened.map_err(|_| Trouble::SealBroken);
+            }
+            Presenting::AppToken => Asking::AppToken { force: self.errand.force },
+            Presenting::Refresh => {
+                let held = self.slot.held.as_ref().ok_or(Trouble::RefreshRefused)?;
+                let tokens = self.keeper.seals.open_tokens(&self.slot.key, &held.tokens);
+                let refresh = tokens.map_err(|_| Trouble::SealBroken)?.refresh;
+                Asking::Refresh(refresh.ok_or(Trouble::RefreshRefused)?)
+            }
+        };
+        self.keeper.encode(&self.account, asking).await
+    }
+
+    fn debit(&self) -> Option<QuotaDebit> {
+        let ceiling = ceiling(&self.account.terms, self.errand.urgency)?;
+        let account = self.keeper.quota_account(&self.account, self.kind());
+        Some(QuotaDebit { account, ceiling })
+    }
+
+    fn kind(&self) -> CallKind {
+        let kind = self.account.terms.semantics.kind;
+        if self.errand.force && kind == CallKind::StableToken { CallKind::ForcedStableToken } else { kind }
+    }
+
+    /// Stores the answer, then reads it. While the store does not answer, what came is served all the
+    /// same: a token that is known is good, stored or not.
+    async fn take_in(&mut self, request: &http::Request<Bytes>, answer: &http::Response<Bytes>) -> Verdict {
+        let place = self.slot.key.place();
+        let Some(intent) = self.slot.intent.clone() else { return Verdict::Unknown(Trouble::Store) };
+        let Ok(sealed) = self.keeper.seals.seal_answer(&place, answer) else {
+            return self.verdict(request, answer).await;
+        };
+        let keep = |sealed: Sealed<FrozenAnswer>| {
+            self.keeper.store.keep_answer(&self.slot.key, intent.fence, sealed)
+        };
+        let first = keep(sealed.clone()).await;
+        let kept = match first {
+            Ok(kept) => kept,
+            Err(error) => {
+                self.keeper.store_trouble(&error);
+                let verdict = self.verdict(request, answer).await;
+                self.publish(&verdict);
+                match self
+                    .keeper
+                    .insist(|| self.keeper.store.keep_answer(&self.slot.key, intent.fence, sealed.clone()))
+                    .await
+                {
+                    Some(kept) => kept,
+                    None => return verdict,
+                }
+            }
+        };
+        if kept == Commit::Done {
+            self.slot.revision = self.slot.revision.saturating_add(1);
+            if let Some(intent) = &mut self.slot.intent {
+                intent.answer = Some(sealed);
+            }
+        }
+        self.verdict(request, answer).await
+    }
+
+    async fn read_kept_answer(&mut self) -> Verdict {
+        let place = self.slot.key.place();
+        let Some(intent) = &self.slot.intent else { return Verdict::Unknown(Trouble::Store) };
+        let Some(sealed) = &intent.answer else { return Verdict::Unknown(Trouble::Store) };
+        let request = self.keeper.seals.open_request(&place, &intent.request);
+        let answer = self.keeper.seals.open_answer(&place, sealed);
+        match (request, answer) {
+            (Ok(request), Ok(answer)) => self.verdict(&request, &answer).await,
+            _broken => Verdict::Unknown(Trouble::SealBroken),
+        }
+    }
+
+    async fn verdict(&mut self, request: &http::Request<Bytes>, answer: &http::Response<Bytes>) -> Verdict {
+        let asked_at =
+            self.slot.intent.as_ref().map_or_else(|| self.keeper.clock.now(), |intent| intent.presented_at);
+        match self.keeper.read_answer(&self.account, request, answer, asked_at).await {
+            Err(trouble) => Verdict::Unknown(trouble),
+            Ok(Reading::Refused { refusal, code }) => {
+                self.code = Some(code);
+                Verdict::Refused(refusal)
+            }
+            Ok(Reading::Unknown { trouble, code }) => {
+                self.code = code;
+                Verdict::Unknown(trouble)
+            }
+            Ok(Reading::Tokens(brought)) => match self.keeper.obtained(&self.slot, brought) {
+                Ok(obtained) => Verdict::Granted(obtained),
+                Err(trouble) => Verdict::Unknown(trouble),
+            },
+        }
+    }
+
+    /// Puts a token on the shelf that the store does not have yet, and lets everybody go who waits for it.
+    fn publish(&self, verdict: &Verdict) {
+        if !matches!(verdict, Verdict::Granted(_)) {
+            return;
+        }
+        let (slot, ending) = complete(self.slot.clone(), &self.account.terms, verdict.clone(), self.moment());
+        let leaf = self.keeper.shelve_provisionally(&slot);
+        self.pilot.land(Landed { ending: Ok(ending), leaf: Some(leaf) });
+    }
+
+    /// Ends the lease with what was decided.
+    async fn commit(mut self, slot: Slot, ending: Ending) -> Result<Ending, Trouble> {
+        let not_sent = matches!(ending, Ending::Failed { .. });
+        let ended = Ended {
+            history: HistoryEntry {
+                at: self.keeper.clock.now(),
+                cause: self.errand.cause.clone(),
+                ending,
+                version: slot.held.as_ref().map(|held| held.version),
+                code: self.code.take(),
+            },
+            audit: self.audit(&slot, ending),
+            refund: self.debited.take().filter(|_| not_sent),
+        };
+        let mut slot = slot;
+        loop {
+            let stored = self.keeper.insist(|| self.keeper.store.commit_kept(&slot, ended.clone())).await;
+            match stored {
+                None => return Err(Trouble::Store),
+                Some(Commit::Done) => {
+                    slot.revision = slot.revision.saturating_add(1);
+                    self.keeper.shelve(&slot);
+                    return Ok(ending);
+                }
+                Some(Commit::Lost) => match self.still_ours(&slot).await? {
+                    Some(revision) => slot.revision = revision,
+                    None => return Ok(Ending::Renewed),
+                },
+            }
+        }
+    }
+
+    /// After a lost commit: the revision to commit over, if the lease is ours and only a late answer came.
+    async fn still_ours(&self, slot: &Slot) -> Result<Option<i64>, Trouble> {
+        let stored = self.keeper.store.slot(&slot.key).await;
+        let Some(stored) = stored.map_err(|error| self.keeper.store_trouble(&error))? else {
+            return Err(Trouble::Forgotten);
+        };
+        if stored.fence == slot.fence && stored.upkeep == self.slot.upkeep && stored.revision != slot.revision
+        {
+            return Ok(Some(stored.revision));
+        }
+        self.keeper.shelve(&stored);
+        Ok(None)
+    }
+
+    fn audit(&self, slot: &Slot, ending: Ending) -> Option<mintkeep_protocol::record::AuditEntry> {
+        let action = match ending {
+            Ending::Renewed => AuditAction::TokenObtained,
+            Ending::Failed { .. } if slot.upkeep.due_at().is_none() => AuditAction::RenewalFailed,
+            Ending::Failed { .. } | Ending::Same | Ending::Resolved | Ending::Forgotten => return None,
+        };
+        Some(self.keeper.audit_of(action, &self.account, slot.key.customer.as_ref()))
+    }
+}
+
+/// What is presented.
+#[derive(Debug, Clone, Copy)]
+enum Presenting {
+    AppToken,
+    Refresh,
+    Again,
+}

@@ -1,0 +1,172 @@
+//! The passive update: "this token is dead". A compare first; one renewal at most, shared by all who ask.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use mintkeep_protocol::ident::{CustomerId, RecordId};
+use mintkeep_protocol::keep::consumer::Consumer;
+use mintkeep_protocol::keep::history::Cause;
+use mintkeep_protocol::keep::plan::{Denial, Outlook, ReportPlan, Reported, TooSoon, plan_report};
+use mintkeep_protocol::keep::slot::{SlotKey, Trouble, Upkeep};
+use mintkeep_protocol::keep::timetable::Urgency;
+use mintkeep_protocol::time::Timestamp;
+
+use crate::keeper::Keeper;
+use crate::renewal::Errand;
+use crate::roster::Account;
+use crate::shelf::{Kept, Leaf};
+
+/// What came of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// There was a newer token already.
+    AlreadyNewer,
+    /// There is a new token.
+    Renewed,
+    /// The platform itself gave the same token again: it is good there.
+    StillGood,
+    /// Nothing was done.
+    TooSoon(&'static str),
+}
+
+/// Why a reporter gets no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportFailure {
+    /// No such token was ever held here.
+    NeverHeld,
+    /// There is no slot to report.
+    NoSuchSlot,
+    /// There is no good token.
+    Unavailable(Denial),
+}
+
+/// How many reports each consumer may still make for each slot, within the hour.
+#[derive(Default)]
+pub(crate) struct Budgets(Mutex<HashMap<(RecordId, SlotKey), Spent>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Spent {
+    since: Timestamp,
+    count: u32,
+}
+
+/// The window in which reports are counted.
+const BUDGET_WINDOW: Duration = Duration::from_hours(1);
+/// Past so many counts, those whose window is over are thrown away.
+const BUDGETS_MAX: usize = 10_000;
+
+impl Budgets {
+    fn spent(&self, who: &(RecordId, SlotKey), now: Timestamp) -> u32 {
+        let spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.get(who).filter(|spent| is_current(spent, now)).map_or(0, |spent| spent.count)
+    }
+
+    fn spend(&self, who: (RecordId, SlotKey), now: Timestamp) {
+        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spent.len() >= BUDGETS_MAX {
+            spent.retain(|_, spent| is_current(spent, now));
+        }
+        let entry = spent.entry(who).or_insert(Spent { since: now, count: 0 });
+        if !is_current(entry, now) {
+            *entry = Spent { since: now, count: 0 };
+        }
+        entry.count = entry.count.saturating_add(1);
+    }
+}
+
+fn is_current(spent: &Spent, now: Timestamp) -> bool {
+    spent.since <= now && now < spent.since.after(BUDGET_WINDOW)
+}
+
+impl Keeper {
+    /// Takes a report in. Of any number of reports of one token, the first begins a renewal and the others
+    /// share its end.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportFailure`].
+    pub async fn report(
+        self: &Arc<Self>,
+        account: &Account,
+        customer: Option<&CustomerId>,
+        reported: Reported,
+        consumer: &Consumer,
+    ) -> Result<(Action, Arc<Leaf>), ReportFailure> {
+        let key = SlotKey { credential: account.credential.no, customer: customer.cloned() };
+        let leaf = self.shelf.get(&key).ok_or(ReportFailure::NoSuchSlot)?;
+        let now = self.clock.now();
+        let is_flying = self.flights.is_under_way(&key);
+        let who = (consumer.no, key.clone());
+        let limit = consumer.reports_per_hour.unwrap_or(Consumer::REPORTS_PER_HOUR);
+        let known = leaf.known().ok_or(ReportFailure::NoSuchSlot)?;
+        let outlook = Outlook { upkeep: joinable(&leaf, is_flying, self), ..leaf.outlook() };
+        let has_budget = self.budgets.spent(&who, now) < limit;
+        let plan = plan_report(reported, &known, (&outlook, &account.terms), has_budget, now);
+        metrics::counter!("mintkeep_keeper_reports_total", "consumer" => consumer.name.to_string(), "plan" => plan_name(plan))
+            .increment(1);
+        match plan {
+            ReportPlan::NeverHeld => Err(ReportFailure::NeverHeld),
+            ReportPlan::AlreadyNewer => self.still_served(&key, Action::AlreadyNewer, leaf),
+            ReportPlan::TooSoon(why) => self.still_served(&key, Action::TooSoon(too_soon_words(why)), leaf),
+            ReportPlan::Renew => {
+                if !is_flying {
+                    self.budgets.spend(who, now);
+                }
+                let cause = Cause::Report { consumer: consumer.name.clone() };
+                self.fly_and_wait(&key, Errand::new(cause, Urgency::Ordinary)).await;
+                let after = self.shelf.get(&key).unwrap_or_else(|| Arc::clone(&leaf));
+                let action = action_between(&leaf, &after);
+                self.still_served(&key, action, after)
+            }
+        }
+    }
+
+    fn still_served(
+        &self,
+        key: &SlotKey,
+        action: Action,
+        leaf: Arc<Leaf>,
+    ) -> Result<(Action, Arc<Leaf>), ReportFailure> {
+        let leaf = self.shelf.get(key).unwrap_or(leaf);
+        if leaf.good(self.clock.now()).is_some() {
+            return Ok((action, leaf));
+        }
+        let because = leaf.upkeep.trouble().unwrap_or(Trouble::Ambiguous);
+        Err(ReportFailure::Unavailable(Denial { because, retry_at: leaf.upkeep.due_at() }))
+    }
+}
+
+/// The upkeep as a report sees it: a renewal of our own that is under way can be joined.
+fn joinable(leaf: &Leaf, is_flying: bool, keeper: &Keeper) -> Upkeep {
+    if is_flying { Upkeep::Renewing { by: keeper.me, since: keeper.clock.now() } } else { leaf.upkeep }
+}
+
+fn action_between(before: &Leaf, after: &Leaf) -> Action {
+    let digest = |leaf: &Leaf| leaf.kept.as_ref().map(|kept| kept.digest);
+    let asked = |kept: &Kept| kept.obtained_at;
+    if digest(before) != digest(after) {
+        return Action::Renewed;
+    }
+    if before.kept.as_ref().map(asked) != after.kept.as_ref().map(asked) {
+        return Action::StillGood;
+    }
+    Action::TooSoon(too_soon_words(TooSoon::BackingOff))
+}
+
+const fn too_soon_words(why: TooSoon) -> &'static str {
+    match why {
+        TooSoon::JustObtained => "the token was obtained a moment ago",
+        TooSoon::BackingOff => "a renewal failed and is tried again at its time",
+        TooSoon::OverBudget => "the consumer's reports of this hour are used up",
+    }
+}
+
+const fn plan_name(plan: ReportPlan) -> &'static str {
+    match plan {
+        ReportPlan::AlreadyNewer => "already_newer",
+        ReportPlan::TooSoon(_) => "too_soon",
+        ReportPlan::Renew => "renew",
+        ReportPlan::NeverHeld => "never_held",
+    }
+}

@@ -1,0 +1,143 @@
+//! Who is known: credentials by name and number, consumers by key.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use mintkeep_protocol::ident::{AppId, ConsumerName, CredentialName, Dialect, RecordId};
+use mintkeep_protocol::keep::consumer::{Consumer, KeyDigest};
+use mintkeep_protocol::keep::credential::Credential;
+use mintkeep_protocol::keep::semantics::{Holder, Terms};
+use mintkeep_protocol::keep::slot::SlotKey;
+
+use crate::sharded::Sharded;
+
+/// A credential with what its platform's column of the semantics table says.
+pub struct Account {
+    /// The credential.
+    pub credential: Credential,
+    /// The terms.
+    pub terms: Terms,
+}
+
+impl Account {
+    pub(crate) fn new(credential: Credential) -> Self {
+        let terms = Terms::of(&credential);
+        Self { credential, terms }
+    }
+
+    /// Whether its tokens are its customers'.
+    #[must_use]
+    pub fn is_per_customer(&self) -> bool {
+        self.terms.semantics.holder == Holder::AppAndCustomer
+    }
+
+    /// The slot of the app's own token.
+    pub(crate) fn own_slot(&self) -> Option<SlotKey> {
+        let key = SlotKey { credential: self.credential.no, customer: None };
+        (!self.is_per_customer()).then_some(key)
+    }
+}
+
+#[derive(Default)]
+struct Consumers {
+    named: HashMap<ConsumerName, Arc<Consumer>>,
+    keys: HashMap<KeyDigest, Arc<Consumer>>,
+    drop_in_secrets: HashMap<KeyDigest, Arc<Consumer>>,
+}
+
+/// The roster.
+pub(crate) struct Roster {
+    by_name: Sharded<CredentialName, Account>,
+    by_no: Sharded<RecordId, Account>,
+    consumers: ArcSwap<Consumers>,
+}
+
+impl Roster {
+    pub(crate) fn new() -> Self {
+        Self { by_name: Sharded::new(), by_no: Sharded::new(), consumers: ArcSwap::default() }
+    }
+
+    pub(crate) fn account(&self, name: &CredentialName) -> Option<Arc<Account>> {
+        self.by_name.get(name)
+    }
+
+    pub(crate) fn account_by_no(&self, no: RecordId) -> Option<Arc<Account>> {
+        self.by_no.get(&no)
+    }
+
+    /// The credential of this app in this dialect; of several, the one that was added first.
+    pub(crate) fn account_of_app(&self, dialect: Dialect, app: &AppId) -> Option<Arc<Account>> {
+        let is_of_app = |account: &Arc<Account>| {
+            account.credential.source.dialect() == dialect && account.credential.app == *app
+        };
+        self.by_no.all().filter(is_of_app).min_by_key(|account| account.credential.no)
+    }
+
+    pub(crate) fn accounts(&self) -> Vec<Arc<Account>> {
+        let mut all: Vec<_> = self.by_no.all().collect();
+        all.sort_by(|left, right| left.credential.name.cmp(&right.credential.name));
+        all
+    }
+
+    /// Takes a credential in, over an older state of it.
+    pub(crate) fn enter(&self, credential: Credential) {
+        let account = Arc::new(Account::new(credential));
+        let Credential { no, name, revision, .. } = &account.credential;
+        let is_older = |present: &Account| present.credential.revision >= *revision;
+        if self.by_no.put_unless(no, Arc::clone(&account), is_older).is_ok() {
+            // Of two by one name, the later one counts: the other is removed, and its removal is on its way.
+            let keeps =
+                |present: &Account| (*no, *revision) < (present.credential.no, present.credential.revision);
+            // What comes back is the state before, or this one if it is not wanted; neither is needed.
+            let _ = self.by_name.put_unless(name, Arc::clone(&account), keeps);
+        }
+    }
+
+    pub(crate) fn strike(&self, credential: &Credential) {
+        self.by_no.remove_if(&credential.no, |_| true);
+        self.by_name.remove_if(&credential.name, |present| present.credential.no == credential.no);
+    }
+
+    pub(crate) fn consumer(&self, key: &KeyDigest) -> Option<Arc<Consumer>> {
+        self.consumers.load().keys.get(key).cloned()
+    }
+
+    pub(crate) fn consumer_by_drop_in(&self, secret: &KeyDigest) -> Option<Arc<Consumer>> {
+        self.consumers.load().drop_in_secrets.get(secret).cloned()
+    }
+
+    pub(crate) fn consumer_by_name(&self, name: &ConsumerName) -> Option<Arc<Consumer>> {
+        self.consumers.load().named.get(name).cloned()
+    }
+
+    pub(crate) fn consumers(&self) -> Vec<Arc<Consumer>> {
+        let mut all: Vec<_> = self.consumers.load().named.values().cloned().collect();
+        all.sort_by(|left, right| left.name.cmp(&right.name));
+        all
+    }
+
+    /// Takes consumers in: over older states of them, and out where they are revoked.
+    pub(crate) fn enroll(&self, changed: &[Consumer]) {
+        self.consumers.rcu(|present| {
+            let mut named = present.named.clone();
+            for consumer in changed {
+                let known = named.get(&consumer.name).filter(|known| known.no == consumer.no);
+                if known.is_some_and(|known| known.revision >= consumer.revision) {
+                    continue;
+                }
+                if consumer.revoked_at.is_none() {
+                    named.insert(consumer.name.clone(), Arc::new(consumer.clone()));
+                } else if known.is_some() {
+                    named.remove(&consumer.name);
+                }
+            }
+            let keys = named.values().map(|consumer| (consumer.key, Arc::clone(consumer))).collect();
+            let drop_in_secrets = named
+                .values()
+                .filter_map(|consumer| Some((consumer.drop_in_secret?, Arc::clone(consumer))))
+                .collect();
+            Consumers { named, keys, drop_in_secrets }
+        });
+    }
+}

@@ -1,0 +1,93 @@
+//! `/v1/exchanges`: a customer's code for the customer's token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use mintkeep_protocol::keep::consumer::Verb;
+use mintkeep_protocol::keep::slot::Trouble;
+use mintkeep_protocol::secret::AuthCode;
+use mintkeep_web::problem::Problem;
+use serde::Deserialize;
+
+use super::access::{Access, json, unavailable};
+use super::tokens::TokenBody;
+use crate::exchanger::ExchangeFailure;
+use crate::keeper::Keeper;
+use crate::reader::{ReadFailure, Reading};
+
+/// Longest code that is looked at, in bytes: the page's 64 with room for platforms that are generous.
+const CODE_BYTES_MAX: usize = 128;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExchangeBody {
+    auth_code: String,
+}
+
+pub(super) async fn exchange(
+    State(keeper): State<Arc<Keeper>>,
+    Path(credential): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let access = Access::grant(&keeper, &headers, (Verb::Exchange, &credential))?;
+    let ExchangeBody { auth_code } = json(body).await?;
+    let code = AuthCode::new(auth_code);
+    let is_code = code.expose().len() <= CODE_BYTES_MAX
+        && !code.expose().is_empty()
+        && code.expose().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if !is_code {
+        let detail = "auth_code is what the mini program got from getAuthCode: letters and digits";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "code-malformed", "The code is malformed", detail));
+    }
+    let consumer = &access.consumer.name;
+    let exchanged = keeper.exchange(&access.account, code, consumer).await.map_err(problem)?;
+    let reading = Reading { customer: Some(&exchanged.customer), min_ttl: Duration::ZERO, consumer };
+    let leaf = keeper.read(&access.account, &reading).await;
+    let now = keeper.clock.now();
+    let leaf = leaf.map_err(|failure| match failure {
+        ReadFailure::Unavailable(denial) => unavailable(denial, now),
+        ReadFailure::NoSuchSlot => super::access::no_such_slot(),
+    })?;
+    let kept = leaf.good(now).ok_or_else(super::access::no_such_slot)?;
+    Ok(TokenBody::of(kept, now).for_customer(&exchanged.customer).into_response())
+}
+
+fn problem(failure: ExchangeFailure) -> Problem {
+    match failure {
+        ExchangeFailure::NoCustomers => Problem::new(
+            StatusCode::NOT_FOUND,
+            "no-customers",
+            "This credential has no customers",
+            "read its own token by GET /v1/tokens/{credential}",
+        ),
+        ExchangeFailure::NotYours => Problem::new(
+            StatusCode::CONFLICT,
+            "code-used",
+            "The code was used",
+            "another consumer exchanged it; get a new code from the customer",
+        ),
+        ExchangeFailure::Later(because) => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "exchange-later",
+            "Not now",
+            format!("{because}: send the same code again"),
+        )
+        .retry_after(Duration::from_secs(2)),
+        ExchangeFailure::Ended { because: Trouble::InDoubt, .. } => Problem::new(
+            StatusCode::CONFLICT,
+            "code-in-doubt",
+            "The code's exchange is in doubt",
+            "the platform's answer is lost; get a new code from the customer",
+        ),
+        ExchangeFailure::Ended { because, code } => {
+            let said = code.map_or_else(String::new, |code| format!(" (the platform says {code})"));
+            let detail = format!("{because}{said}: get a new code from the customer");
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "code-refused", "The code was refused", detail)
+        }
+    }
+}

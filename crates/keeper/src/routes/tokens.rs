@@ -1,0 +1,225 @@
+//! `/v1/tokens`: reading a token, and reporting one dead.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use mintkeep_protocol::ident::{CredentialName, CustomerId};
+use mintkeep_protocol::keep::consumer::Verb;
+use mintkeep_protocol::keep::plan::Reported;
+use mintkeep_protocol::keep::slot::{TokenDigest, TokenVersion};
+use mintkeep_protocol::time::Timestamp;
+use mintkeep_web::problem::Problem;
+use serde::{Deserialize, Serialize};
+
+use super::access::{Access, customer, json, no_such_slot, unavailable};
+use crate::keeper::Keeper;
+use crate::reader::{ReadFailure, Reading};
+use crate::reporter::{Action, ReportFailure};
+use crate::shelf::{Kept, Leaf};
+
+#[derive(Deserialize)]
+pub(super) struct ReadQuery {
+    /// Seconds of life that the caller asks for.
+    #[serde(default)]
+    min_ttl: u32,
+}
+
+/// A token as our own API hands it out.
+#[derive(Serialize)]
+pub struct TokenBody<'t> {
+    access_token: &'t str,
+    expires_at: &'t str,
+    /// Whole seconds, rounded down.
+    expires_in: u64,
+    version: TokenVersion,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<&'t CredentialName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer: Option<&'t CustomerId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer_id: Option<&'t CustomerId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+impl<'t> TokenBody<'t> {
+    pub(super) fn of(kept: &'t Kept, now: Timestamp) -> Self {
+        Self {
+            access_token: kept.access.expose(),
+            expires_at: &kept.expires_at_text,
+            expires_in: kept.expires_at.since(now).as_secs(),
+            version: kept.version,
+            credential: None,
+            customer: None,
+            customer_id: None,
+            action: None,
+            reason: None,
+        }
+    }
+
+    pub(super) fn for_customer(self, customer_id: &'t CustomerId) -> Self {
+        Self { customer_id: Some(customer_id), ..self }
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(serde_json::to_vec(&self).unwrap_or_default()));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+pub(super) async fn read_own(
+    State(keeper): State<Arc<Keeper>>,
+    Path(credential): Path<String>,
+    query: Result<Query<ReadQuery>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let access = Access::grant(&keeper, &headers, (Verb::Read, &credential))?;
+    read(&keeper, &access, None, (min_ttl(query)?, &headers)).await
+}
+
+pub(super) async fn read_customers(
+    State(keeper): State<Arc<Keeper>>,
+    Path((credential, customer_id)): Path<(String, String)>,
+    query: Result<Query<ReadQuery>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let access = Access::grant(&keeper, &headers, (Verb::Read, &credential))?;
+    let customer = customer(&customer_id)?;
+    read(&keeper, &access, Some(&customer), (min_ttl(query)?, &headers)).await
+}
+
+fn min_ttl(
+    query: Result<Query<ReadQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Duration, Problem> {
+    let Query(query) = query.map_err(|_| {
+        let detail = "min_ttl is a whole number of seconds";
+        Problem::new(StatusCode::BAD_REQUEST, "query-malformed", "The query is malformed", detail)
+    })?;
+    Ok(Duration::from_secs(u64::from(query.min_ttl)))
+}
+
+async fn read(
+    keeper: &Arc<Keeper>,
+    access: &Access,
+    customer: Option<&CustomerId>,
+    (min_ttl, headers): (Duration, &HeaderMap),
+) -> Result<Response, Problem> {
+    let reading = Reading { customer, min_ttl, consumer: &access.consumer.name };
+    let leaf = keeper.read(&access.account, &reading).await;
+    let now = keeper.clock.now();
+    let leaf = leaf.map_err(|failure| match failure {
+        ReadFailure::NoSuchSlot => no_such_slot(),
+        ReadFailure::Unavailable(denial) => unavailable(denial, now),
+    })?;
+    let Some(kept) = leaf.good(now) else { return Err(ended_meanwhile(&leaf, now)) };
+    let etag = etag(kept);
+    if headers.get_all(IF_NONE_MATCH).iter().any(|value| names(value, &etag)) {
+        let unchanged = [(ETAG, etag), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        return Ok((StatusCode::NOT_MODIFIED, unchanged).into_response());
+    }
+    let name = &access.account.credential.name;
+    let body = TokenBody { credential: Some(name), customer, ..TokenBody::of(kept, now) };
+    let mut response = body.into_response();
+    response.headers_mut().insert(ETAG, etag);
+    Ok(response)
+}
+
+/// The token that a reader was given ended in this very millisecond.
+fn ended_meanwhile(leaf: &Leaf, now: Timestamp) -> Problem {
+    let because = leaf.upkeep.trouble().unwrap_or(mintkeep_protocol::keep::slot::Trouble::Ambiguous);
+    unavailable(mintkeep_protocol::keep::plan::Denial { because, retry_at: Some(now) }, now)
+}
+
+/// Changes with the token and with its end.
+fn etag(kept: &Kept) -> HeaderValue {
+    let text = format!("\"{}-{}\"", kept.version.0, kept.expires_at.unix_s());
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// Whether an `If-None-Match` names the tag. Weak comparison, RFC 9110 section 13.1.2.
+fn names(header: &HeaderValue, etag: &HeaderValue) -> bool {
+    let listed = header.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let plain = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
+    listed.into_iter().any(|tag| tag == b"*" || plain(tag) == etag.as_bytes())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReportBody {
+    access_token: Option<String>,
+    version: Option<TokenVersion>,
+    /// What the platform said, for the metrics of days to come; not needed to decide.
+    #[serde(default)]
+    #[expect(dead_code, reason = "accepted so that callers can pass on what they saw")]
+    errcode: Option<serde_json::Value>,
+}
+
+pub(super) async fn report_own(
+    State(keeper): State<Arc<Keeper>>,
+    Path(credential): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let access = Access::grant(&keeper, &headers, (Verb::Report, &credential))?;
+    report(&keeper, &access, None, body).await
+}
+
+pub(super) async fn report_customers(
+    State(keeper): State<Arc<Keeper>>,
+    Path((credential, customer_id)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let access = Access::grant(&keeper, &headers, (Verb::Report, &credential))?;
+    let customer = customer(&customer_id)?;
+    report(&keeper, &access, Some(&customer), body).await
+}
+
+async fn report(
+    keeper: &Arc<Keeper>,
+    access: &Access,
+    customer: Option<&CustomerId>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let body: ReportBody = json(body).await?;
+    let token = body.access_token.map(mintkeep_protocol::secret::AccessToken::new);
+    let reported = match (&token, body.version) {
+        (Some(token), None) => Reported::Digest(TokenDigest::of(token.expose())),
+        (None, Some(version)) => Reported::Version(version),
+        (Some(_), Some(_)) | (None, None) => {
+            let detail = "name the dead token by access_token or by version, one of the two";
+            let title = "The report is malformed";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "report-malformed", title, detail));
+        }
+    };
+    let done = keeper.report(&access.account, customer, reported, &access.consumer).await;
+    let now = keeper.clock.now();
+    let (action, leaf) = done.map_err(|failure| match failure {
+        ReportFailure::NoSuchSlot => no_such_slot(),
+        ReportFailure::Unavailable(denial) => unavailable(denial, now),
+        ReportFailure::NeverHeld => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "token-never-held",
+            "No such token was ever held",
+            "report the token that this keeper handed out for this credential",
+        ),
+    })?;
+    let Some(kept) = leaf.good(now) else { return Err(ended_meanwhile(&leaf, now)) };
+    let (action, reason) = match action {
+        Action::AlreadyNewer => ("already_newer", None),
+        Action::Renewed => ("renewed", None),
+        Action::StillGood => ("still_good", None),
+        Action::TooSoon(reason) => ("too_soon", Some(reason)),
+    };
+    Ok(TokenBody { action: Some(action), reason, ..TokenBody::of(kept, now) }.into_response())
+}

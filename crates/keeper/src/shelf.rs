@@ -1,0 +1,159 @@
+//! The shelf: every token in memory, where readers find it without a store and without waiting.
+
+use std::sync::Arc;
+
+use mintkeep_protocol::crypto::SealBroken;
+use mintkeep_protocol::dialect::alipay::format_instant;
+use mintkeep_protocol::ident::RecordId;
+use mintkeep_protocol::keep::plan::{Known, Outlook};
+use mintkeep_protocol::keep::slot::{Past, Slot, SlotKey, TokenDigest, TokenVersion, Trouble, Upkeep};
+use mintkeep_protocol::secret::AccessToken;
+use mintkeep_protocol::time::Timestamp;
+
+use crate::seals::Seals;
+use crate::sharded::Sharded;
+
+/// A slot as readers see it: its token open, everything else as in the store.
+pub struct Leaf {
+    /// Which slot.
+    pub key: SlotKey,
+    /// Its token.
+    pub kept: Option<Kept>,
+    /// The tokens before it.
+    pub past: Vec<Past>,
+    /// What is being done about the next one.
+    pub upkeep: Upkeep,
+    /// How many renewals failed since the last that did not.
+    pub failures: u32,
+    pub(crate) revision: i64,
+    /// Known, good, and not in the store yet.
+    pub(crate) is_provisional: bool,
+}
+
+/// A token that can be handed out.
+#[derive(Clone)]
+pub struct Kept {
+    /// Which of the slot's tokens.
+    pub version: TokenVersion,
+    /// To know it again.
+    pub digest: TokenDigest,
+    /// The token.
+    pub access: AccessToken,
+    /// When it was asked for.
+    pub obtained_at: Timestamp,
+    /// Good while `now < expires_at`.
+    pub expires_at: Timestamp,
+    /// The same in ISO 8601, written once for all readers.
+    pub(crate) expires_at_text: Box<str>,
+    /// Until when it can be renewed without the customer.
+    pub refresh_expires_at: Option<Timestamp>,
+}
+
+impl Leaf {
+    /// Opens a slot.
+    ///
+    /// # Errors
+    ///
+    /// [`SealBroken`].
+    pub(crate) fn open(slot: &Slot, seals: &Seals) -> Result<Self, SealBroken> {
+        let kept = match &slot.held {
+            None => None,
+            Some(held) => Some(Kept {
+                version: held.version,
+                digest: held.digest,
+                access: seals.open_tokens(&slot.key, &held.tokens)?.access,
+                obtained_at: held.obtained_at,
+                expires_at: held.expires_at,
+                expires_at_text: format_instant(held.expires_at, 0).into(),
+                refresh_expires_at: held.refresh_expires_at,
+            }),
+        };
+        Ok(Self { kept, ..Self::closed(slot) })
+    }
+
+    /// A slot whose seal does not open: nothing can be served from it, and everybody is told why.
+    pub(crate) fn broken(slot: &Slot, now: Timestamp) -> Self {
+        let upkeep = Upkeep::NeedsOperator { since: now, because: Trouble::SealBroken, retry_at: None };
+        Self { upkeep, ..Self::closed(slot) }
+    }
+
+    fn closed(slot: &Slot) -> Self {
+        Self {
+            key: slot.key.clone(),
+            kept: None,
+            past: slot.past.clone(),
+            upkeep: slot.upkeep,
+            failures: slot.failures,
+            revision: slot.revision,
+            is_provisional: false,
+        }
+    }
+
+    /// The token, if it is good at `now`.
+    #[must_use]
+    pub fn good(&self, now: Timestamp) -> Option<&Kept> {
+        self.kept.as_ref().filter(|kept| now < kept.expires_at)
+    }
+
+    pub(crate) fn outlook(&self) -> Outlook {
+        Outlook { expires_at: self.kept.as_ref().map(|kept| kept.expires_at), upkeep: self.upkeep }
+    }
+
+    pub(crate) fn known(&self) -> Option<Known<'_>> {
+        let kept = self.kept.as_ref()?;
+        Some(Known {
+            version: kept.version,
+            digest: kept.digest,
+            obtained_at: kept.obtained_at,
+            past: &self.past,
+        })
+    }
+
+    /// Whether it tells more than `other`, or at least something newer.
+    fn supersedes(&self, other: &Self) -> bool {
+        let newer = self.revision > other.revision;
+        newer || (self.is_provisional && !other.is_provisional && self.revision == other.revision)
+    }
+}
+
+/// The shelf.
+pub(crate) struct Shelf(Sharded<SlotKey, Leaf>);
+
+/// What became of a leaf that was put on the shelf.
+pub(crate) enum Placed {
+    /// It is there now, in the place of this one.
+    Instead(Option<Arc<Leaf>>),
+    /// There was a newer one.
+    Stale,
+}
+
+impl Shelf {
+    pub(crate) fn new() -> Self {
+        Self(Sharded::new())
+    }
+
+    pub(crate) fn get(&self, key: &SlotKey) -> Option<Arc<Leaf>> {
+        self.0.get(key)
+    }
+
+    pub(crate) fn put(&self, leaf: &Arc<Leaf>) -> Placed {
+        match self.0.put_unless(&leaf.key, Arc::clone(leaf), |present| !leaf.supersedes(present)) {
+            Ok(before) => Placed::Instead(before),
+            Err(_stale) => Placed::Stale,
+        }
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = Arc<Leaf>> {
+        self.0.all()
+    }
+
+    pub(crate) fn of(&self, credential: RecordId) -> Vec<Arc<Leaf>> {
+        self.all().filter(|leaf| leaf.key.credential == credential).collect()
+    }
+
+    pub(crate) fn drop_credential(&self, credential: RecordId) {
+        for leaf in self.of(credential) {
+            self.0.remove_if(&leaf.key, |_| true);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What is said to a platform in its dialect, and what its answer means for what we keep.
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use mintkeep_protocol::app::{AppKey, SignatureEncoding};
+use mintkeep_protocol::crypto::{RsaPrivateKey, WireKey};
+use mintkeep_protocol::dialect::alipay::{self, AnswerCheck, Gateway, Sender};
+use mintkeep_protocol::dialect::answer::{Ambiguity, UpstreamAnswer};
+use mintkeep_protocol::dialect::{dingtalk, wechat};
+use mintkeep_protocol::ident::{CustomerId, Dialect};
+use mintkeep_protocol::keep::credential::{Credential, SealedProof, TokenSource};
+use mintkeep_protocol::keep::slot::Trouble;
+use mintkeep_protocol::outcome::{Granted, Refusal};
+use mintkeep_protocol::request::Ask;
+use mintkeep_protocol::secret::{AccessToken, AuthCode, ClientSecret, RefreshToken};
+use mintkeep_protocol::time::Timestamp;
+
+use crate::seals::Seals;
+
+/// The offset in which our request times are written, in minutes east of UTC: the pages' own.
+const REQUEST_TIME_OFFSET_MIN: i16 = 480;
+
+/// What is asked of a platform.
+pub(crate) enum Asking {
+    /// The app's own token; with `force`, another one than it has, where the platform can do that.
+    AppToken { force: bool },
+    /// Tokens for a refresh token.
+    Refresh(RefreshToken),
+    /// Tokens for a code.
+    Code(AuthCode),
+}
+
+/// What a credential proves its app by, open.
+pub(crate) enum Proof {
+    Secret(ClientSecret),
+    Key { private: RsaPrivateKey, version: u32, platform: Vec<AppKey> },
+}
+
+/// What a platform's answer brings.
+pub(crate) enum Reading {
+    Tokens(Brought),
+    Refused { refusal: Refusal, code: String },
+    Unknown { trouble: Trouble, code: Option<String> },
+}
+
+/// Tokens as they came.
+pub(crate) struct Brought {
+    pub(crate) access: AccessToken,
+    pub(crate) expires_at: Timestamp,
+    /// With its end.
+    pub(crate) refresh: Option<(RefreshToken, Timestamp)>,
+    pub(crate) customer: Option<CustomerId>,
+}
+
+impl Proof {
+    /// Opens a credential's proof. Parsing a private key takes a while; not for the event loop.
+    pub(crate) fn open(credential: &Credential, seals: &Seals) -> Result<Self, Trouble> {
+        let place = Credential::proof_place(credential.no);
+        match &credential.proof {
+            None => Err(Trouble::CredentialRefused),
+            Some(SealedProof::Secret(sealed)) => {
+                let bytes = seals.open(&place, sealed).map_err(|_| Trouble::SealBroken)?;
+                let text = std::str::from_utf8(&bytes).map_err(|_| Trouble::SealBroken)?;
+                Ok(Self::Secret(ClientSecret::new(text.to_owned())))
+            }
+            Some(SealedProof::Key { private, version, platform }) => {
+                let der = seals.open(&place, private).map_err(|_| Trouble::SealBroken)?;
+                let private = RsaPrivateKey::from_der(&der).map_err(|_| Trouble::SealBroken)?;
+                Ok(Self::Key { private, version: *version, platform: platform.clone() })
+            }
+        }
+    }
+}
+
+/// Writes the request, signed where the dialect signs; its target has the base URL's path before it.
+///
+/// `wire_key` is 32 random bytes, for the credentials that encrypt.
+pub(crate) fn encode(
+    credential: &Credential,
+    proof: &Proof,
+    asking: Asking,
+    (now, wire_key): (Timestamp, [u8; 32]),
+) -> Result<http::Request<Bytes>, Trouble> {
+    let unsendable = |_| Trouble::CredentialRefused;
+    let prefix = base_path(&credential.base_url);
+    match proof {
+        Proof::Secret(secret) => {
+            let force = matches!(asking, Asking::AppToken { force: true });
+            let request = match credential.source {
+                TokenSource::WeChatToken => {
+                    wechat::encode_request(&credential.app, secret, wechat::TokenCall::Token)
+                }
+                TokenSource::WeChatStable => {
+                    wechat::encode_request(&credential.app, secret, wechat::TokenCall::Stable { force })
+                }
+                TokenSource::DingTalk => dingtalk::encode_request(&credential.app, secret),
+                TokenSource::MiniProgram | TokenSource::AlipayHk => return Err(Trouble::CredentialRefused),
+            };
+            put_prefix(request.map_err(unsendable)?, prefix)
+        }
+        Proof::Key { private, version, platform } => {
+            let gateway = Gateway::of(credential.source.dialect()).ok_or(Trouble::CredentialRefused)?;
+            let ask = match asking {
+                Asking::Refresh(refresh) => Ask::Refresh(refresh),
+                Asking::Code(code) => Ask::ExchangeCode(code),
+                Asking::AppToken { .. } => return Err(Trouble::CredentialRefused),
+            };
+            let sender = Sender {
+                client_id: &credential.app,
+                path_prefix: prefix,
+                at: now,
+                offset_min: REQUEST_TIME_OFFSET_MIN,
+            };
+            let mut unsigned =
+                alipay::encode_request(gateway, &ask, &sender).map_err(|_| Trouble::CredentialRefused)?;
+            if credential.settings.encrypts {
+                let latest =
+                    platform.iter().max_by_key(|key| key.version).ok_or(Trouble::CredentialRefused)?;
+                let key = WireKey::new(wire_key);
+                unsigned = unsigned.encrypted(&key, latest).map_err(|_| Trouble::CredentialRefused)?;
+            }
+            let signature = private.sign(&unsigned.text_to_sign()).map_err(|_| Trouble::CredentialRefused)?;
+            Ok(unsigned.signed(*version, &signature, SignatureEncoding::PercentBase64))
+        }
+    }
+}
+
+/// Reads the answer to `request`, which was presented at `asked_at`; now or after it was stored.
+pub(crate) fn read(
+    credential: &Credential,
+    proof: &Proof,
+    request: &http::Request<Bytes>,
+    answer: &http::Response<Bytes>,
+    asked_at: Timestamp,
+) -> Reading {
+    let answer = match (proof, Gateway::of(credential.source.dialect())) {
+        (Proof::Key { private, platform, .. }, Some(gateway)) => {
+            let check = AnswerCheck {
+                endpoint: alipay::Endpoint::ApplyToken,
+                client_id: &credential.app,
+                path: request.uri().path_and_query().map_or("/", PathAndQuery::as_str),
+                platform_keys: platform,
+                private_key: Some(private),
+            };
+            alipay::decode_response(gateway, &check, answer)
+        }
+        (Proof::Secret(_) | Proof::Key { .. }, _) => match credential.source.dialect() {
+            Dialect::DingTalk => dingtalk::decode_response(answer),
+            Dialect::WeChat | Dialect::MiniProgram | Dialect::AlipayHk => wechat::decode_response(answer),
+        },
+    };
+    reading(answer, asked_at)
+}
+
+fn reading(answer: UpstreamAnswer, asked_at: Timestamp) -> Reading {
+    match answer {
+        UpstreamAnswer::Granted(Granted::AppToken { token, expires_in }) => Reading::Tokens(Brought {
+            access: token,
+            // From when it was asked for, not from when it came: rather a little early than too late.
+            expires_at: asked_at.after(expires_in),
+            refresh: None,
+            customer: None,
+        }),
+        UpstreamAnswer::Granted(Granted::TokenSet(tokens)) => Reading::Tokens(Brought {
+            access: tokens.access,
+            expires_at: tokens.access_expires_at,
+            refresh: Some((tokens.refresh, tokens.refresh_expires_at)),
+            customer: Some(tokens.customer),
+        }),
+        UpstreamAnswer::Granted(
+            Granted::Cancelled
+            | Granted::UserInfo { .. }
+            | Granted::Addresses(_)
+            | Granted::QuotaCleared
+            | Granted::Quota { .. }
+            | Granted::Ticket { .. },
+        )
+        | UpstreamAnswer::Ambiguous(Ambiguity::Unreadable) => {
+            Reading::Unknown { trouble: Trouble::AnswerUnreadable, code: None }
+        }
+        UpstreamAnswer::Refused { refusal, said } => {
+            Reading::Refused { refusal, code: said.code().to_owned() }
+        }
+        UpstreamAnswer::Ambiguous(Ambiguity::Busy(said)) => {
+            Reading::Unknown { trouble: Trouble::Ambiguous, code: Some(said.code().to_owned()) }
+        }
+        UpstreamAnswer::Ambiguous(Ambiguity::Status(status)) => {
+            Reading::Unknown { trouble: Trouble::Ambiguous, code: Some(format!("HTTP {status}")) }
+        }
+    }
+}
+
+/// The path of a base URL, without a slash at its end; empty where it has none.
+pub(crate) fn base_path(base_url: &str) -> &str {
+    let after_scheme = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
+    let path = after_scheme.find('/').and_then(|slash| after_scheme.get(slash..)).unwrap_or_default();
+    path.trim_end_matches('/')
+}
+
+fn put_prefix(mut request: http::Request<Bytes>, prefix: &str) -> Result<http::Request<Bytes>, Trouble> {
+    if !prefix.is_empty() {
+        let target = zeroize::Zeroizing::new(format!("{prefix}{}", request.uri()));
+        *request.uri_mut() = target.parse().map_err(|_| Trouble::CredentialRefused)?;
+    }
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_urls_path_comes_before_the_pages() {
+        #[rustfmt::skip]
+        let cases = [
+            ("https://api.example",          "",     "/cgi-bin/token"),
+            ("https://api.example/",         "",     "/cgi-bin/token"),
+            ("https://api.example:8443/a/b", "/a/b", "/a/b/cgi-bin/token"),
+            ("http://127.0.0.1:7600/a/",     "/a",   "/a/cgi-bin/token"),
+        ];
+        for (base_url, path, target) in cases {
+            assert_eq!(base_path(base_url), path, "{base_url}");
+            let request = http::Request::get("/cgi-bin/token").body(Bytes::new()).unwrap();
+            assert_eq!(put_prefix(request, path).unwrap().uri(), target, "{base_url}");
+        }
+    }
+}
