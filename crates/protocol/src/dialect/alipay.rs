@@ -32,7 +32,7 @@ pub use client::{RequestFault, Sender, UnsignedRequest, encode_request};
 pub use instant::{format_instant, parse_instant};
 pub use message::text_to_sign;
 pub use result::{ResultRow, ResultStatus};
-pub use verdict::{AnswerCheck, decode_response};
+pub use verdict::{AnswerCheck, Received, ReceivedTokens, decode_response};
 
 use http::HeaderName;
 

@@ -6,9 +6,9 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use crate::outcome::{Granted, Refusal};
 
 /// A platform's answer to a request for a token, read.
-pub enum UpstreamAnswer {
+pub enum UpstreamAnswer<G = Granted> {
     /// It happened, and this came of it.
-    Granted(Granted),
+    Granted(G),
     /// It did not happen, and the platform says so.
     Refused {
         /// Why, in our words. A code that we don't know is [`Refusal::AccessDenied`].

@@ -12,6 +12,7 @@ use crate::dialect::vector::{NOW, Vector};
 use crate::ident::AppId;
 use crate::outcome::{Granted, TokenSet};
 use crate::request::{Ask, Call, Caller, ClientProof};
+use crate::secret::RefreshToken;
 
 /// The key pair of the apps in the vectors.
 pub(super) fn app_key() -> RsaPrivateKey {
@@ -68,7 +69,7 @@ pub(super) fn heard(
     gateway: Gateway,
     request: &Request<Bytes>,
     response: &Response<Bytes>,
-) -> UpstreamAnswer {
+) -> UpstreamAnswer<Received> {
     let client_id = request.headers().get(CLIENT_ID).unwrap().to_str().unwrap();
     let check = AnswerCheck {
         endpoint: gateway.endpoint(request.uri().path()).unwrap_or(Endpoint::ApplyToken),
@@ -80,28 +81,27 @@ pub(super) fn heard(
     decode_response(gateway, &check, response)
 }
 
-fn words(tokens: &TokenSet) -> [String; 5] {
-    [
-        tokens.access.expose().to_owned(),
-        format_instant(tokens.access_expires_at, 0),
-        tokens.refresh.expose().to_owned(),
-        format_instant(tokens.refresh_expires_at, 0),
-        tokens.customer.to_string(),
-    ]
+/// Whether all of a token set arrived.
+pub(super) fn is_set(heard: &ReceivedTokens, meant: &TokenSet) -> bool {
+    heard.access.expose() == meant.access.expose()
+        && heard.access_expires_at == Some(meant.access_expires_at)
+        && heard.refresh.as_ref().map(RefreshToken::expose) == Some(meant.refresh.expose())
+        && heard.refresh_expires_at == Some(meant.refresh_expires_at)
+        && heard.customer.as_ref() == Some(&meant.customer)
 }
 
 /// Whether the keeper heard what the issuer meant, as far as the code tells.
-fn means(gateway: Gateway, heard: &UpstreamAnswer, outcome: &Outcome) -> bool {
+fn means(gateway: Gateway, heard: &UpstreamAnswer<Received>, outcome: &Outcome) -> bool {
     let row = gateway.result_of(outcome);
     match (heard, outcome) {
-        (UpstreamAnswer::Granted(Granted::TokenSet(heard)), Outcome::Granted(Granted::TokenSet(meant))) => {
-            words(heard) == words(meant)
+        (UpstreamAnswer::Granted(Received::Tokens(heard)), Outcome::Granted(Granted::TokenSet(meant))) => {
+            is_set(heard, meant)
         }
-        (UpstreamAnswer::Granted(Granted::Cancelled), Outcome::Granted(Granted::Cancelled)) => true,
+        (UpstreamAnswer::Granted(Received::Cancelled), Outcome::Granted(Granted::Cancelled)) => true,
         (
-            UpstreamAnswer::Granted(Granted::UserInfo { customer, profile }),
+            UpstreamAnswer::Granted(Received::UserInfo { customer, profile }),
             Outcome::Granted(Granted::UserInfo { customer: meant, profile: meant_profile }),
-        ) => (customer, profile) == (meant, meant_profile),
+        ) => (customer, profile) == (meant, &meant_profile.clone().unwrap_or_default()),
         (UpstreamAnswer::Refused { refusal, said }, Outcome::Refused(_)) => {
             said.code() == row.code && gateway.result_of_refusal(*refusal) == row
         }

@@ -12,9 +12,10 @@ use crate::app::AppKey;
 use crate::crypto::{RsaPrivateKey, WireKey};
 use crate::dialect::answer::{Ambiguity, Said, UpstreamAnswer};
 use crate::ident::{AppId, CustomerId};
-use crate::outcome::{Granted, Outcome, Refusal, TokenSet};
+use crate::outcome::{Outcome, Refusal};
 use crate::record::Profile;
 use crate::secret::{AccessToken, RefreshToken};
+use crate::time::Timestamp;
 
 /// What an answer is checked against and opened with.
 ///
@@ -32,6 +33,36 @@ pub struct AnswerCheck<'a> {
     pub platform_keys: &'a [AppKey],
     /// The app's own key, for answers that are encrypted.
     pub private_key: Option<&'a RsaPrivateKey>,
+}
+
+/// What an answer brought.
+pub enum Received {
+    /// `applyToken`.
+    Tokens(ReceivedTokens),
+    /// `cancelToken`.
+    Cancelled,
+    /// `inquiryUserInfo`.
+    UserInfo {
+        /// The customer.
+        customer: CustomerId,
+        /// What the scopes let us see.
+        profile: Profile,
+    },
+}
+
+/// A token set as it arrived. A one-time token was spent on it, so whatever else is missing or odd must
+/// not lose the access token: unlike in [`crate::outcome::TokenSet`], nothing else has to be there.
+pub struct ReceivedTokens {
+    /// The access token.
+    pub access: AccessToken,
+    /// Until when.
+    pub access_expires_at: Option<Timestamp>,
+    /// The refresh token.
+    pub refresh: Option<RefreshToken>,
+    /// Until when.
+    pub refresh_expires_at: Option<Timestamp>,
+    /// Whom the grant is about.
+    pub customer: Option<CustomerId>,
 }
 
 /// The fields of any answer. Only `result` must be as the page says; what else is of a wrong type counts
@@ -72,7 +103,7 @@ pub fn decode_response(
     gateway: Gateway,
     check: &AnswerCheck<'_>,
     response: &Response<Bytes>,
-) -> UpstreamAnswer {
+) -> UpstreamAnswer<Received> {
     if response.status() != StatusCode::OK {
         return UpstreamAnswer::Ambiguous(Ambiguity::Status(response.status().as_u16()));
     }
@@ -115,11 +146,11 @@ fn open(check: &AnswerCheck<'_>, header: &str, body: &Bytes) -> Option<Bytes> {
     key.decrypt(&ciphertext).ok().map(Bytes::from)
 }
 
-fn verdict(gateway: Gateway, endpoint: Endpoint, body: AnswerBody) -> Option<UpstreamAnswer> {
+fn verdict(gateway: Gateway, endpoint: Endpoint, body: AnswerBody) -> Option<UpstreamAnswer<Received>> {
     let ResultBody { code, status, message } = &body.result;
     let said = Said::new(code, message.as_deref().unwrap_or_default());
     match status.as_str() {
-        "S" => granted(endpoint, body).map(UpstreamAnswer::Granted),
+        "S" => received(endpoint, body).map(UpstreamAnswer::Granted),
         "F" => {
             let refusal = match gateway.outcome_of_code(code) {
                 Some(Outcome::Refused(refusal)) => refusal,
@@ -132,22 +163,22 @@ fn verdict(gateway: Gateway, endpoint: Endpoint, body: AnswerBody) -> Option<Ups
     }
 }
 
-/// What success brought; `None` without what the page says "must be returned".
-fn granted(endpoint: Endpoint, body: AnswerBody) -> Option<Granted> {
+/// What success brought; `None` without the one thing that it is for.
+fn received(endpoint: Endpoint, body: AnswerBody) -> Option<Received> {
+    let time = |value| text(value).and_then(|time| parse_instant(&time));
     match endpoint {
-        Endpoint::ApplyToken => Some(Granted::TokenSet(TokenSet {
+        Endpoint::ApplyToken => Some(Received::Tokens(ReceivedTokens {
             access: AccessToken::new(text(body.access_token)?),
-            access_expires_at: parse_instant(&text(body.access_token_expiry_time)?)?,
-            refresh: RefreshToken::new(text(body.refresh_token)?),
-            refresh_expires_at: parse_instant(&text(body.refresh_token_expiry_time)?)?,
-            customer: CustomerId::parse(&text(body.customer_id)?).ok()?,
+            access_expires_at: time(body.access_token_expiry_time),
+            refresh: text(body.refresh_token).map(RefreshToken::new),
+            refresh_expires_at: time(body.refresh_token_expiry_time),
+            customer: text(body.customer_id).and_then(|id| CustomerId::parse(&id).ok()),
         })),
-        Endpoint::CancelToken => Some(Granted::Cancelled),
+        Endpoint::CancelToken => Some(Received::Cancelled),
         Endpoint::UserInfo => {
             let info: UserInfoBody = serde_json::from_value(body.user_info?).ok()?;
             let customer = CustomerId::parse(&info.user_id).ok()?;
-            let profile = Some(info.profile).filter(|profile| *profile != Profile::default());
-            Some(Granted::UserInfo { customer, profile })
+            Some(Received::UserInfo { customer, profile: info.profile })
         }
     }
 }
