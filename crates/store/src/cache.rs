@@ -66,7 +66,7 @@ impl RecordCache {
             Change::PutGrant(grant) => self.grants.put(grant.id, grant.clone()),
             Change::PutCustomer(customer) => self.customers.put(customer.id.clone(), customer.clone()),
             Change::PutService(service) => self.services.put(service.id.clone(), service.clone()),
-            Change::AddPlatformKey(_) | Change::Nothing => {}
+            Change::AddPlatformKey(_) | Change::Keeper(_) | Change::Nothing => {}
         }
     }
 
@@ -82,7 +82,7 @@ impl RecordCache {
             Change::PutGrant(grant) => self.grants.forget(&grant.id),
             Change::PutCustomer(customer) => self.customers.forget(&customer.id),
             Change::PutService(service) => self.services.forget(&service.id),
-            Change::AddPlatformKey(_) | Change::Nothing => {}
+            Change::AddPlatformKey(_) | Change::Keeper(_) | Change::Nothing => {}
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is to be changed, as data: one intent, one transaction, whatever the engine.
 
+pub mod keeper;
+
 use std::sync::Arc;
 
 use mintkeep_protocol::app::App;
@@ -22,6 +24,8 @@ pub enum Change {
     PutCustomer(Arc<Customer>),
     PutService(Arc<Service>),
     AddPlatformKey(PlatformKey),
+    /// One of the keeper's records; none of them is ever cached.
+    Keeper(Box<keeper::KeeperChange>),
     /// Nothing but the audit line.
     Nothing,
 }

@@ -3,6 +3,8 @@
 //! Times are milliseconds since the Unix epoch. Columns of one record have the same names and the same
 //! order in every engine.
 
+pub mod keeper;
+
 use std::net::IpAddr;
 
 use mintkeep_protocol::app::App;

@@ -1,5 +1,7 @@
 //! The model of a store: plain maps under one lock, nothing kept over a restart.
 
+pub(crate) mod keeper;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +17,7 @@ use mintkeep_protocol::token::StoreEpoch;
 /// Every record in memory. For simulations, for rules under test, and as the model of the other stores.
 #[derive(Default)]
 pub struct MemoryStore {
+    is_shared: bool,
     records: Mutex<Records>,
 }
 
@@ -28,6 +31,7 @@ struct Records {
     platform_keys: BTreeMap<(KeyPurpose, u32), PlatformKey>,
     /// Numbered from 1.
     audit: Vec<AuditEntry>,
+    keeper: keeper::KeeperRecords,
 }
 
 impl MemoryStore {
@@ -35,6 +39,12 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty store that several simulated processes use, as replicas use one database.
+    #[must_use]
+    pub fn shared() -> Self {
+        Self { is_shared: true, ..Self::default() }
     }
 
     /// The records. No holder of this lock can leave them half changed, so poison means nothing.

@@ -3,6 +3,7 @@
 mod backup;
 mod fault;
 mod housekeeping;
+mod keeper;
 mod open;
 mod read;
 mod readers;
@@ -22,12 +23,13 @@ use async_trait::async_trait;
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, Stored};
+use mintkeep_protocol::port::keeper_store::Presented;
 use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service};
 use mintkeep_protocol::time::Clock;
 use mintkeep_protocol::token::StoreEpoch;
 use tokio::sync::oneshot;
 
-pub use housekeeping::{DEAD_CODE_KEPT, DEAD_GRANT_KEPT};
+pub use housekeeping::{DEAD_CODE_KEPT, DEAD_GRANT_KEPT, REMOVED_KEPT};
 pub use open::OpenError;
 
 use crate::cache::RecordCache;
@@ -136,8 +138,16 @@ impl SqliteStore {
         copied.map_err(|error| OpenError::Io { path: failed, source: std::io::Error::other(error) })?
     }
 
-    /// Hands an intent to the writer and waits until it is durable.
+    /// Makes a change that knows no quota.
     async fn commit(&self, change: Change, audit: Option<AuditEntry>) -> Stored<Commit> {
+        match self.change(change, audit).await? {
+            Presented::Done => Ok(Commit::Done),
+            Presented::Lost | Presented::OverQuota => Ok(Commit::Lost),
+        }
+    }
+
+    /// Hands an intent to the writer and waits until it is durable.
+    async fn change(&self, change: Change, audit: Option<AuditEntry>) -> Stored<Presented> {
         let (reply, answer) = oneshot::channel();
         self.requests.try_send(Request::Commit(Intent { change, audit }, reply)).map_err(
             |error| match error {

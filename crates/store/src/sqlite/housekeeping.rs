@@ -18,6 +18,12 @@ pub const DEAD_CODE_KEPT: Duration = Duration::from_hours(24);
 /// time its code is answered as used and its tokens as expired, and later as ones that never were.
 pub const DEAD_GRANT_KEPT: Duration = Duration::from_hours(30 * 24);
 
+/// How long a removed credential and a revoked consumer are still known to whoever follows the changes.
+pub const REMOVED_KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// How many days a platform's calls stay counted after their own.
+const CALLS_KEPT_DAYS: i64 = 7;
+
 /// How many grants are looked at, and how many audit lines are deleted, in one go.
 const CHUNK_ROWS: u32 = 1_000;
 
@@ -74,7 +80,7 @@ impl Housekeeping {
             db.prepare_cached(chunk)?.query_row(params![after, CHUNK_ROWS], |row| row.get(0))?;
         let Some(last) = last else {
             self.grants = GrantPass::DoneAt(now);
-            return Ok(());
+            return tidy_keeper(db, now);
         };
         let delete = "DELETE FROM grant_record WHERE id > ?1 AND id <= ?2 AND CASE stage \
              WHEN ?3 THEN code_expires_at <= ?4 \
@@ -92,6 +98,16 @@ impl Housekeeping {
         self.grants = GrantPass::After(last);
         Ok(())
     }
+}
+
+/// Deletes what the keeper has no use for any more; there is little of it, so all at once.
+fn tidy_keeper(db: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    let removed_before = now.before(REMOVED_KEPT).unix_ms();
+    db.prepare_cached("DELETE FROM credential WHERE removed_at <= ?1")?.execute([removed_before])?;
+    db.prepare_cached("DELETE FROM consumer WHERE revoked_at <= ?1")?.execute([removed_before])?;
+    let days_before = now.quota_day().saturating_sub(CALLS_KEPT_DAYS);
+    db.prepare_cached("DELETE FROM quota_call WHERE day < ?1")?.execute([days_before])?;
+    Ok(())
 }
 
 /// Deletes the oldest lines that were written before `before`. The newest line always stays, so that
@@ -228,5 +244,26 @@ mod tests {
         house.tick(0);
         house.tick(0);
         assert_eq!(house.numbers("SELECT count(*) FROM audit"), [1]);
+    }
+
+    #[test]
+    fn removed_credentials_revoked_consumers_and_old_days_go_too() {
+        let mut house = House::new();
+        let month_ago = START_MS - 30 * DAY_MS;
+        let today = Timestamp::from_unix_ms(START_MS).quota_day();
+        for (no, ended_at) in [(1, Some(month_ago)), (2, Some(month_ago + 1)), (3, None)] {
+            let credential = "INSERT INTO credential VALUES (?1, ?1, ?2, 1, 1, '')";
+            let consumer = "INSERT INTO consumer VALUES (?1, ?1, ?2, 1, 1, '')";
+            for sql in [credential, consumer] {
+                house.db.execute(sql, params![no, ended_at]).unwrap();
+            }
+        }
+        for day in [today - 8, today - 7, today] {
+            house.db.execute("INSERT INTO quota_call VALUES ('', '', '', ?1, 1)", [day]).unwrap();
+        }
+        house.tick(0);
+        assert_eq!(house.numbers("SELECT no FROM credential ORDER BY no"), [2, 3]);
+        assert_eq!(house.numbers("SELECT no FROM consumer ORDER BY no"), [2, 3]);
+        assert_eq!(house.numbers("SELECT day FROM quota_call ORDER BY day"), [today - 7, today]);
     }
 }

@@ -99,7 +99,7 @@ fn document<T: DeserializeOwned>(
     Ok(text.map(|text| from_document(what, &text)).transpose()?)
 }
 
-fn one<T>(
+pub fn one<T>(
     db: &Connection,
     sql: &str,
     values: impl Params,
@@ -108,7 +108,7 @@ fn one<T>(
     db.prepare_cached(sql)?.query_row(values, read).optional()
 }
 
-fn many<T>(
+pub fn many<T>(
     db: &Connection,
     sql: &str,
     values: impl Params,

@@ -14,7 +14,7 @@ pub enum Migrated {
 }
 
 /// Each step takes the schema of its position to the next. Steps are only ever added.
-const STEPS: [&str; 1] = [include_str!("schema/001_issuer.sql")];
+const STEPS: [&str; 2] = [include_str!("schema/001_issuer.sql"), include_str!("schema/002_keeper.sql")];
 
 /// The schema that this version writes.
 pub const CURRENT: usize = STEPS.len();

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use mintkeep_protocol::app::App;
-use mintkeep_protocol::port::issuer_store::Commit;
+use mintkeep_protocol::port::keeper_store::Presented;
 use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, Service};
 use rusqlite::{Connection, Params, params};
 
@@ -13,12 +13,11 @@ use crate::change::{Change, Intent, guard};
 use crate::flat::{AppRow, AuditRow, GrantRow, PlatformKeyRow, PoolRow, to_document};
 
 /// What became of one intent.
-pub type Written = Result<Commit, Fault>;
+pub type Written = Result<Presented, Fault>;
 
-/// Writes a change and its audit line. A failure may leave the change without its line: the caller undoes
-/// it.
+/// Writes a change and its audit line. Unless it is done, the caller undoes what there is of it.
 pub fn write(db: &Connection, intent: &Intent) -> Written {
-    let commit = match &intent.change {
+    let written = match &intent.change {
         Change::PutApp(app) => put_app(db, app),
         Change::DeleteApp(app) => delete_app(db, app),
         Change::PutPool(pool) => put_pool(db, pool),
@@ -26,12 +25,13 @@ pub fn write(db: &Connection, intent: &Intent) -> Written {
         Change::PutCustomer(customer) => put_customer(db, customer),
         Change::PutService(service) => put_service(db, service),
         Change::AddPlatformKey(key) => add_platform_key(db, key),
-        Change::Nothing => Ok(Commit::Done),
+        Change::Keeper(change) => super::keeper::write::write(db, change),
+        Change::Nothing => Ok(Presented::Done),
     }?;
-    if let (Commit::Done, Some(line)) = (commit, &intent.audit) {
+    if let (Presented::Done, Some(line)) = (written, &intent.audit) {
         write_audit(db, line)?;
     }
-    Ok(commit)
+    Ok(written)
 }
 
 fn put_app(db: &Connection, app: &App) -> Written {
@@ -49,12 +49,12 @@ fn put_app(db: &Connection, app: &App) -> Written {
 fn delete_app(db: &Connection, app: &App) -> Written {
     let no = app.no.number();
     let sql = "DELETE FROM app WHERE no = ?1 AND id = ?2 AND revision = ?3";
-    let commit = guarded(db, sql, params![no, app.id.as_str(), app.revision])?;
-    if commit == Commit::Done {
+    let deleted = guarded(db, sql, params![no, app.id.as_str(), app.revision])?;
+    if deleted == Presented::Done {
         db.prepare_cached("DELETE FROM pool WHERE app = ?1")?.execute([no])?;
         db.prepare_cached("DELETE FROM grant_record WHERE app = ?1")?.execute([no])?;
     }
-    Ok(commit)
+    Ok(deleted)
 }
 
 fn put_pool(db: &Connection, pool: &Pool) -> Written {
@@ -158,7 +158,7 @@ fn write_audit(db: &Connection, line: &AuditEntry) -> Result<(), Fault> {
 }
 
 /// Runs a change whose guard is in its statement.
-fn guarded(db: &Connection, sql: &str, values: impl Params) -> Written {
+pub fn guarded(db: &Connection, sql: &str, values: impl Params) -> Written {
     let rows = db.prepare_cached(sql)?.execute(values)?;
-    Ok(if rows == 0 { Commit::Lost } else { Commit::Done })
+    Ok(if rows == 0 { Presented::Lost } else { Presented::Done })
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use mintkeep_protocol::port::issuer_store::{Commit, Stored};
+use mintkeep_protocol::port::keeper_store::{Presented, Stored};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
@@ -41,7 +41,7 @@ const LINGER_MAX: Duration = Duration::from_millis(1);
 /// What the writer is asked.
 pub enum Request {
     /// To make an intent durable, and to say what became of it.
-    Commit(Intent, oneshot::Sender<Stored<Commit>>),
+    Commit(Intent, oneshot::Sender<Stored<Presented>>),
     /// To end, once everything asked before is durable.
     Close,
 }
@@ -71,7 +71,7 @@ impl Pace {
 }
 
 /// An intent and who waits for it.
-type Waiting = (Intent, oneshot::Sender<Stored<Commit>>);
+type Waiting = (Intent, oneshot::Sender<Stored<Presented>>);
 
 impl Writer {
     /// Works until it is asked to close, or nobody is left to ask.
@@ -150,15 +150,15 @@ fn now() -> Instant {
 fn settle(
     cache: &RecordCache,
     ((intent, reply), written): (Waiting, Written),
-) -> (oneshot::Sender<Stored<Commit>>, Stored<Commit>) {
+) -> (oneshot::Sender<Stored<Presented>>, Stored<Presented>) {
     match &written {
-        Ok(Commit::Done) => cache.publish(&intent.change),
-        Ok(Commit::Lost) | Err(_) => cache.forget(&intent.change),
+        Ok(Presented::Done) => cache.publish(&intent.change),
+        Ok(Presented::Lost | Presented::OverQuota) | Err(_) => cache.forget(&intent.change),
     }
     (reply, written.map_err(Into::into))
 }
 
-/// Writes all intents in one transaction. An intent that fails alone is undone alone.
+/// Writes all intents in one transaction. What is not done is undone, alone.
 ///
 /// # Errors
 ///
@@ -174,7 +174,7 @@ fn write_batch(db: &mut Connection, batch: &[Waiting]) -> Result<Vec<Written>, F
             // Disk full and its like end the whole transaction, with everything in it.
             return Err(outcome.err().unwrap_or(Fault::Engine(rusqlite::Error::InvalidQuery)));
         }
-        if outcome.is_err() {
+        if !matches!(outcome, Ok(Presented::Done)) {
             tx.prepare_cached("ROLLBACK TO intent")?.execute([])?;
         }
         tx.prepare_cached("RELEASE intent")?.execute([])?;
@@ -237,7 +237,7 @@ mod tests {
     }
 
     /// Commits one batch; what each of its intents was answered.
-    fn commit(writer: &mut Writer, intents: Vec<Intent>) -> Vec<Stored<Commit>> {
+    fn commit(writer: &mut Writer, intents: Vec<Intent>) -> Vec<Stored<Presented>> {
         let (mut batch, answers): (Vec<_>, Vec<_>) = intents
             .into_iter()
             .map(|intent| {
@@ -263,7 +263,10 @@ mod tests {
         let mut refused = code(2);
         refused.audit.as_mut().unwrap().subject = "refused".into();
         let answers = commit(&mut writer, vec![code(1), refused, code(3), code(3)]);
-        assert!(matches!(answers[..], [Ok(Commit::Done), Err(_), Ok(Commit::Done), Ok(Commit::Lost)]));
+        assert!(matches!(
+            answers[..],
+            [Ok(Presented::Done), Err(_), Ok(Presented::Done), Ok(Presented::Lost)]
+        ));
         assert_eq!((count(&writer, "grant_record"), count(&writer, "audit")), (2, 2));
     }
 
@@ -284,7 +287,10 @@ mod tests {
 
         limit(&writer, 1_000_000);
         let answers = commit(&mut writer, (10..60).map(code).collect());
-        assert!(answers.iter().all(|answer| matches!(answer, Ok(Commit::Done))), "with room again, it works");
+        assert!(
+            answers.iter().all(|answer| matches!(answer, Ok(Presented::Done))),
+            "with room again, it works"
+        );
     }
 
     #[test]

@@ -9,6 +9,8 @@ mod folder;
 #[cfg(test)]
 mod grants;
 #[cfg(test)]
+mod keeper;
+#[cfg(test)]
 mod pools;
 #[cfg(test)]
 mod race;
@@ -16,6 +18,9 @@ mod race;
 mod rest;
 #[cfg(test)]
 mod sample;
+
+#[cfg(test)]
+use keeper::{credentials, exchanges, follow, leases, slots};
 
 /// Makes one test of each case for each store: a case is an async function that takes an empty store.
 #[cfg(test)]
@@ -62,4 +67,26 @@ over_every_store! {
     rest::the_audit_is_read_from_its_end_in_order,
     rest::a_lost_change_leaves_no_audit_line,
     rest::a_store_begins_in_epoch_nought,
+    credentials::credentials_come_back_as_they_were_put_in_pages_by_number,
+    credentials::a_credential_is_changed_only_over_the_revision_that_is_stored,
+    credentials::a_credentials_name_is_free_again_once_it_is_removed,
+    credentials::a_removed_credential_takes_its_own_slots_story_and_exchanges_along,
+    credentials::consumers_come_back_as_they_were_put_until_they_are_revoked,
+    slots::a_slot_comes_back_as_it_was_stored,
+    slots::slots_are_listed_by_key_in_pages,
+    slots::a_slots_story_keeps_its_last_lines_the_latest_first,
+    leases::of_many_who_take_one_lease_one_gets_it,
+    leases::no_lease_is_given_for_a_credential_that_is_not_there,
+    leases::whoever_was_overtaken_commits_nothing,
+    leases::an_intent_and_its_call_are_stored_both_or_neither,
+    leases::many_who_call_at_once_never_exceed_the_ceiling,
+    leases::an_answer_is_kept_once_whoever_holds_the_lease_by_now,
+    leases::a_kept_slot_ends_its_lease_and_tells_its_story,
+    exchanges::of_many_who_exchange_one_code_one_begins,
+    exchanges::an_exchange_is_presented_answered_and_put_off_under_its_guards,
+    exchanges::an_exchange_and_the_slot_that_it_fills_are_committed_both_or_neither,
+    exchanges::an_exchange_ends_the_lease_of_a_renewal_in_its_slot,
+    exchanges::open_exchanges_are_listed_and_ended_ones_are_forgotten_after_a_while,
+    follow::each_change_is_seen_in_its_order_as_the_record_is_now,
+    follow::a_lost_change_is_not_seen_and_a_removal_is,
 }

@@ -1,0 +1,155 @@
+//! The keeper's records in the embedded store.
+
+pub mod read;
+pub mod write;
+
+use async_trait::async_trait;
+use mintkeep_protocol::crypto::Sealed;
+use mintkeep_protocol::ident::RecordId;
+use mintkeep_protocol::keep::consumer::Consumer;
+use mintkeep_protocol::keep::credential::Credential;
+use mintkeep_protocol::keep::exchange::{Exchange, ExchangeKey};
+use mintkeep_protocol::keep::history::HistoryEntry;
+use mintkeep_protocol::keep::intent::FrozenAnswer;
+use mintkeep_protocol::keep::slot::{LeaseFence, Slot, SlotKey};
+use mintkeep_protocol::port::keeper_store::{
+    Change as Followed, ChangeMark, Commit, Ended, KeeperStore, Presented, QuotaAccount, QuotaDebit, Stored,
+};
+use mintkeep_protocol::record::AuditEntry;
+use mintkeep_protocol::time::Timestamp;
+
+use super::SqliteStore;
+use crate::change::Change;
+use crate::change::keeper::KeeperChange;
+
+impl SqliteStore {
+    /// Hands one of the keeper's changes to the writer and waits until it is durable.
+    async fn keep(&self, change: KeeperChange, audit: Option<AuditEntry>) -> Stored<Commit> {
+        self.commit(Change::Keeper(Box::new(change)), audit).await
+    }
+}
+
+#[async_trait]
+impl KeeperStore for SqliteStore {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    async fn credentials(&self, after: Option<RecordId>, most: u32) -> Stored<Vec<Credential>> {
+        self.readers.ask(move |db| read::credentials(db, after, most)).await
+    }
+
+    async fn put_credential(&self, credential: Credential, audit: AuditEntry) -> Stored<Commit> {
+        self.keep(KeeperChange::PutCredential(credential), Some(audit)).await
+    }
+
+    async fn remove_credential(&self, mut credential: Credential, audit: AuditEntry) -> Stored<Commit> {
+        credential.proof = None;
+        credential.removed_at.get_or_insert(audit.at);
+        self.keep(KeeperChange::RemoveCredential(credential), Some(audit)).await
+    }
+
+    async fn consumers(&self) -> Stored<Vec<Consumer>> {
+        self.readers.ask(read::consumers).await
+    }
+
+    async fn put_consumer(&self, consumer: Consumer, audit: AuditEntry) -> Stored<Commit> {
+        self.keep(KeeperChange::PutConsumer(consumer), Some(audit)).await
+    }
+
+    async fn slot(&self, key: &SlotKey) -> Stored<Option<Slot>> {
+        let key = key.clone();
+        self.readers.ask(move |db| read::slot(db, &key)).await
+    }
+
+    async fn slots(&self, of: Option<RecordId>, after: Option<&SlotKey>, most: u32) -> Stored<Vec<Slot>> {
+        let after = after.cloned();
+        self.readers.ask(move |db| read::slots(db, of, after.as_ref(), most)).await
+    }
+
+    async fn take_lease(&self, leased: &Slot) -> Stored<Commit> {
+        self.keep(KeeperChange::TakeLease(leased.clone()), None).await
+    }
+
+    async fn present(&self, slot: &Slot, debit: Option<QuotaDebit>) -> Stored<Presented> {
+        self.change(Change::Keeper(Box::new(KeeperChange::Present(slot.clone(), debit))), None).await
+    }
+
+    async fn keep_answer(
+        &self,
+        key: &SlotKey,
+        intent: LeaseFence,
+        answer: Sealed<FrozenAnswer>,
+    ) -> Stored<Commit> {
+        self.keep(KeeperChange::KeepAnswer(key.clone(), intent, answer), None).await
+    }
+
+    async fn commit_kept(&self, slot: &Slot, ended: Ended) -> Stored<Commit> {
+        let change = KeeperChange::CommitKept(slot.clone(), ended.history, ended.refund);
+        self.keep(change, ended.audit).await
+    }
+
+    async fn history(&self, key: &SlotKey) -> Stored<Vec<HistoryEntry>> {
+        let key = key.clone();
+        self.readers.ask(move |db| read::history(db, &key)).await
+    }
+
+    async fn calls(&self, account: &QuotaAccount) -> Stored<u32> {
+        let account = account.clone();
+        self.readers.ask(move |db| read::calls(db, &account)).await
+    }
+
+    async fn exchange(&self, key: &ExchangeKey) -> Stored<Option<Exchange>> {
+        let key = *key;
+        self.readers.ask(move |db| read::exchange(db, &key)).await
+    }
+
+    async fn open_exchanges(&self, most: u32) -> Stored<Vec<Exchange>> {
+        self.readers.ask(move |db| read::open_exchanges(db, most)).await
+    }
+
+    async fn take_exchange(&self, exchange: &Exchange, forget_before: Timestamp) -> Stored<Commit> {
+        self.keep(KeeperChange::TakeExchange(exchange.clone(), forget_before), None).await
+    }
+
+    async fn present_code(&self, exchange: &Exchange, debit: Option<QuotaDebit>) -> Stored<Presented> {
+        let change = KeeperChange::PresentCode(exchange.clone(), debit);
+        self.change(Change::Keeper(Box::new(change)), None).await
+    }
+
+    async fn keep_code_answer(
+        &self,
+        key: &ExchangeKey,
+        intent: LeaseFence,
+        answer: Sealed<FrozenAnswer>,
+    ) -> Stored<Commit> {
+        self.keep(KeeperChange::KeepCodeAnswer(*key, intent, answer), None).await
+    }
+
+    async fn put_off_exchange(
+        &self,
+        exchange: &Exchange,
+        refund: Option<QuotaAccount>,
+        audit: Option<AuditEntry>,
+    ) -> Stored<Commit> {
+        self.keep(KeeperChange::PutOffExchange(exchange.clone(), refund), audit).await
+    }
+
+    async fn commit_exchange(&self, exchange: &Exchange, slot: &Slot, ended: Ended) -> Stored<Commit> {
+        let (exchange, slot) = (exchange.clone(), slot.clone());
+        let change = KeeperChange::CommitExchange(exchange, slot, ended.history, ended.refund);
+        self.keep(change, ended.audit).await
+    }
+
+    async fn changes_since(&self, mark: ChangeMark, most: u32) -> Stored<(ChangeMark, Vec<Followed>)> {
+        self.readers.ask(move |db| read::changes_since(db, mark, most)).await
+    }
+
+    async fn write_keeper_audit(&self, audit: AuditEntry) -> Stored<()> {
+        self.commit(Change::Nothing, Some(audit)).await.map(|_| ())
+    }
+
+    async fn change_mark(&self) -> Stored<ChangeMark> {
+        self.readers.ask(read::change_mark).await
+    }
+}
