@@ -1,10 +1,12 @@
 //! What is said to a platform in its dialect, and what its answer means for what we keep.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use mintkeep_protocol::app::{AppKey, SignatureEncoding};
 use mintkeep_protocol::crypto::{RsaPrivateKey, WireKey};
-use mintkeep_protocol::dialect::alipay::{self, AnswerCheck, Gateway, Sender};
+use mintkeep_protocol::dialect::alipay::{self, AnswerCheck, Gateway, Received, Sender};
 use mintkeep_protocol::dialect::answer::{Ambiguity, UpstreamAnswer};
 use mintkeep_protocol::dialect::{dingtalk, wechat};
 use mintkeep_protocol::ident::{CustomerId, Dialect};
@@ -133,7 +135,7 @@ pub(crate) fn read(
     answer: &http::Response<Bytes>,
     asked_at: Timestamp,
 ) -> Reading {
-    let answer = match (proof, Gateway::of(credential.source.dialect())) {
+    match (proof, Gateway::of(credential.source.dialect())) {
         (Proof::Key { private, platform, .. }, Some(gateway)) => {
             let check = AnswerCheck {
                 endpoint: alipay::Endpoint::ApplyToken,
@@ -142,42 +144,67 @@ pub(crate) fn read(
                 platform_keys: platform,
                 private_key: Some(private),
             };
-            alipay::decode_response(gateway, &check, answer)
+            let answer = alipay::decode_response(gateway, &check, answer);
+            reading(answer, |received| brought_by_grant(received, asked_at))
         }
-        (Proof::Secret(_) | Proof::Key { .. }, _) => match credential.source.dialect() {
-            Dialect::DingTalk => dingtalk::decode_response(answer),
-            Dialect::WeChat | Dialect::MiniProgram | Dialect::AlipayHk => wechat::decode_response(answer),
-        },
-    };
-    reading(answer, asked_at)
+        (Proof::Secret(_) | Proof::Key { .. }, _) => {
+            let answer = match credential.source.dialect() {
+                Dialect::DingTalk => dingtalk::decode_response(answer),
+                Dialect::WeChat | Dialect::MiniProgram | Dialect::AlipayHk => wechat::decode_response(answer),
+            };
+            reading(answer, |granted| brought_by_app(granted, asked_at))
+        }
+    }
 }
 
-fn reading(answer: UpstreamAnswer, asked_at: Timestamp) -> Reading {
-    match answer {
-        UpstreamAnswer::Granted(Granted::AppToken { token, expires_in }) => Reading::Tokens(Brought {
+/// An app's own token. It is good from when it was asked for, not from when it came: rather a little
+/// early than too late.
+fn brought_by_app(granted: Granted, asked_at: Timestamp) -> Option<Brought> {
+    match granted {
+        Granted::AppToken { token, expires_in } => Some(Brought {
             access: token,
-            // From when it was asked for, not from when it came: rather a little early than too late.
             expires_at: asked_at.after(expires_in),
             refresh: None,
             customer: None,
         }),
-        UpstreamAnswer::Granted(Granted::TokenSet(tokens)) => Reading::Tokens(Brought {
-            access: tokens.access,
-            expires_at: tokens.access_expires_at,
-            refresh: Some((tokens.refresh, tokens.refresh_expires_at)),
-            customer: Some(tokens.customer),
-        }),
-        UpstreamAnswer::Granted(
-            Granted::Cancelled
-            | Granted::UserInfo { .. }
-            | Granted::Addresses(_)
-            | Granted::QuotaCleared
-            | Granted::Quota { .. }
-            | Granted::Ticket { .. },
-        )
-        | UpstreamAnswer::Ambiguous(Ambiguity::Unreadable) => {
-            Reading::Unknown { trouble: Trouble::AnswerUnreadable, code: None }
+        Granted::TokenSet(_)
+        | Granted::Cancelled
+        | Granted::UserInfo { .. }
+        | Granted::Addresses(_)
+        | Granted::QuotaCleared
+        | Granted::Quota { .. }
+        | Granted::Ticket { .. } => None,
+    }
+}
+
+/// How long a customer's access token is taken to live whose answer does not say: little, so that it is
+/// soon traded for one whose answer does.
+const LIFE_UNSAID: Duration = Duration::from_hours(1);
+/// How long its refresh token is: as long as the shortest that we know of.
+const REFRESH_LIFE_UNSAID: Duration = Duration::from_hours(72);
+
+/// A customer's token set, or as much of it as came: the one-time token that it was traded for is spent.
+fn brought_by_grant(received: Received, asked_at: Timestamp) -> Option<Brought> {
+    match received {
+        Received::Tokens(tokens) => {
+            let refresh_until =
+                tokens.refresh_expires_at.unwrap_or_else(|| asked_at.after(REFRESH_LIFE_UNSAID));
+            Some(Brought {
+                access: tokens.access,
+                expires_at: tokens.access_expires_at.unwrap_or_else(|| asked_at.after(LIFE_UNSAID)),
+                refresh: tokens.refresh.map(|refresh| (refresh, refresh_until)),
+                customer: tokens.customer,
+            })
         }
+        Received::Cancelled | Received::UserInfo { .. } => None,
+    }
+}
+
+fn reading<G>(answer: UpstreamAnswer<G>, brought: impl FnOnce(G) -> Option<Brought>) -> Reading {
+    const UNREADABLE: Reading = Reading::Unknown { trouble: Trouble::AnswerUnreadable, code: None };
+    match answer {
+        UpstreamAnswer::Granted(granted) => brought(granted).map_or(UNREADABLE, Reading::Tokens),
+        UpstreamAnswer::Ambiguous(Ambiguity::Unreadable) => UNREADABLE,
         UpstreamAnswer::Refused { refusal, said } => {
             Reading::Refused { refusal, code: said.code().to_owned() }
         }
@@ -207,7 +234,33 @@ fn put_prefix(mut request: http::Request<Bytes>, prefix: &str) -> Result<http::R
 
 #[cfg(test)]
 mod tests {
+    use mintkeep_protocol::dialect::alipay::ReceivedTokens;
+
     use super::*;
+
+    #[test]
+    fn what_a_platform_leaves_unsaid_loses_no_token() {
+        const ASKED_AT: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
+        let said = Timestamp::from_unix_ms(1_800_000_007_000);
+        let hours = |hours| ASKED_AT.after(Duration::from_hours(hours));
+        let refresh = || Some(RefreshToken::new("r".to_owned()));
+        #[rustfmt::skip]
+        let cases = [
+            ("all said",        Some(said), refresh(), Some(said), said,     Some(said)),
+            ("no ends",         None,       refresh(), None,       hours(1), Some(hours(72))),
+            ("no refresh",      Some(said), None,      None,       said,     None),
+            ("an end of none",  Some(said), None,      Some(said), said,     None),
+        ];
+        for (case, access_expires_at, refresh, refresh_expires_at, expires_at, refresh_until) in cases {
+            let access = AccessToken::new("a".to_owned());
+            let tokens =
+                ReceivedTokens { access, access_expires_at, refresh, refresh_expires_at, customer: None };
+            let brought = brought_by_grant(Received::Tokens(tokens), ASKED_AT).unwrap();
+            assert_eq!(brought.expires_at, expires_at, "{case}");
+            assert_eq!(brought.refresh.map(|(_, until)| until), refresh_until, "{case}");
+        }
+        assert!(brought_by_grant(Received::Cancelled, ASKED_AT).is_none());
+    }
 
     #[test]
     fn a_base_urls_path_comes_before_the_pages() {
