@@ -5,3 +5,5 @@ pub mod authenticate;
 pub mod check;
 pub mod code;
 pub mod refresh;
+#[cfg(test)]
+mod sample;

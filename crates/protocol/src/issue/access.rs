@@ -188,3 +188,6 @@ pub fn remaining(app: &App, held: &Held, now: Timestamp) -> Duration {
     let left = held.expires_at.since(now).min(app.access_lifetime());
     Duration::from_secs(left.as_secs())
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,3 +124,6 @@ pub(super) fn next_tokens(
         made_by: ask.request,
     }
 }
+
+#[cfg(test)]
+mod tests;
