@@ -7,6 +7,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use mintkeep_issuer::faults::Faults;
 use mintkeep_issuer::issuer::{Issuer, IssuerParts};
+use mintkeep_keeper::settings::KeeperSettings;
+use mintkeep_keeper::upstream::HyperUpstream;
+use mintkeep_keeper::{Keeper, KeeperParts};
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
 use mintkeep_protocol::port::entropy::{Entropy, SystemEntropy, draw};
 use mintkeep_store::{SqliteOptions, SqliteStore};
@@ -17,7 +20,7 @@ use mintkeep_web::serve::{House, Manners};
 use crate::args::DevOptions;
 use crate::sandbox_clock::SandboxClock;
 use crate::welcome::Welcome;
-use crate::{admin_listener, folder, sandbox, welcome, wiring};
+use crate::{admin_listener, folder, sandbox, sandbox_keeper, welcome, wiring};
 
 /// A data folder, and whether it goes with us.
 struct DataFolder {
@@ -73,12 +76,13 @@ async fn serve(
     };
 
     let _admin_token = folder::secret_or_new(&data.join("admin.token"), new_token)?;
+    let master = Arc::new(master_keys(data)?);
     let issuer = Issuer::open(IssuerParts {
-        store,
+        store: store.clone(),
         clock: clock.clone(),
         entropy: house.entropy.clone(),
         tasks: house.tasks.clone(),
-        master: Arc::new(master_keys(data)?),
+        master: master.clone(),
         limits: Limits::default(),
         public_url: format!("http://{}", issuer_socket.address),
     })
@@ -90,10 +94,40 @@ async fn serve(
     wiring::start(house, issuer_socket, routes, Manners::default(), None);
     let admin = admin_listener::router(house.readiness.clone(), axum::Router::new());
     wiring::start(house, admin_socket, admin, Manners::default(), None);
-    drop(keeper_socket);
+    let keeper = keeper(house, &clock, store, master).await?;
+    sandbox_keeper::seed(&keeper, &issuer, data).await?;
+    let routes = mintkeep_keeper::routes::router(Arc::clone(&keeper));
+    wiring::start(house, keeper_socket, routes, Manners::default(), None);
     house.readiness.started();
     welcome::print(&welcome, clock.offset());
     wiring::told_to_stop().await
+}
+
+/// The keeper over the same store. It looks at its timetable again whenever the clock is moved.
+async fn keeper(
+    house: &House,
+    clock: &Arc<SandboxClock>,
+    store: Arc<SqliteStore>,
+    master: Arc<MasterKeyRing>,
+) -> Result<Arc<Keeper>> {
+    let settings = KeeperSettings::default();
+    let keeper = Keeper::new(KeeperParts {
+        store,
+        upstream: Arc::new(HyperUpstream::new(&settings)),
+        clock: clock.clone(),
+        entropy: house.entropy.clone(),
+        master,
+        tasks: house.tasks.clone(),
+        settings,
+    });
+    keeper.start().await?;
+    let told = Arc::downgrade(&keeper);
+    clock.on_move(move || {
+        if let Some(keeper) = told.upgrade() {
+            keeper.clock_moved();
+        }
+    });
+    Ok(keeper)
 }
 
 fn data_folder(options: &DevOptions) -> Result<DataFolder> {

@@ -6,6 +6,7 @@ mod dev;
 mod folder;
 mod sandbox;
 mod sandbox_clock;
+mod sandbox_keeper;
 mod welcome;
 mod wiring;
 

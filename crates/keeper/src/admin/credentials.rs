@@ -111,6 +111,32 @@ impl Keeper {
         Ok(())
     }
 
+    /// Points a credential at another place of the same platform; what is held for it stays.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminFailure`].
+    pub async fn move_credential(
+        &self,
+        name: &CredentialName,
+        base_url: &str,
+        by: &By,
+    ) -> Result<(), AdminFailure> {
+        if !is_base_url(base_url) {
+            return Err(AdminFailure::BaseUrlIllegal);
+        }
+        let account = self.roster.account(name).ok_or(AdminFailure::NotFound)?;
+        let base_url = base_url.trim_end_matches('/').to_owned();
+        let changed = Credential { base_url, ..account.credential.clone() };
+        let audit = self.audit_by(by, AuditAction::CredentialChanged, name.as_str());
+        if self.store.put_credential(changed.clone(), audit).await? == Commit::Lost {
+            return Err(AdminFailure::Contended);
+        }
+        let revision = changed.revision.saturating_add(1);
+        self.take_in_credential(Credential { revision, ..changed });
+        Ok(())
+    }
+
     /// Removes a credential with all that is held for it.
     ///
     /// # Errors

@@ -1,0 +1,103 @@
+//! What `mintkeep dev` seeds for the keeper: four credentials at the issuer beside it, and a consumer.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use mintkeep_issuer::issuer::Issuer;
+use mintkeep_keeper::Keeper;
+use mintkeep_keeper::admin::{By, NewConsumer, NewCredential, NewProof};
+use mintkeep_protocol::app::AppKey;
+use mintkeep_protocol::crypto::{RsaPrivateKey, RsaPublicKey};
+use mintkeep_protocol::ident::{AppId, ConsumerName, CredentialName, Dialect};
+use mintkeep_protocol::keep::consumer::{CredentialScope, Verb};
+use mintkeep_protocol::keep::credential::{CredentialSettings, TokenSource};
+use mintkeep_protocol::secret::ClientSecret;
+
+use crate::folder::{read_text, write_secret};
+use crate::sandbox::{APPS, SandboxApp, keys_folder};
+
+/// Seeds what is not there yet, and points the credentials at where the issuer listens this time.
+pub async fn seed(keeper: &Arc<Keeper>, issuer: &Issuer, data: &Path) -> Result<()> {
+    let by = By { actor: "sandbox".to_owned(), address: None, request_id: "-".to_owned() };
+    for app in &APPS {
+        let name = CredentialName::parse(&format!("{}-sandbox", app.dialect))?;
+        match keeper.account(&name) {
+            None => {
+                let new = new_credential(app, name, issuer, data)?;
+                keeper.add_credential(new, &by).await?;
+            }
+            Some(account) if account.credential.base_url != issuer.public_url => {
+                keeper.move_credential(&name, &issuer.public_url, &by).await?;
+            }
+            Some(_) => {}
+        }
+    }
+    seed_consumer(keeper, data, &by).await
+}
+
+fn new_credential(
+    app: &SandboxApp,
+    name: CredentialName,
+    issuer: &Issuer,
+    data: &Path,
+) -> Result<NewCredential> {
+    let proof = match app.secret {
+        Some(secret) => NewProof::Secret(ClientSecret::new(secret.to_owned())),
+        None => {
+            let file = keys_folder(data, app.dialect).join("app_private.pem");
+            let pem = read_text(&file)?.with_context(|| format!("{} is gone", file.display()))?;
+            let platform = issuer.signer.latest(app.dialect).context("the platform has no key")?;
+            let public = platform.private.public().clone();
+            NewProof::Key {
+                private: RsaPrivateKey::from_pem(&pem)?,
+                version: 1,
+                platform: vec![AppKey { version: platform.version, public }],
+            }
+        }
+    };
+    Ok(NewCredential {
+        name,
+        source: match app.dialect {
+            Dialect::WeChat => TokenSource::WeChatStable,
+            Dialect::DingTalk => TokenSource::DingTalk,
+            Dialect::MiniProgram => TokenSource::MiniProgram,
+            Dialect::AlipayHk => TokenSource::AlipayHk,
+        },
+        app: AppId::parse(app.keeper_id)?,
+        base_url: issuer.public_url.clone(),
+        proof,
+        settings: CredentialSettings::default(),
+    })
+}
+
+/// The consumer that may use all four. For the drop-in endpoints of the signed dialects it signs with the
+/// sandbox apps' own keys.
+async fn seed_consumer(keeper: &Keeper, data: &Path, by: &By) -> Result<()> {
+    let name = ConsumerName::parse("sandbox")?;
+    if keeper.consumers().iter().any(|consumer| consumer.name == name) {
+        return Ok(());
+    }
+    let mut drop_in_keys = Vec::new();
+    for app in APPS.iter().filter(|app| app.dialect.is_signed()) {
+        let file = keys_folder(data, app.dialect).join("app_public.pem");
+        let pem = read_text(&file)?.with_context(|| format!("{} is gone", file.display()))?;
+        drop_in_keys.push(AppKey { version: 1, public: RsaPublicKey::from_pem(&pem)? });
+    }
+    let new = NewConsumer {
+        name,
+        credentials: CredentialScope::All,
+        verbs: Verb::ALL.to_vec(),
+        margin_floor_s: 0,
+        drop_in_keys,
+    };
+    let made = keeper.create_consumer(new, by).await?;
+    let folder = data.join("sandbox");
+    write_secret(&folder.join("consumer.key"), &format!("{}\n", *made.key))?;
+    write_secret(&folder.join("consumer.secret"), &format!("{}\n", *made.drop_in_secret))?;
+    if let Some(pem) = made.answers_public_pem {
+        fs::write(folder.join("drop_in_public.pem"), pem)?;
+    }
+    Ok(())
+}
