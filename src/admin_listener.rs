@@ -1,15 +1,19 @@
 //! The admin listener: liveness, readiness, metrics, and the roles' admin APIs.
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use http::StatusCode;
 use mintkeep_web::readiness::Readiness;
+use utoipa::openapi::OpenApi;
 
-/// What every process answers on its admin listener, over `roles`.
-pub fn router(readiness: Readiness, roles: Router) -> Router {
+/// What every process answers on its admin listener, over `roles`, which `api` describes.
+///
+/// The description is open to everybody: it is the same in every installation.
+pub fn router(readiness: Readiness, roles: Router, api: OpenApi) -> Router {
     Router::new()
+        .route("/openapi.json", get(|| async move { Json(api) }))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .with_state(readiness)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use mintkeep_issuer::admin::{self, MovableClock as _};
 use mintkeep_issuer::faults::Faults;
 use mintkeep_issuer::issuer::{Issuer, IssuerParts};
 use mintkeep_keeper::settings::KeeperSettings;
@@ -12,8 +13,10 @@ use mintkeep_keeper::upstream::HyperUpstream;
 use mintkeep_keeper::{Keeper, KeeperParts};
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
 use mintkeep_protocol::port::entropy::{Entropy, SystemEntropy, draw};
+use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_store::{SqliteOptions, SqliteStore};
 use mintkeep_web::access_log::{AccessLog, Format};
+use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::limits::Limits;
 use mintkeep_web::serve::{House, Manners};
 
@@ -75,7 +78,7 @@ async fn serve(
         admin: admin_socket.address,
     };
 
-    let _admin_token = folder::secret_or_new(&data.join("admin.token"), new_token)?;
+    let admin_token = folder::secret_or_new(&data.join("admin.token"), new_token)?;
     let master = Arc::new(master_keys(data)?);
     let issuer = Issuer::open(IssuerParts {
         store: store.clone(),
@@ -90,9 +93,12 @@ async fn serve(
     sandbox::seed(&issuer, data).await?;
     let faults = Arc::new(Faults::new(house.entropy.clone()));
 
-    let routes = mintkeep_issuer::routes::router(Arc::clone(&issuer), Some(faults));
+    let routes = mintkeep_issuer::routes::router(Arc::clone(&issuer), Some(Arc::clone(&faults)));
     wiring::start(house, issuer_socket, routes, Manners::default(), None);
-    let admin = admin_listener::router(house.readiness.clone(), axum::Router::new());
+    let sandbox = admin::Sandbox { clock: clock.clone(), faults };
+    let token = AdminToken::new(&ClientSecret::new(admin_token));
+    let (admin_routes, admin_api) = admin::router(Arc::clone(&issuer), Some(sandbox), token);
+    let admin = admin_listener::router(house.readiness.clone(), admin_routes, admin_api);
     wiring::start(house, admin_socket, admin, Manners::default(), None);
     let keeper = keeper(house, &clock, store, master).await?;
     sandbox_keeper::seed(&keeper, &issuer, data).await?;

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use mintkeep_issuer::admin::MovableClock;
 use mintkeep_protocol::time::{Clock, Timestamp};
 use mintkeep_web::clock::SystemClock;
 
@@ -39,25 +40,6 @@ impl SandboxClock {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
     }
 
-    /// How far the clock is ahead.
-    pub fn offset(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.offset_ms.load(Ordering::SeqCst)).unwrap_or(0))
-    }
-
-    /// Moves the clock ahead.
-    pub fn advance(&self, by: Duration) {
-        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        let add = |offset: i64| Some(offset.saturating_add(by_ms));
-        let (Ok(_) | Err(_)) = self.offset_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add);
-        self.tell();
-    }
-
-    /// Back to the system's time.
-    pub fn reset(&self) {
-        self.offset_ms.store(0, Ordering::SeqCst);
-        self.tell();
-    }
-
     fn tell(&self) {
         let offset_ms = self.offset_ms.load(Ordering::SeqCst);
         if let Err(error) = write_secret(&self.file, &format!("{offset_ms}\n")) {
@@ -66,6 +48,24 @@ impl SandboxClock {
         for hook in &*self.moved.lock().unwrap_or_else(PoisonError::into_inner) {
             hook();
         }
+    }
+}
+
+impl MovableClock for SandboxClock {
+    fn offset(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.offset_ms.load(Ordering::SeqCst)).unwrap_or(0))
+    }
+
+    fn advance(&self, by: Duration) {
+        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        let add = |offset: i64| Some(offset.saturating_add(by_ms));
+        let (Ok(_) | Err(_)) = self.offset_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add);
+        self.tell();
+    }
+
+    fn reset(&self) {
+        self.offset_ms.store(0, Ordering::SeqCst);
+        self.tell();
     }
 }
 

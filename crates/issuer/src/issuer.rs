@@ -6,6 +6,7 @@ mod desk;
 mod exchange;
 mod extension;
 mod facade;
+mod inspect;
 mod meter;
 mod signer;
 
@@ -28,7 +29,8 @@ use mintkeep_web::tasks::Tasks;
 pub use calls::Answered;
 pub use exchange::CodeAsk;
 pub use facade::{Introspection, IssuedCode};
-pub use signer::{Signer, SignerFault};
+pub use inspect::{Inspection, TokenState};
+pub use signer::{Signer, SignerFault, SigningKey};
 
 use desk::Desk;
 use extension::Extensions;

@@ -3,7 +3,7 @@
 mod secret_dialects;
 mod signed_dialects;
 mod standard;
-mod wallet;
+pub(crate) mod wallet;
 
 use std::sync::Arc;
 

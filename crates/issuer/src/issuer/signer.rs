@@ -107,6 +107,12 @@ impl Signer {
         self.keys.load().get(&dialect)?.last().cloned()
     }
 
+    /// All keys of a dialect, the oldest first.
+    #[must_use]
+    pub fn all(&self, dialect: Dialect) -> Vec<SigningKey> {
+        self.keys.load().get(&dialect).cloned().unwrap_or_default()
+    }
+
     /// The key that a request's `Encrypt` names; the latest if it names none.
     #[must_use]
     pub fn key(&self, dialect: Dialect, version: Option<u32>) -> Option<SigningKey> {

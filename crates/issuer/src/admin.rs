@@ -1,0 +1,188 @@
+//! The admin API: what an operator, the command line and the console do to a running issuer.
+//!
+//! Every route is behind the admin token, takes and gives JSON, refuses fields that it does not know, says
+//! no with a problem (RFC 9457) that tells what to do, and writes a line into the audit for each change.
+//! Times are milliseconds since the Unix epoch.
+
+mod app_proofs;
+mod app_words;
+mod apps;
+mod asked;
+mod audit;
+mod customers;
+mod grants;
+mod inspect;
+mod platform_keys;
+mod sandbox;
+mod services;
+mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use http::StatusCode;
+use mintkeep_protocol::outcome::Refusal;
+use mintkeep_protocol::record::{AuditAction, AuditEntry};
+use mintkeep_web::admin_token::AdminToken;
+use mintkeep_web::arrival::Arrival;
+use mintkeep_web::problem::Problem;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::faults::Faults;
+use crate::issuer::{Failure, Issuer};
+
+/// Who the audit says did what came over this API.
+const ACTOR: &str = "admin";
+
+/// A clock that the sandbox moves. It is the one that every lifetime is measured by.
+pub trait MovableClock: Send + Sync {
+    /// Moves it ahead, on top of what it was moved before.
+    fn advance(&self, by: Duration);
+    /// Back to the system's time.
+    fn reset(&self);
+    /// How far it is ahead of the system's time.
+    fn offset(&self) -> Duration;
+}
+
+/// What only a sandbox has.
+#[derive(Clone)]
+pub struct Sandbox {
+    /// Its clock, the same one that the issuer reads.
+    pub clock: Arc<dyn MovableClock>,
+    /// Its fault rules, the same ones that the issuer's routes ask.
+    pub faults: Arc<Faults>,
+}
+
+/// What the routes work on.
+#[derive(Clone)]
+struct AdminDesk {
+    issuer: Arc<Issuer>,
+    sandbox: Option<Sandbox>,
+}
+
+/// The admin routes under `/admin/v1/`, behind `token`, and their description.
+///
+/// `sandbox`: `None` in production; its routes then say so.
+pub fn router(issuer: Arc<Issuer>, sandbox: Option<Sandbox>, token: AdminToken) -> (Router, OpenApi) {
+    let (router, api) = OpenApiRouter::with_openapi(description())
+        .routes(routes!(apps::create, apps::list))
+        .routes(routes!(apps::show, apps::change, apps::delete))
+        .routes(routes!(app_proofs::rotate_secret))
+        .routes(routes!(app_proofs::add_key))
+        .routes(routes!(app_proofs::remove_key))
+        .routes(routes!(app_proofs::revoke_tokens))
+        .routes(routes!(app_proofs::disable))
+        .routes(routes!(app_proofs::enable))
+        .routes(routes!(app_proofs::freeze_secret))
+        .routes(routes!(customers::put, customers::show))
+        .routes(routes!(grants::issue_code))
+        .routes(routes!(grants::list))
+        .routes(routes!(grants::show))
+        .routes(routes!(grants::revoke))
+        .routes(routes!(inspect::inspect))
+        .routes(routes!(services::create))
+        .routes(routes!(services::show))
+        .routes(routes!(audit::tail))
+        .routes(routes!(platform_keys::list))
+        .routes(routes!(platform_keys::rotate))
+        .routes(routes!(sandbox::show_clock, sandbox::advance_clock, sandbox::reset_clock))
+        .routes(routes!(sandbox::list_faults, sandbox::add_fault))
+        .routes(routes!(sandbox::clear_fault))
+        .split_for_parts();
+    let router = router.method_not_allowed_fallback(wrong_method).with_state(AdminDesk { issuer, sandbox });
+    (token.guard(router), api)
+}
+
+fn description() -> OpenApi {
+    const SCHEME: &str = "admin_token";
+    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("Mintkeep admin API")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some(
+                    "Apps, customers, codes, grants, keys and the sandbox of a running server. Times are \
+                     milliseconds since the Unix epoch. Errors are application/problem+json (RFC 9457).",
+                ))
+                .build(),
+        )
+        .components(Some(ComponentsBuilder::new().security_scheme(SCHEME, bearer).build()))
+        .security(Some([SecurityRequirement::new(SCHEME, Vec::<String>::new())]))
+        .build()
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "wrong-method",
+        "This path is asked another way",
+        "use one of the methods in the answer's Allow header; /openapi.json describes them",
+    )
+}
+
+/// What is answered when a use-case did not do what was asked.
+fn problem_of(failure: &Failure) -> Problem {
+    if let Failure::Refused(refusal) = failure {
+        let told = REMEDIES.iter().find(|(meant, ..)| meant == refusal);
+        if let Some((_, status, kind, title, detail)) = told {
+            return Problem::new(*status, kind, title, *detail);
+        }
+    }
+    crate::routes::wallet::problem_of(failure)
+}
+
+type Remedy = (Refusal, StatusCode, &'static str, &'static str, &'static str);
+
+/// What to do about the refusals that an operator can meet.
+#[rustfmt::skip]
+const REMEDIES: [Remedy; 5] = [
+    (Refusal::ClientUnknown, StatusCode::NOT_FOUND, "app-unknown", "There is no such app",
+        "GET /admin/v1/apps lists them; POST makes one"),
+    (Refusal::CustomerUnknown, StatusCode::NOT_FOUND, "customer-unknown", "There is no such customer",
+        "make it with PUT /admin/v1/customers/{id}"),
+    (Refusal::CustomerFrozen, StatusCode::CONFLICT, "customer-frozen", "The customer is frozen",
+        "put the customer with the status `active` first"),
+    (Refusal::ClientDisabled, StatusCode::CONFLICT, "app-disabled", "The app is disabled",
+        "enable the app first"),
+    (Refusal::AccessDenied, StatusCode::CONFLICT, "scope-not-allowed", "The app may not ask for one of these scopes",
+        "add the scope to the app's setting `scopes`, or ask for `auth_base` or `auth_user`"),
+];
+
+fn app_unknown() -> Problem {
+    problem_of(&Failure::Refused(Refusal::ClientUnknown))
+}
+
+fn customer_unknown() -> Problem {
+    problem_of(&Failure::Refused(Refusal::CustomerUnknown))
+}
+
+/// A store that can't answer, in plain HTTP.
+fn unavailable(error: mintkeep_protocol::port::issuer_store::StoreError) -> Problem {
+    crate::routes::wallet::problem_of(&Failure::Store(error))
+}
+
+fn busy() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "busy",
+        "Others change this all the time",
+        "nothing was changed; try again",
+    )
+    .retry_after(Duration::from_secs(1))
+}
+
+fn unfit(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "unfit", "A field does not fit", detail)
+}
+
+impl AdminDesk {
+    /// The audit line of a change.
+    fn audit(&self, action: AuditAction, subject: impl std::fmt::Display, arrival: &Arrival) -> AuditEntry {
+        self.issuer.audit(ACTOR, action, subject, arrival)
+    }
+}

@@ -1,0 +1,275 @@
+//! `/admin/v1/apps`: making, listing, changing and deleting apps.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use mintkeep_protocol::app::{App, AppKey, AppSettings, AppStatus, StoredSecret};
+use mintkeep_protocol::crypto::{RsaPrivateKey, RsaPublicKey};
+use mintkeep_protocol::ident::{AppId, Dialect, RecordId};
+use mintkeep_protocol::issue::authenticate::secret_mac;
+use mintkeep_protocol::port::entropy::{Entropy, draw};
+use mintkeep_protocol::port::issuer_store::Commit;
+use mintkeep_protocol::record::AuditAction;
+use mintkeep_protocol::secret::ClientSecret;
+use mintkeep_protocol::time::Timestamp;
+use mintkeep_web::arrival::Arrival;
+use mintkeep_web::problem::Problem;
+
+use super::app_words::{AppChange, AppCreate, AppCreated, AppFilter, AppPage, AppView};
+use super::asked::{Asked, Filter, Named};
+use super::settings::Settings;
+use super::{AdminDesk, app_unknown, busy, unavailable, unfit};
+
+/// Longest name of an app, in characters.
+const NAME_CHARS_MAX: usize = 128;
+/// Most entries of an allow-list.
+const ADDRESSES_MAX: usize = 256;
+/// How many apps are listed unless the caller says, and at most.
+const PAGE: (u32, u32) = (100, 1_000);
+/// How often a lost commit is tried anew before the caller is told to come back.
+const COMMIT_TRIES: usize = 3;
+
+/// Makes an app. Its secret, or the private key if the pair is drawn here, is shown once.
+#[utoipa::path(post, operation_id = "createApp", path = "/admin/v1/apps", tag = "apps", request_body = AppCreate,
+    responses((status = 201, body = AppCreated), (status = 409, description = "The id is taken")))]
+pub(super) async fn create(
+    State(desk): State<AdminDesk>,
+    arrival: Arrival,
+    Asked(asked): Asked<AppCreate>,
+) -> Result<(StatusCode, Json<AppCreated>), Problem> {
+    check_name(&asked.name)?;
+    check_addresses(asked.addresses.len())?;
+    let Settings(settings) = asked.settings.checked()?;
+    let (keys, private) = match (asked.dialect.is_signed(), asked.public_key_pem) {
+        (false, None) if asked.key_version.is_none() => (vec![], None),
+        (false, _) => {
+            return Err(unfit(
+                "this dialect has a secret, not keys; leave public_key_pem and key_version out",
+            ));
+        }
+        (true, given) => {
+            let (public, private) = key_pair(&desk, given).await?;
+            (vec![AppKey { version: asked.key_version.unwrap_or(1), public }], private)
+        }
+    };
+    let issuer = &desk.issuer;
+    for _try in 0..COMMIT_TRIES {
+        let now = issuer.now();
+        let mut app = App {
+            no: RecordId::new(now, u32::from_be_bytes(draw(&*issuer.entropy))),
+            id: asked.id.clone().unwrap_or_else(|| drawn_id(asked.dialect, &*issuer.entropy)),
+            dialect: asked.dialect,
+            name: asked.name.clone(),
+            status: AppStatus::Active,
+            secrets: vec![],
+            keys: keys.clone(),
+            addresses: asked.addresses.clone(),
+            settings: AppSettings::clone(&settings),
+            token_epoch: 0,
+            created_at: now,
+            revision: 0,
+        };
+        let secret = (!asked.dialect.is_signed()).then(|| drawn_secret(&desk));
+        if let Some(secret) = &secret {
+            let mac = secret_mac(&issuer.secret_key, app.no, secret);
+            app.secrets = vec![StoredSecret { mac, expires_at: None }];
+        }
+        let audit = desk.audit(AuditAction::AppCreated, &app.id, &arrival);
+        let created = AppCreated {
+            app: AppView::of(&app, now),
+            secret: secret.map(|secret| secret.expose().to_owned()),
+            private_key_pem: private.as_ref().map(|key| key.to_pem().to_string()),
+            platform_public_key_pem: issuer
+                .signer
+                .latest(asked.dialect)
+                .map(|key| key.private.public().to_pem()),
+        };
+        let id = app.id.clone();
+        match issuer.store.put_app(app, audit).await.map_err(unavailable)? {
+            Commit::Done => return Ok((StatusCode::CREATED, Json(created))),
+            Commit::Lost if asked.id.is_some() && is_taken(&desk, &id).await? => return Err(id_taken()),
+            Commit::Lost => {}
+        }
+    }
+    Err(busy())
+}
+
+async fn is_taken(desk: &AdminDesk, id: &AppId) -> Result<bool, Problem> {
+    Ok(desk.issuer.store.app(id).await.map_err(unavailable)?.is_some())
+}
+
+fn id_taken() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "id-taken",
+        "There is an app of this id",
+        "choose another id, leave it out to have one drawn, or delete the other app first",
+    )
+}
+
+/// Lists apps, by id.
+#[utoipa::path(get, operation_id = "listApps", path = "/admin/v1/apps", tag = "apps", params(AppFilter),
+    responses((status = 200, body = AppPage)))]
+pub(super) async fn list(
+    State(desk): State<AdminDesk>,
+    Filter(filter): Filter<AppFilter>,
+) -> Result<Json<AppPage>, Problem> {
+    let most = page_size(filter.most, PAGE)?;
+    let found = desk.issuer.store.apps(filter.after.as_ref(), most).await.map_err(unavailable)?;
+    let now = desk.issuer.now();
+    let is_full = u32::try_from(found.len()).is_ok_and(|count| count == most);
+    let next = found.last().filter(|_| is_full).map(|app| app.id.clone());
+    Ok(Json(AppPage { apps: found.iter().map(|app| AppView::of(app, now)).collect(), next }))
+}
+
+/// How many to list: what was asked for, within the bounds.
+pub(super) fn page_size(asked: Option<u32>, (usual, most): (u32, u32)) -> Result<u32, Problem> {
+    let asked = asked.unwrap_or(usual);
+    if (1..=most).contains(&asked) { Ok(asked) } else { Err(unfit(format!("most must be 1 to {most}"))) }
+}
+
+/// Shows an app.
+#[utoipa::path(get, operation_id = "showApp", path = "/admin/v1/apps/{id}", tag = "apps", params(("id" = String, Path)),
+    responses((status = 200, body = AppView), (status = 404, description = "No such app")))]
+pub(super) async fn show(
+    State(desk): State<AdminDesk>,
+    Named(id): Named<AppId>,
+) -> Result<Json<AppView>, Problem> {
+    let app = desk.issuer.store.app(&id).await.map_err(unavailable)?.ok_or_else(app_unknown)?;
+    Ok(Json(AppView::of(&app, desk.issuer.now())))
+}
+
+/// Changes an app's name, allow-list or settings.
+#[utoipa::path(patch, operation_id = "changeApp", path = "/admin/v1/apps/{id}", tag = "apps", params(("id" = String, Path)),
+    request_body = AppChange,
+    responses((status = 200, body = AppView), (status = 404, description = "No such app")))]
+pub(super) async fn change(
+    State(desk): State<AdminDesk>,
+    arrival: Arrival,
+    Named(id): Named<AppId>,
+    Asked(asked): Asked<AppChange>,
+) -> Result<Json<AppView>, Problem> {
+    if let Some(name) = &asked.name {
+        check_name(name)?;
+    }
+    check_addresses(asked.addresses.as_ref().map_or(0, Vec::len))?;
+    desk.change_app(&id, (AuditAction::AppChanged, &arrival), |app, _now| {
+        app.settings = Settings(app.settings.clone()).changed(&asked.settings)?.0;
+        if let Some(name) = &asked.name {
+            app.name.clone_from(name);
+        }
+        if let Some(addresses) = &asked.addresses {
+            app.addresses.clone_from(addresses);
+        }
+        Ok(())
+    })
+    .await
+    .map(Json)
+}
+
+/// Deletes an app with its tokens and grants. An app made anew under its id has other tokens.
+#[utoipa::path(delete, operation_id = "deleteApp", path = "/admin/v1/apps/{id}", tag = "apps", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, description = "No such app")))]
+pub(super) async fn delete(
+    State(desk): State<AdminDesk>,
+    arrival: Arrival,
+    Named(id): Named<AppId>,
+) -> Result<StatusCode, Problem> {
+    let store = &desk.issuer.store;
+    for _try in 0..COMMIT_TRIES {
+        let app = store.app(&id).await.map_err(unavailable)?.ok_or_else(app_unknown)?;
+        let audit = desk.audit(AuditAction::AppDeleted, &id, &arrival);
+        if store.delete_app(&app, audit).await.map_err(unavailable)? == Commit::Done {
+            return Ok(StatusCode::NO_CONTENT);
+        }
+    }
+    Err(busy())
+}
+
+impl AdminDesk {
+    /// Loads an app, has `change` decide, commits; anew if somebody else changed it meanwhile.
+    pub(super) async fn change_app(
+        &self,
+        id: &AppId,
+        (action, arrival): (AuditAction, &Arrival),
+        change: impl Fn(&mut App, Timestamp) -> Result<(), Problem> + Send + Sync,
+    ) -> Result<AppView, Problem> {
+        for _try in 0..COMMIT_TRIES {
+            let now = self.issuer.now();
+            let stored = self.issuer.store.app(id).await.map_err(unavailable)?.ok_or_else(app_unknown)?;
+            let mut app = App::clone(&stored);
+            change(&mut app, now)?;
+            let view = AppView::of(&app, now);
+            let audit = self.audit(action, id, arrival);
+            if self.issuer.store.put_app(app, audit).await.map_err(unavailable)? == Commit::Done {
+                return Ok(view);
+            }
+        }
+        Err(busy())
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Problem> {
+    let fits = !name.trim().is_empty()
+        && name.chars().count() <= NAME_CHARS_MAX
+        && !name.chars().any(char::is_control);
+    if fits {
+        Ok(())
+    } else {
+        Err(unfit("name must be 1 to 128 characters, none of them a control character"))
+    }
+}
+
+fn check_addresses(count: usize) -> Result<(), Problem> {
+    if count <= ADDRESSES_MAX { Ok(()) } else { Err(unfit("addresses must be 256 networks or fewer")) }
+}
+
+/// 256 random bits, in hexadecimal as WeChat's own secrets are.
+pub(super) fn drawn_secret(desk: &AdminDesk) -> ClientSecret {
+    ClientSecret::new(hexadecimal(&draw::<32>(&*desk.issuer.entropy)))
+}
+
+/// The key that was given, or a new pair.
+pub(super) async fn key_pair(
+    desk: &AdminDesk,
+    given: Option<String>,
+) -> Result<(RsaPublicKey, Option<RsaPrivateKey>), Problem> {
+    if let Some(pem) = given {
+        let public = RsaPublicKey::from_pem(&pem)
+            .map_err(|rejected| unfit(format!("public_key_pem is {rejected}")))?;
+        return Ok((public, None));
+    }
+    let drawn = desk.issuer.tasks.spawn_blocking(RsaPrivateKey::generate).await;
+    match drawn {
+        Ok(Ok(private)) => Ok((private.public().clone(), Some(private))),
+        Ok(Err(_)) | Err(_) => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no-key",
+            "A key could not be drawn",
+            "try again, or give public_key_pem",
+        )),
+    }
+}
+
+/// An id as the dialect's platform would give.
+fn drawn_id(dialect: Dialect, entropy: &dyn Entropy) -> AppId {
+    let random = hexadecimal(&draw::<8>(entropy));
+    let number = u64::from_be_bytes(draw(entropy)) % 10_000_000_000_000_000;
+    let text = match dialect {
+        Dialect::WeChat => format!("wx{random}"),
+        Dialect::DingTalk => format!("ding{random}"),
+        Dialect::MiniProgram => format!("MINI{number:016}"),
+        Dialect::AlipayHk => format!("ALHK{number:016}"),
+    };
+    #[expect(clippy::expect_used, reason = "each text above is of 20 letters and digits or fewer")]
+    AppId::parse(&text).expect("letters and digits are an id")
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
+        // Writing into a String can't fail.
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}

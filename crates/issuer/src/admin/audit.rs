@@ -1,0 +1,78 @@
+//! `/admin/v1/audit`: who did what, when, from where.
+
+use axum::Json;
+use axum::extract::State;
+use mintkeep_protocol::record::AuditEntry;
+use mintkeep_web::problem::Problem;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::apps::page_size;
+use super::asked::Filter;
+use super::{AdminDesk, unavailable};
+
+/// How many lines are told unless the caller says, and at most.
+const PAGE: (u32, u32) = (100, 1_000);
+
+/// Which lines to tell.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditFilter {
+    /// Only those after this number.
+    after: Option<i64>,
+    /// How many at most, 1 to 1000, and the latest of them; left out: 100.
+    most: Option<u32>,
+}
+
+/// A line of the audit.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AuditLine {
+    /// Its number; they only grow.
+    n: i64,
+    /// When, who (`actor`), what (`action`), to what (`subject`), from where (`address`), by which request
+    /// (`request_id`).
+    #[serde(flatten)]
+    #[schema(value_type = AuditWords)]
+    entry: AuditEntry,
+}
+
+/// What an audit line says.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it only describes how `AuditEntry` is written")]
+pub(super) struct AuditWords {
+    /// When.
+    at: i64,
+    /// Who: `app wx…`, `admin`, `wallet …`, `customer …`.
+    actor: String,
+    /// What, such as `token_minted`.
+    action: String,
+    /// To what: an app, a grant, a customer, a credential.
+    subject: String,
+    /// From where.
+    address: Option<String>,
+    /// Which request, as in the access log.
+    request_id: String,
+}
+
+/// Lines of the audit.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AuditTail {
+    /// The oldest first.
+    lines: Vec<AuditLine>,
+    /// What to give as `after` to hear what comes next.
+    last: Option<i64>,
+}
+
+/// Tells the latest lines of the audit, the oldest of them first.
+#[utoipa::path(get, operation_id = "tailAudit", path = "/admin/v1/audit", tag = "audit", params(AuditFilter),
+    responses((status = 200, body = AuditTail)))]
+pub(super) async fn tail(
+    State(desk): State<AdminDesk>,
+    Filter(filter): Filter<AuditFilter>,
+) -> Result<Json<AuditTail>, Problem> {
+    let most = page_size(filter.most, PAGE)?;
+    let found = desk.issuer.store.audit_tail(filter.after, most).await.map_err(unavailable)?;
+    let last = found.last().map(|(n, _)| *n).or(filter.after);
+    Ok(Json(AuditTail { lines: found.into_iter().map(|(n, entry)| AuditLine { n, entry }).collect(), last }))
+}
