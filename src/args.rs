@@ -25,6 +25,40 @@ pub enum Command {
     /// Runs issuer and keeper on loopback, with a sandbox: everything for trying things out.
     #[command(after_help = DEV_EXAMPLES)]
     Dev(DevOptions),
+    /// Runs the roles of a configuration file, for production.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeOptions),
+    /// Writes an example of a configuration file, or checks one.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  mintkeep config example > mintkeep.toml    a commented file to begin with
+  mintkeep config check mintkeep.toml        the line and the remedy of each mistake
+  mintkeep serve --config mintkeep.toml      logs to standard error; SIGTERM stops it gracefully";
+
+/// Options of `mintkeep serve`.
+#[derive(Debug, clap::Args)]
+pub struct ServeOptions {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "MINTKEEP_CONFIG")]
+    pub config: PathBuf,
+}
+
+/// Verbs of `mintkeep config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Prints a commented example, which passes the check once its files are there.
+    #[command(after_help = "Example:\n  mintkeep config example > mintkeep.toml")]
+    Example,
+    /// Names the line and the remedy of each mistake. Exits with 0 if the file can be served.
+    #[command(after_help = "Example:\n  mintkeep config check mintkeep.toml")]
+    Check {
+        /// The configuration file.
+        file: PathBuf,
+    },
 }
 
 const DEV_EXAMPLES: &str = "\

@@ -2,15 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use mintkeep_issuer::admin::{self, MovableClock as _};
 use mintkeep_issuer::faults::Faults;
-use mintkeep_issuer::issuer::{Issuer, IssuerParts};
-use mintkeep_keeper::settings::KeeperSettings;
-use mintkeep_keeper::upstream::HyperUpstream;
-use mintkeep_keeper::{Keeper, KeeperParts};
+use mintkeep_keeper::Keeper;
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
 use mintkeep_protocol::port::entropy::{Entropy, SystemEntropy, draw};
 use mintkeep_protocol::secret::ClientSecret;
@@ -18,12 +14,18 @@ use mintkeep_store::{SqliteOptions, SqliteStore};
 use mintkeep_web::access_log::{AccessLog, Format};
 use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::limits::Limits;
-use mintkeep_web::serve::{House, Manners};
+use mintkeep_web::serve::Manners;
 
 use crate::args::DevOptions;
+use crate::config::{DrainSettings, LogSettings};
 use crate::sandbox_clock::SandboxClock;
+use crate::telemetry::{self, Metrics};
 use crate::welcome::Welcome;
-use crate::{admin_listener, folder, sandbox, sandbox_keeper, welcome, wiring};
+use crate::wiring::{Door, Process, Records};
+use crate::{folder, sandbox, sandbox_keeper, welcome, wiring};
+
+/// For people, every request.
+const LOG: LogSettings = LogSettings { format: Format::Text, level: tracing::Level::INFO, access: true };
 
 /// A data folder, and whether it goes with us.
 struct DataFolder {
@@ -51,13 +53,14 @@ pub async fn run(options: DevOptions) -> Result<()> {
         }
     }
     let data = data_folder(&options)?;
-    let (log, log_writer) = AccessLog::start(Format::Text, std::io::stderr())?;
+    let metrics = telemetry::install(LOG)?;
+    let (log, log_writer) = AccessLog::start(LOG.format, std::io::stderr())?;
     let clock = Arc::new(SandboxClock::open(data.path.join("sandbox").join("clock"))?);
-    let house = wiring::house(clock.clone(), Some(log));
+    let process = wiring::process(clock.clone(), Some(log));
     let store = SqliteStore::open(&data.path, SqliteOptions::new(clock.clone()))?;
 
-    let served = serve(&options, &data.path, (&house, clock, Arc::clone(&store))).await;
-    let stopped = wiring::stop(&house, Duration::ZERO).await;
+    let served = serve(&options, &data.path, (&process, &metrics, clock, Arc::clone(&store))).await;
+    let stopped = wiring::stop(&process, DrainSettings::AT_ONCE).await;
     store.close();
     drop(log_writer);
     served.and(stopped)
@@ -66,7 +69,7 @@ pub async fn run(options: DevOptions) -> Result<()> {
 async fn serve(
     options: &DevOptions,
     data: &Path,
-    (house, clock, store): (&House, Arc<SandboxClock>, Arc<SqliteStore>),
+    (process, metrics, clock, store): (&Process, &Metrics, Arc<SandboxClock>, Arc<SqliteStore>),
 ) -> Result<()> {
     let issuer_socket = wiring::bind("issuer", options.issuer).await?;
     let keeper_socket = wiring::bind("keeper", options.keeper).await?;
@@ -79,61 +82,35 @@ async fn serve(
     };
 
     let admin_token = folder::secret_or_new(&data.join("admin.token"), new_token)?;
-    let master = Arc::new(master_keys(data)?);
-    let issuer = Issuer::open(IssuerParts {
-        store: store.clone(),
-        clock: clock.clone(),
-        entropy: house.entropy.clone(),
-        tasks: house.tasks.clone(),
-        master: master.clone(),
-        limits: Limits::default(),
-        public_url: format!("http://{}", issuer_socket.address),
-    })
-    .await?;
+    let records = Records { issuer: store.clone(), keeper: store, master: Arc::new(master_keys(data)?) };
+    let url = format!("http://{}", issuer_socket.address);
+    let issuer = wiring::open_issuer(process, &records, (url, Limits::default())).await?;
     sandbox::seed(&issuer, data).await?;
-    let faults = Arc::new(Faults::new(house.entropy.clone()));
+    let faults = Arc::new(Faults::new(process.house.entropy.clone()));
 
-    let routes = mintkeep_issuer::routes::router(Arc::clone(&issuer), Some(Arc::clone(&faults)));
-    wiring::start(house, issuer_socket, routes, Manners::default(), None);
+    let door = |bound| Door { bound, tls: None, manners: Manners::default() };
+    wiring::serve_issuer(process, door(issuer_socket), &issuer, Some(Arc::clone(&faults)));
     let sandbox = admin::Sandbox { clock: clock.clone(), faults };
     let token = AdminToken::new(&ClientSecret::new(admin_token));
-    let (admin_routes, admin_api) = admin::router(Arc::clone(&issuer), Some(sandbox), token);
-    let admin = admin_listener::router(house.readiness.clone(), admin_routes, admin_api);
-    wiring::start(house, admin_socket, admin, Manners::default(), None);
-    let keeper = keeper(house, &clock, store, master).await?;
+    let admin = admin::router(Arc::clone(&issuer), Some(sandbox), token);
+    wiring::serve_admin(process, door(admin_socket), metrics, admin);
+    let keeper = wiring::open_keeper(process, &records).await?;
+    follow_clock(&keeper, &clock);
     sandbox_keeper::seed(&keeper, &issuer, data).await?;
-    let routes = mintkeep_keeper::routes::router(Arc::clone(&keeper));
-    wiring::start(house, keeper_socket, routes, Manners::default(), None);
-    house.readiness.started();
+    wiring::serve_keeper(process, door(keeper_socket), &keeper);
+    process.house.readiness.started();
     welcome::print(&welcome, clock.offset());
     wiring::told_to_stop().await
 }
 
-/// The keeper over the same store. It looks at its timetable again whenever the clock is moved.
-async fn keeper(
-    house: &House,
-    clock: &Arc<SandboxClock>,
-    store: Arc<SqliteStore>,
-    master: Arc<MasterKeyRing>,
-) -> Result<Arc<Keeper>> {
-    let settings = KeeperSettings::default();
-    let keeper = Keeper::new(KeeperParts {
-        store,
-        upstream: Arc::new(HyperUpstream::new(&settings)),
-        clock: clock.clone(),
-        entropy: house.entropy.clone(),
-        master,
-        tasks: house.tasks.clone(),
-        settings,
-    });
-    keeper.start().await?;
-    let told = Arc::downgrade(&keeper);
+/// The keeper looks at its timetable again whenever the clock is moved.
+fn follow_clock(keeper: &Arc<Keeper>, clock: &SandboxClock) {
+    let told = Arc::downgrade(keeper);
     clock.on_move(move || {
         if let Some(keeper) = told.upgrade() {
             keeper.clock_moved();
         }
     });
-    Ok(keeper)
 }
 
 fn data_folder(options: &DevOptions) -> Result<DataFolder> {

@@ -2,11 +2,14 @@
 
 mod admin_listener;
 mod args;
+mod config;
 mod dev;
 mod folder;
 mod sandbox;
 mod sandbox_clock;
 mod sandbox_keeper;
+mod serve;
+mod telemetry;
 mod welcome;
 mod wiring;
 
@@ -15,7 +18,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mimalloc::MiMalloc;
 
-use args::{Args, Command};
+use args::{Args, Command, ConfigCommand};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -35,6 +38,9 @@ fn main() -> ExitCode {
     };
     let done = match args.command {
         Command::Dev(options) => runtime.block_on(dev::run(options)),
+        Command::Serve(options) => runtime.block_on(serve::run(&options.config)),
+        Command::Config(ConfigCommand::Example) => config::print_example(),
+        Command::Config(ConfigCommand::Check { file }) => config::check(&file),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

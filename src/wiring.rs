@@ -1,23 +1,62 @@
 //! The parts put together: the only place that names concrete types for the ports.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use axum::Router;
+use mintkeep_issuer::faults::Faults;
+use mintkeep_issuer::issuer::{Issuer, IssuerParts};
+use mintkeep_keeper::settings::KeeperSettings;
+use mintkeep_keeper::upstream::HyperUpstream;
+use mintkeep_keeper::{Keeper, KeeperParts};
+use mintkeep_protocol::crypto::MasterKeyRing;
 use mintkeep_protocol::port::entropy::SystemEntropy;
+use mintkeep_protocol::port::issuer_store::IssuerStore;
+use mintkeep_protocol::port::keeper_store::KeeperStore;
 use mintkeep_protocol::time::Clock;
 use mintkeep_web::access_log::AccessLog;
+use mintkeep_web::limits::Limits;
 use mintkeep_web::readiness::Readiness;
 use mintkeep_web::serve::{House, Listener, Manners, serve};
 use mintkeep_web::tasks::Tasks;
 use mintkeep_web::tls::Tls;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use utoipa::openapi::OpenApi;
 
-/// How long requests in flight may still take when the process stops.
-pub const DRAIN_MAX: Duration = Duration::from_secs(25);
+use crate::admin_listener;
+use crate::config::DrainSettings;
+use crate::telemetry::Metrics;
+
+/// What all of a process shares.
+pub struct Process {
+    /// The listeners' part. Its tasks are the connections, which stop first.
+    pub house: House,
+    /// The roles' own tasks, which go on until the last connection has ended.
+    pub background: Tasks,
+}
+
+/// A bound listener and how it behaves.
+pub struct Door {
+    /// Its socket.
+    pub bound: Bound,
+    /// Its TLS, if it isn't plain.
+    pub tls: Option<Tls>,
+    /// How it behaves.
+    pub manners: Manners,
+}
+
+/// What the roles keep, and what it is sealed under.
+pub struct Records {
+    /// The issuer's.
+    pub issuer: Arc<dyn IssuerStore>,
+    /// The keeper's.
+    pub keeper: Arc<dyn KeeperStore>,
+    /// The master keys.
+    pub master: Arc<MasterKeyRing>,
+}
 
 /// A listener that is bound and not yet served.
 pub struct Bound {
@@ -32,28 +71,85 @@ pub struct Bound {
 /// Binds a listener.
 pub async fn bind(name: &'static str, address: SocketAddr) -> Result<Bound> {
     let socket = TcpListener::bind(address).await.with_context(|| {
-        format!("{address} can't be listened on; is another mintkeep running? Give --{name} another address")
+        format!(
+            "{address} can't be listened on; is another server running there? Give the {name} another address"
+        )
     })?;
     let address = socket.local_addr()?;
     Ok(Bound { name, socket, address })
 }
 
-/// What all roles of a process share. Blocking work runs on as many threads as there are cores.
-pub fn house(clock: Arc<dyn Clock>, access_log: Option<AccessLog>) -> House {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    House {
+/// What all of a process shares. Blocking work runs on as many threads as there are cores.
+pub fn process(clock: Arc<dyn Clock>, access_log: Option<AccessLog>) -> Process {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let house = House {
         clock,
         entropy: Arc::new(SystemEntropy),
         access_log,
         readiness: Readiness::default(),
         tasks: Tasks::new(cores),
-    }
+    };
+    Process { house, background: Tasks::new(cores) }
 }
 
-/// Serves `router` on a bound listener until the house stops.
-pub fn start(house: &House, bound: Bound, router: Router, manners: Manners, tls: Option<Tls>) {
-    let listener = Listener { name: bound.name, socket: bound.socket, tls, router, manners };
-    house.tasks.spawn(serve(listener, house.clone()));
+/// Opens the issuer over its records. `url` is where it is found from outside.
+pub async fn open_issuer(
+    process: &Process,
+    records: &Records,
+    (url, limits): (String, Limits),
+) -> Result<Arc<Issuer>> {
+    let issuer = Issuer::open(IssuerParts {
+        store: Arc::clone(&records.issuer),
+        clock: Arc::clone(&process.house.clock),
+        entropy: Arc::clone(&process.house.entropy),
+        tasks: process.background.clone(),
+        master: Arc::clone(&records.master),
+        limits,
+        public_url: url,
+    })
+    .await?;
+    Ok(issuer)
+}
+
+/// Opens the keeper over its records, and begins to renew.
+pub async fn open_keeper(process: &Process, records: &Records) -> Result<Arc<Keeper>> {
+    let settings = KeeperSettings::default();
+    let keeper = Keeper::new(KeeperParts {
+        store: Arc::clone(&records.keeper),
+        upstream: Arc::new(HyperUpstream::new(&settings)),
+        clock: Arc::clone(&process.house.clock),
+        entropy: Arc::clone(&process.house.entropy),
+        master: Arc::clone(&records.master),
+        tasks: process.background.clone(),
+        settings,
+    });
+    keeper.start().await?;
+    Ok(keeper)
+}
+
+/// Serves the issuer. `faults` are the sandbox's.
+pub fn serve_issuer(process: &Process, mut door: Door, issuer: &Arc<Issuer>, faults: Option<Arc<Faults>>) {
+    door.manners.refusal_form = mintkeep_issuer::routes::refusal_form(issuer);
+    start(process, door, mintkeep_issuer::routes::router(Arc::clone(issuer), faults));
+}
+
+/// Serves the keeper.
+pub fn serve_keeper(process: &Process, door: Door, keeper: &Arc<Keeper>) {
+    start(process, door, mintkeep_keeper::routes::router(Arc::clone(keeper)));
+}
+
+/// Serves the admin listener: what every process answers there, and the roles' admin APIs.
+pub fn serve_admin(process: &Process, door: Door, metrics: &Metrics, (roles, api): (Router, OpenApi)) {
+    metrics.keep_up(&process.background);
+    let roles = roles.merge(metrics.router());
+    start(process, door, admin_listener::router(process.house.readiness.clone(), roles, api));
+}
+
+/// Serves `router` on a bound listener until the process stops.
+fn start(process: &Process, door: Door, router: Router) {
+    let Door { bound: Bound { name, socket, .. }, tls, manners } = door;
+    let listener = Listener { name, socket, tls, router, manners };
+    process.house.tasks.spawn(serve(listener, process.house.clone()));
 }
 
 /// Waits for SIGTERM or SIGINT.
@@ -67,13 +163,15 @@ pub async fn told_to_stop() -> Result<()> {
     Ok(())
 }
 
-/// Stops without dropping a request: readiness goes false, balancers get `notice` to see it, then the
-/// listeners close and what is in flight finishes.
-pub async fn stop(house: &House, notice: Duration) -> Result<()> {
-    house.readiness.leave();
-    tokio::time::sleep(notice).await;
-    if let Err(left) = house.tasks.shutdown(DRAIN_MAX).await {
-        bail!("{left} after {} s; their connections were cut", DRAIN_MAX.as_secs());
+/// Stops without dropping a request: readiness goes false, balancers get the notice to see it, then the
+/// listeners close and what is in flight finishes; the roles stop last.
+pub async fn stop(process: &Process, drain: DrainSettings) -> Result<()> {
+    process.house.readiness.leave();
+    tokio::time::sleep(drain.notice).await;
+    let listeners = process.house.tasks.shutdown(drain.deadline).await;
+    let roles = process.background.shutdown(drain.deadline).await;
+    if let Err(left) = listeners.and(roles) {
+        bail!("{left} after {} s; their connections were cut", drain.deadline.as_secs());
     }
     Ok(())
 }

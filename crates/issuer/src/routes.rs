@@ -21,6 +21,7 @@ use mintkeep_web::arrival::Arrival;
 use mintkeep_web::body::{BodyRefused, read};
 use mintkeep_web::note::{AnswerNote, DropConnection, OutcomeCode};
 use mintkeep_web::problem::Problem;
+use mintkeep_web::serve::{RefusalForm, Refused};
 
 use crate::faults::{Faults, Strike};
 use crate::issuer::Issuer;
@@ -44,6 +45,30 @@ pub fn router(issuer: Arc<Issuer>, faults: Option<Arc<Faults>>) -> Router {
         .route("/wallet/v1/codes", post(wallet::issue_code))
         .fallback(dialects)
         .with_state(Desk { issuer, faults })
+}
+
+/// How the issuer's listener words what it refuses before or instead of a route.
+///
+/// A head over the limits is the dialect's "too large"; a handler that is late or broke is its "unknown",
+/// since it may have done what was asked.
+#[must_use]
+pub fn refusal_form(issuer: &Arc<Issuer>) -> RefusalForm {
+    let issuer = Arc::clone(issuer);
+    Arc::new(move |request, refused| {
+        let issuer = Arc::clone(&issuer);
+        Box::pin(async move {
+            let Some(dialect) = dialect_of(request.uri().path()) else {
+                return refused.into_response();
+            };
+            let outcome = match refused {
+                Refused::TargetTooLong | Refused::HeadersTooLarge => Outcome::Refused(Refusal::TooLarge),
+                Refused::DeadlinePassed | Refused::Panicked => Outcome::Unknown,
+            };
+            let arrival = Arrival::of(&request);
+            let request = request.map(|()| Bytes::new());
+            answer(&issuer, dialect, &request, (Some(outcome), &arrival)).await
+        })
+    })
 }
 
 /// Whose path this is. Unknown paths under a dialect's own root are answered in its form.
@@ -85,11 +110,22 @@ async fn dialects(State(desk): State<Desk>, request: http::Request<Body>) -> Res
             None
         }
     };
+    let response = answer(&desk.issuer, dialect, &request, (told, &arrival)).await;
+    if strike.drop_after { dropped() } else { response }
+}
+
+/// Decodes, does and encodes; only encodes if the outcome is told.
+async fn answer(
+    issuer: &Arc<Issuer>,
+    dialect: Dialect,
+    request: &http::Request<Bytes>,
+    told: (Option<Outcome>, &Arrival),
+) -> Response {
     let response = match Gateway::of(dialect) {
-        None => secret_dialects::answer(&desk.issuer, dialect, &request, (told, &arrival)).await,
-        Some(gateway) => signed_dialects::answer(&desk.issuer, gateway, &request, (told, &arrival)).await,
+        None => secret_dialects::answer(issuer, dialect, request, told).await,
+        Some(gateway) => signed_dialects::answer(issuer, gateway, request, told).await,
     };
-    if strike.drop_after { dropped() } else { response.map(Body::from) }
+    response.map(Body::from)
 }
 
 /// What is answered without doing anything: a body that could not be read, or a fault rule's code.

@@ -4,19 +4,19 @@ mod answer;
 mod connection;
 mod patience;
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, Uri};
+use http::{Request, StatusCode};
 use hyper::server::conn::http1;
 use ipnet::IpNet;
 use mintkeep_protocol::port::entropy::Entropy;
-use mintkeep_protocol::request::RequestId;
 use mintkeep_protocol::time::Clock;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -69,14 +69,17 @@ impl Default for Manners {
             limits: Limits::default(),
             trusted_proxies: Vec::new(),
             title_case_headers: false,
-            refusal_form: Arc::new(|_uri, _id, refused| refused.into_response()),
+            refusal_form: Arc::new(|_request, refused| Box::pin(async move { refused.into_response() })),
         }
     }
 }
 
 /// Makes the answer to what a listener refuses by itself, so that a dialect's callers get it in their own
-/// form. Told by [`Refused::into_response`] where nobody knows better.
-pub type RefusalForm = Arc<dyn Fn(&Uri, RequestId, Refused) -> Response + Send + Sync>;
+/// form; [`Refused::into_response`] where nobody knows better.
+///
+/// The request is whole if its head was refused. Past a deadline or a panic its headers are gone.
+pub type RefusalForm =
+    Arc<dyn Fn(Request<()>, Refused) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
 
 /// Why a listener answers instead of its router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

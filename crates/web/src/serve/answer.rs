@@ -50,14 +50,19 @@ impl<'c> Answerer<'c> {
         self.gauge.handler_begins();
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let arrival = self.arrival(&request);
-        let answered = self.routed(request, arrival).await;
+        let answered = match check_head(&request, &self.shared.manners.limits) {
+            Ok(()) => self.routed(request, arrival).await.map_err(|refused| {
+                let mut bare = Request::new(());
+                (*bare.method_mut(), *bare.uri_mut()) = (method.clone(), uri.clone());
+                (bare, refused)
+            }),
+            Err(refused) => Err((request.map(|_unread| ()), refused)),
+        };
         self.gauge.handler_ended();
-        let mut response = answered.unwrap_or_else(|refused| {
-            if refused == Refused::Panicked {
-                tracing::error!(listener = self.shared.name, request = %arrival.id, "a handler panicked");
-            }
-            (self.shared.manners.refusal_form)(&uri, arrival.id, refused)
-        });
+        let mut response = match answered {
+            Ok(response) => response,
+            Err((request, refused)) => self.refuse(request, arrival, refused).await,
+        };
 
         let duration = stopwatch.elapsed();
         let dropped = response.extensions().get::<DropConnection>().is_some();
@@ -85,9 +90,17 @@ impl<'c> Answerer<'c> {
         Ok(response)
     }
 
-    /// Lets the router answer, unless the head is too large, the router too slow, or broken.
+    /// Answers instead of the router.
+    async fn refuse(&self, mut request: Request<()>, arrival: Arrival, refused: Refused) -> Response {
+        if refused == Refused::Panicked {
+            tracing::error!(listener = self.shared.name, request = %arrival.id, "a handler panicked");
+        }
+        request.extensions_mut().insert(arrival);
+        (self.shared.manners.refusal_form)(request, refused).await
+    }
+
+    /// Lets the router answer, unless it is too slow or breaks.
     async fn routed(&self, mut request: Request<Incoming>, arrival: Arrival) -> Result<Response, Refused> {
-        check_head(&request, &self.shared.manners.limits)?;
         request.extensions_mut().insert(arrival);
         let mut handler = pin!(async { self.shared.router.clone().call(request.map(Body::new)).await });
         poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {

@@ -1,0 +1,134 @@
+//! The settings that all listeners have: where, and over which TLS.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use http::Uri;
+use mintkeep_web::tls::{Tls, TlsRejected};
+
+use super::reader::{At, Notes, Section};
+use super::secret::Surroundings;
+
+/// One listener.
+pub struct ListenerSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its TLS, if it isn't plain.
+    pub tls: Option<Tls>,
+    /// Whether header names are written in title case.
+    pub title_case_headers: bool,
+    /// The line that says where it listens.
+    line: usize,
+}
+
+/// Reads what all listeners have. The caller takes the rest and finishes the section.
+pub fn read(section: &mut Section<'_, '_>, around: &Surroundings<'_>) -> Option<ListenerSettings> {
+    let expected = "an address and a port, such as \"127.0.0.1:7600\"";
+    let listen = section.parsed("listen", expected, |text| text.parse::<SocketAddr>().ok());
+    let listen = section.require("listen", listen, &format!("write listen = {expected}"));
+    let title_case_headers = section.flag("title_case_headers").unwrap_or(false);
+    let tls_section = section.section("tls");
+    let is_plain = tls_section.is_none();
+    let tls = tls_section.map(|section| read_tls(section, around));
+    let listen = listen?;
+    if is_plain && !listen.value.ip().is_loopback() {
+        let what = format!("`{}` can be reached from outside, without TLS", section.path("listen"));
+        let remedy = format!(
+            "write [{}] with certificate and key, or listen on 127.0.0.1 behind a proxy that has them",
+            section.path("tls")
+        );
+        section.notes().warning(listen.line, what, remedy);
+    }
+    let tls = tls.map_or(Some(None), |read| read.map(Some))?;
+    Some(ListenerSettings { listen: listen.value, tls, title_case_headers, line: listen.line })
+}
+
+/// Reads `[issuer]`: a listener and the URL it is found at.
+pub fn read_issuer(
+    mut section: Section<'_, '_>,
+    around: &Surroundings<'_>,
+) -> Option<(ListenerSettings, String)> {
+    let listener = read(&mut section, around);
+    let expected = "a URL without a path, such as \"https://tokens.example.com\"";
+    let url = section.parsed("public_url", expected, origin);
+    let url = section.require("public_url", url, &format!("write public_url = {expected}"));
+    if let Some(url) = &url
+        && url.value.starts_with("http://")
+    {
+        let remedy = "write https:// and put TLS in front of it, or here";
+        section.notes().warning(url.line, "`issuer.public_url` sends tokens over plain HTTP", remedy);
+    }
+    section.finish();
+    Some((listener?, url?.value))
+}
+
+/// Reads `[keeper]`.
+pub fn read_keeper(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> Option<ListenerSettings> {
+    let listener = read(&mut section, around);
+    section.finish();
+    listener
+}
+
+/// Notes addresses that two listeners want.
+pub fn check_addresses<'l>(
+    listeners: impl IntoIterator<Item = Option<(&'static str, &'l ListenerSettings)>>,
+    notes: &Notes<'_>,
+) {
+    let mut taken = HashMap::new();
+    for (name, listener) in listeners.into_iter().flatten() {
+        if listener.listen.port() == 0 {
+            continue;
+        }
+        if let Some(other) = taken.insert(listener.listen, name) {
+            let what = format!("`{name}.listen` is the same address as `{other}.listen`");
+            notes.mistake(listener.line, what, "give each listener a port of its own");
+        }
+    }
+}
+
+fn read_tls(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> Option<Tls> {
+    let notes = section.notes();
+    let certificate = section.text("certificate");
+    let certificate = section.require("certificate", certificate, "write certificate = \"PATH.pem\"");
+    let key = section.text("key");
+    let key = section.require("key", key, "write key = \"file:PATH.key\"");
+    let authority = section.text("client_authority");
+    let setting = section.path("key");
+    section.finish();
+
+    let chain = certificate.as_ref().and_then(|named| around.file(named, notes));
+    let key_pem = key.as_ref().and_then(|named| around.secret(&setting, named, notes));
+    let authority_pem = match &authority {
+        None => None,
+        Some(named) => Some(around.file(named, notes)?),
+    };
+    let (certificate, key) = (certificate?, key?);
+    let tls = Tls::new(&chain?, key_pem?.as_bytes(), authority_pem.as_ref().map(|pem| pem.as_slice()));
+    tls.map_err(|rejected| note_rejected(&rejected, (&certificate, &key, authority.as_ref()), notes)).ok()
+}
+
+/// Notes a rejection on the line of the file that caused it.
+fn note_rejected(
+    rejected: &TlsRejected,
+    (certificate, key, authority): (&At<String>, &At<String>, Option<&At<String>>),
+    notes: &Notes<'_>,
+) {
+    let line = match rejected {
+        TlsRejected::NoCertificate => certificate.line,
+        TlsRejected::NoKey | TlsRejected::Unfit(_) => key.line,
+        TlsRejected::NoClientAuthority => authority.map_or(certificate.line, |authority| authority.line),
+    };
+    let said = rejected.to_string();
+    let (what, remedy) =
+        said.split_once("; ").unwrap_or((&said, "give the key that belongs to the certificate"));
+    notes.mistake(line, what, remedy);
+}
+
+/// A URL of scheme and authority alone, as it is compared and put before paths.
+fn origin(text: &str) -> Option<String> {
+    let uri: Uri = text.parse().ok()?;
+    let is_web = matches!(uri.scheme_str(), Some("https" | "http"));
+    let is_bare = uri.path() == "/" && uri.query().is_none() && !text.ends_with('/');
+    let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    (is_web && is_bare && !has_user).then(|| text.to_owned())
+}

@@ -1,0 +1,83 @@
+//! `mintkeep serve`: the roles of a configuration file, until SIGTERM.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use axum::Router;
+use mintkeep_store::{SqliteOptions, SqliteStore};
+use mintkeep_web::access_log::AccessLog;
+use mintkeep_web::admin_token::AdminToken;
+use mintkeep_web::clock::SystemClock;
+use mintkeep_web::serve::Manners;
+use utoipa::openapi::OpenApi;
+
+use crate::config::{self, DrainSettings, ListenerSettings, Settings, StoreSettings};
+use crate::telemetry::{self, Metrics};
+use crate::wiring::{self, Door, Process, Records};
+
+/// Runs until SIGINT or SIGTERM.
+pub async fn run(file: &Path) -> Result<()> {
+    let (settings, warnings) = config::load(file)?;
+    let metrics = telemetry::install(settings.log)?;
+    for warning in warnings {
+        tracing::warn!(line = warning.line, what = warning.what, remedy = warning.remedy, "configuration");
+    }
+    let (log, log_writer) = AccessLog::start(settings.log.format, std::io::stderr())?;
+    let clock = Arc::new(SystemClock);
+    let process = wiring::process(clock.clone(), settings.log.access.then_some(log));
+    let StoreSettings::Embedded(folder) = &settings.store else {
+        bail!("this version has no PostgreSQL store yet; write [store] path for the embedded one");
+    };
+    let store = SqliteStore::open(folder, SqliteOptions::new(clock))?;
+
+    let drain = settings.drain;
+    let served = serve(settings, (&process, Arc::clone(&store), &metrics)).await;
+    let drain = if served.is_ok() { drain } else { DrainSettings::AT_ONCE };
+    let stopped = wiring::stop(&process, drain).await;
+    store.close();
+    tracing::info!("stopped");
+    drop(log_writer);
+    served.and(stopped)
+}
+
+async fn serve(
+    settings: Settings,
+    (process, store, metrics): (&Process, Arc<SqliteStore>, &Metrics),
+) -> Result<()> {
+    let manners =
+        Manners { limits: settings.limits, trusted_proxies: settings.trusted_proxies, ..Manners::default() };
+    // All addresses are taken before anything is begun: one that is not free is told at once.
+    let admin_door = open_door("admin", settings.admin, &manners).await?;
+    let issuer_door = match settings.issuer {
+        None => None,
+        Some((listener, url)) => Some((open_door("issuer", listener, &manners).await?, url)),
+    };
+    let keeper_door = match settings.keeper {
+        None => None,
+        Some(listener) => Some(open_door("keeper", listener, &manners).await?),
+    };
+
+    let records = Records { issuer: store.clone(), keeper: store, master: Arc::new(settings.master) };
+    let mut admin = (Router::new(), OpenApi::default());
+    if let Some((door, url)) = issuer_door {
+        let issuer = wiring::open_issuer(process, &records, (url, settings.limits)).await?;
+        wiring::serve_issuer(process, door, &issuer, None);
+        admin = mintkeep_issuer::admin::router(issuer, None, AdminToken::new(&settings.admin_token));
+    }
+    if let Some(door) = keeper_door {
+        let keeper = wiring::open_keeper(process, &records).await?;
+        wiring::serve_keeper(process, door, &keeper);
+    }
+    wiring::serve_admin(process, admin_door, metrics, admin);
+    process.house.readiness.started();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+    wiring::told_to_stop().await
+}
+
+async fn open_door(name: &'static str, settings: ListenerSettings, manners: &Manners) -> Result<Door> {
+    let bound = wiring::bind(name, settings.listen).await?;
+    tracing::info!(listener = name, address = %bound.address, tls = settings.tls.is_some(), "listening");
+    let manners = Manners { title_case_headers: settings.title_case_headers, ..manners.clone() };
+    Ok(Door { bound, tls: settings.tls, manners })
+}

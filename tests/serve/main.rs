@@ -1,0 +1,6 @@
+//! `mintkeep serve` and `mintkeep config`, from outside.
+#![cfg(test)]
+
+mod config;
+mod server;
+mod serving;

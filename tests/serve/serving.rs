@@ -1,0 +1,123 @@
+//! A server from its start to its end.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::Value;
+
+use crate::server::{Server, TLS, configuration, connect, exchange, get};
+
+#[test]
+fn a_request_in_flight_at_sigterm_is_answered_and_then_the_server_ends_well() {
+    let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 1"));
+    let (admin, issuer) = server.ready();
+    assert!(get(admin, "/readyz").starts_with("HTTP/1.1 200"));
+    assert!(get(admin, "/livez").starts_with("HTTP/1.1 200"));
+
+    let body = r#"{"appKey":"nobody","appSecret":"planted-secret"}"#;
+    let (sent, rest) = body.split_at(10);
+    let mut in_flight = connect(issuer);
+    let head = format!(
+        "POST /v1.0/oauth2/accessToken HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    in_flight.write_all((head + sent).as_bytes()).unwrap();
+    assert!(get(issuer, "/.well-known/oauth-authorization-server").starts_with("HTTP/1.1 200"));
+
+    server.signal("TERM");
+    while get(admin, "/readyz").starts_with("HTTP/1.1 200") {}
+    assert!(get(admin, "/livez").starts_with("HTTP/1.1 200"), "it lives on during the notice");
+    while TcpStream::connect(issuer).is_ok() {}
+
+    let answer = exchange(&mut in_flight, rest);
+    assert!(answer.contains("invalidClientIdOrSecret"), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    drop(in_flight);
+    let (status, lines) = server.end();
+    assert_eq!(status.code(), Some(0), "{lines:#?}");
+}
+
+#[test]
+fn every_line_of_the_log_is_json_and_none_holds_a_secret() {
+    let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 0"));
+    let (_admin, issuer) = server.ready();
+    get(issuer, "/cgi-bin/token?grant_type=client_credential&appid=wx1&secret=planted-secret");
+    get(issuer, "/planted-secret-that-is-long-enough-to-be-one");
+    exchange(
+        connect(issuer),
+        "GET /authz HTTP/1.1\r\nauthorization: Bearer planted-secret\r\nconnection: close\r\n\r\n",
+    );
+    exchange(connect(issuer), "no HTTP, planted-secret\r\n\r\n");
+    server.signal("INT");
+    let (status, lines) = server.end();
+    assert_eq!(status.code(), Some(0));
+    let lines: Vec<Value> = lines
+        .iter()
+        .map(|line| {
+            assert!(!line.contains("planted"), "{line}");
+            serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))
+        })
+        .collect();
+    let asked: Vec<_> = lines.iter().filter(|line| line["target"] == "access").collect();
+    assert_eq!(asked.len(), 3);
+    assert!(asked.iter().any(|line| line["path"] == "/cgi-bin/token" && line["endpoint"] == "wechat"));
+    assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["level"].is_string()));
+}
+
+#[test]
+fn metrics_count_requests_by_listener_endpoint_and_code() {
+    let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 0"));
+    let (admin, issuer) = server.ready();
+    for _ in 0..2 {
+        get(issuer, "/cgi-bin/token?grant_type=client_credential&appid=wx1&secret=planted-secret");
+    }
+    let metrics = get(admin, "/metrics");
+    let counted = metrics.lines().find(|line| {
+        line.starts_with(
+            "mintkeep_http_requests_total{listener=\"issuer\",endpoint=\"wechat\",status=\"200\"",
+        )
+    });
+    assert!(counted.is_some_and(|line| line.ends_with(" 2")), "{metrics}");
+    assert!(
+        metrics.contains("mintkeep_http_request_seconds_bucket{listener=\"issuer\",le=\"0.001\"}"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("mintkeep_build_info{version="), "{metrics}");
+    assert!(!metrics.contains("planted"), "{metrics}");
+    server.signal("TERM");
+    assert_eq!(server.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_listener_with_a_certificate_speaks_tls_and_nothing_else() {
+    let tls = "[issuer.tls]\ncertificate = \"tls/server.pem\"\nkey = \"file:tls/server.key\"";
+    let mut server = Server::start(&configuration(tls, "[drain]\nnotice_s = 0"));
+    let (_admin, issuer) = server.ready();
+
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(Path::new(TLS).join("authority.pem")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let client = ClientConnection::new(Arc::new(config), name).unwrap();
+    let request = "GET /.well-known/oauth-authorization-server HTTP/1.1\r\nconnection: close\r\n\r\n";
+    let answer = exchange(StreamOwned::new(client, connect(issuer)), request);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("https://tokens.example.com"), "{answer}");
+
+    let mut plain = connect(issuer);
+    plain.write_all(request.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    let _reset = plain.read_to_end(&mut bytes);
+    assert!(!bytes.starts_with(b"HTTP/"));
+    server.signal("TERM");
+    assert_eq!(server.end().0.code(), Some(0));
+}
