@@ -1,3 +1,5 @@
+//! Credentials and consumers, as every store must keep them.
+
 use mintkeep_protocol::ident::RecordId;
 use mintkeep_protocol::keep::slot::{HolderId, Slot};
 use mintkeep_protocol::port::keeper_store::Commit;

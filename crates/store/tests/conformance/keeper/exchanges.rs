@@ -1,3 +1,5 @@
+//! Code exchanges, as every store must keep them.
+
 use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::exchange::{Exchange, ExchangeStage};

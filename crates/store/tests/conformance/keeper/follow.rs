@@ -1,3 +1,5 @@
+//! What a replica learns of the others' changes, from every store.
+
 use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::keep::slot::{HolderId, LeaseFence, Slot};
 use mintkeep_protocol::port::keeper_store::{Change, ChangeMark};

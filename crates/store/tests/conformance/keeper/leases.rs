@@ -1,3 +1,5 @@
+//! Leases and their fences, as every store must keep them.
+
 use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::keep::slot::{HolderId, LeaseFence, Slot};
 use mintkeep_protocol::port::keeper_store::{Commit, Ended, Presented};

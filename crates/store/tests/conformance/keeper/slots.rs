@@ -1,3 +1,5 @@
+//! Token slots, as every store must keep them.
+
 use mintkeep_protocol::keep::history::HistoryEntry;
 use mintkeep_protocol::keep::slot::{HolderId, Slot};
 use mintkeep_protocol::port::keeper_store::Commit;
