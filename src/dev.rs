@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use mintkeep_issuer::admin::{self, MovableClock as _};
+use mintkeep_issuer::consent::{self, ConsentSettings};
 use mintkeep_issuer::faults::Faults;
 use mintkeep_keeper::Keeper;
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
@@ -89,7 +90,8 @@ async fn serve(
     let faults = Arc::new(Faults::new(process.house.entropy.clone()));
 
     let door = |bound| Door { bound, tls: None, manners: Manners::default() };
-    wiring::serve_issuer(process, door(issuer_socket), &issuer, Some(Arc::clone(&faults)));
+    let pages = consent::router(Arc::clone(&issuer), ConsentSettings::default());
+    wiring::serve_issuer(process, door(issuer_socket), &issuer, (pages, Some(Arc::clone(&faults))));
     let sandbox = admin::Sandbox { clock: clock.clone(), faults };
     let token = AdminToken::new(&ClientSecret::new(admin_token));
     let admin = admin::router(Arc::clone(&issuer), Some(sandbox), token);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use axum::Router;
+use mintkeep_issuer::consent::{self, ConsentSettings};
 use mintkeep_store::{SqliteOptions, SqliteStore};
 use mintkeep_web::access_log::AccessLog;
 use mintkeep_web::admin_token::AdminToken;
@@ -62,7 +63,8 @@ async fn serve(
     let mut admin = (Router::new(), OpenApi::default());
     if let Some((door, url)) = issuer_door {
         let issuer = wiring::open_issuer(process, &records, (url, settings.limits)).await?;
-        wiring::serve_issuer(process, door, &issuer, None);
+        let pages = consent::router(Arc::clone(&issuer), ConsentSettings::default());
+        wiring::serve_issuer(process, door, &issuer, (pages, None));
         admin = mintkeep_issuer::admin::router(issuer, None, AdminToken::new(&settings.admin_token));
     }
     if let Some(door) = keeper_door {

@@ -127,10 +127,15 @@ pub async fn open_keeper(process: &Process, records: &Records) -> Result<Arc<Kee
     Ok(keeper)
 }
 
-/// Serves the issuer. `faults` are the sandbox's.
-pub fn serve_issuer(process: &Process, mut door: Door, issuer: &Arc<Issuer>, faults: Option<Arc<Faults>>) {
+/// Serves the issuer, with the `pages` that its listener has for browsers. `faults` are the sandbox's.
+pub fn serve_issuer(
+    process: &Process,
+    mut door: Door,
+    issuer: &Arc<Issuer>,
+    (pages, faults): (Router, Option<Arc<Faults>>),
+) {
     door.manners.refusal_form = mintkeep_issuer::routes::refusal_form(issuer);
-    start(process, door, mintkeep_issuer::routes::router(Arc::clone(issuer), faults));
+    start(process, door, mintkeep_issuer::routes::router(Arc::clone(issuer), faults).merge(pages));
 }
 
 /// Serves the keeper.

@@ -4,6 +4,7 @@
 //! has a rule of the protocol decide, and commits; the routes encode the outcome.
 
 pub mod admin;
+pub mod consent;
 pub mod faults;
 pub mod issuer;
 pub mod routes;

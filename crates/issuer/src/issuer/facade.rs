@@ -63,33 +63,93 @@ impl Issuer {
         scopes: Vec<Scope>,
         arrival: &Arrival,
     ) -> Result<IssuedCode, Failure> {
+        let app = self.app_for_code((app, customer), &scopes).await?;
+        for _try in 0..COMMIT_TRIES {
+            let id = RecordId::new(self.clock.now(), u32::from_be_bytes(draw(&*self.entropy)));
+            let grant =
+                issue_code(&app, customer.clone(), scopes.clone(), (id, self.salt()), self.clock.now());
+            if self.commit_code(actor, &app, &grant, arrival).await? == Commit::Done {
+                return Ok(self.code_of(&app, &grant));
+            }
+        }
+        Err(Failure::Busy)
+    }
+
+    /// Issues the code that a customer agreed to on the page of the number `page`: one code, however often
+    /// and on however many replicas the page's form arrives.
+    ///
+    /// The page's number becomes the grant's, so the store's guard (the number is free) is what makes it one;
+    /// and as codes are derived, every later arrival gets the same one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::issue_code`]; [`Refusal::CodeUsed`] once the app has exchanged the code,
+    /// [`Refusal::CodeExpired`] when it no longer can, [`Refusal::CodeInvalid`] if the grant was revoked.
+    pub async fn issue_code_of_page(
+        &self,
+        page: RecordId,
+        (app, customer): (&AppId, &CustomerId),
+        scopes: Vec<Scope>,
+        arrival: &Arrival,
+    ) -> Result<IssuedCode, Failure> {
+        let app = self.app_for_code((app, customer), &scopes).await?;
+        let now = self.clock.now();
+        let grant = issue_code(&app, customer.clone(), scopes, (page, self.salt()), now);
+        let actor = format!("customer {customer}");
+        if self.commit_code(&actor, &app, &grant, arrival).await? == Commit::Done {
+            return Ok(self.code_of(&app, &grant));
+        }
+        let earlier = self.store.grant(page).await?.ok_or(Failure::Busy)?;
+        if earlier.app != app.no || earlier.customer != *customer || earlier.scopes != grant.scopes {
+            // Two pages of one millisecond drew the same number: one in four million such pairs.
+            return Err(Failure::Busy);
+        }
+        match earlier.stage {
+            GrantStage::Issued if now < earlier.code_expires_at => Ok(self.code_of(&app, &earlier)),
+            GrantStage::Issued => Err(Refusal::CodeExpired.into()),
+            GrantStage::Active { .. } => Err(Refusal::CodeUsed.into()),
+            GrantStage::Revoked { .. } => Err(Refusal::CodeInvalid.into()),
+        }
+    }
+
+    /// The app, if it may have a code of these scopes for this customer.
+    async fn app_for_code(
+        &self,
+        (app, customer): (&AppId, &CustomerId),
+        scopes: &[Scope],
+    ) -> Result<Arc<App>, Failure> {
         let app = self.app(app).await?;
         if app.status == AppStatus::Disabled {
             return Err(Refusal::ClientDisabled.into());
         }
-        let known = self.store.customer(customer).await?;
-        customer_may(known.as_deref())?;
+        customer_may(self.store.customer(customer).await?.as_deref())?;
         if !scopes.iter().all(|scope| app.may_ask(scope)) {
             return Err(Refusal::AccessDenied.into());
         }
-        for _try in 0..COMMIT_TRIES {
-            let now = self.clock.now();
-            let id = RecordId::new(now, u32::from_be_bytes(draw(&*self.entropy)));
-            let grant = issue_code(&app, customer.clone(), scopes.clone(), (id, self.salt()), now);
-            let audit =
-                self.audit(actor, AuditAction::CodeIssued, format_args!("{} {customer}", app.id), arrival);
-            if self.store.commit_grant(grant.clone(), audit).await? == Commit::Done {
-                let place = TokenPlace {
-                    kind: TokenKind::Code,
-                    record: id,
-                    salt: &grant.salt,
-                    token_epoch: app.token_epoch,
-                };
-                let code = AuthCode::new(self.tokens.mint(&place, self.code_generation()));
-                return Ok(IssuedCode { code, expires_at: grant.code_expires_at, grant: id });
-            }
-        }
-        Err(Failure::Busy)
+        Ok(app)
+    }
+
+    async fn commit_code(
+        &self,
+        actor: &str,
+        app: &App,
+        grant: &Grant,
+        arrival: &Arrival,
+    ) -> Result<Commit, Failure> {
+        let subject = format!("{} {}", app.id, grant.customer);
+        let audit = self.audit(actor, AuditAction::CodeIssued, subject, arrival);
+        Ok(self.store.commit_grant(grant.clone(), audit).await?)
+    }
+
+    fn code_of(&self, app: &App, grant: &Grant) -> IssuedCode {
+        let place = TokenPlace {
+            kind: TokenKind::Code,
+            record: grant.id,
+            salt: &grant.salt,
+            token_epoch: app.token_epoch,
+        };
+        let code = AuthCode::new(self.tokens.mint(&place, self.code_generation()));
+        IssuedCode { code, expires_at: grant.code_expires_at, grant: grant.id }
     }
 
     /// What a token says of itself; `None` if it is not good, for whatever reason.

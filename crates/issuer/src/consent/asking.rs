@@ -1,0 +1,229 @@
+//! What an app asks a customer for, as it stands in the page's URL and again in its form.
+
+use std::sync::Arc;
+
+use mintkeep_protocol::app::{App, AppStatus};
+use mintkeep_protocol::ident::{AppId, Scope};
+
+use super::fields::Fields;
+use super::way_back::WayBack;
+
+/// How many scopes may be asked for at once.
+const SCOPES_MAX: usize = 16;
+
+/// Longest `state`, in bytes.
+const STATE_BYTES_MAX: usize = 512;
+
+/// What is asked for, well-formed and not more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asking {
+    /// Who asks.
+    pub client_id: AppId,
+    /// For what, each once, in the order asked.
+    pub scopes: Vec<Scope>,
+    /// Where the answer goes.
+    pub way: WayBack,
+    /// The app's own; comes back with the answer.
+    pub state: Option<String>,
+}
+
+/// Why no page is shown and nobody is sent anywhere: it can't be told whose page this should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AskingRefused {
+    /// A parameter is missing, comes twice, or is malformed.
+    #[error("a parameter of the authorization request is missing, comes twice, or is malformed")]
+    Malformed,
+    /// No such app.
+    #[error("client_id is no app")]
+    ClientUnknown,
+    /// The app may not act.
+    #[error("the app is disabled")]
+    ClientDisabled,
+    /// The app did not register this URL, or this origin.
+    #[error("redirect_url is not one that the app registered, or origin is not the origin of one")]
+    WayUnknown,
+}
+
+impl Asking {
+    /// Reads `client_id`, `scopes` (by commas or spaces; `auth_base` if absent), `state`, and either
+    /// `redirect_url` or `origin`.
+    ///
+    /// # Errors
+    ///
+    /// [`AskingRefused::Malformed`].
+    pub fn read(fields: &Fields) -> Result<Self, AskingRefused> {
+        let client_id = fields.get("client_id").and_then(|id| AppId::parse(id).ok());
+        let way = match (fields.get("redirect_url"), fields.get("origin")) {
+            (Some(url), None) => WayBack::Redirect(url.to_owned()),
+            (None, Some(origin)) => WayBack::Message { origin: origin.to_owned() },
+            (Some(_), Some(_)) | (None, None) => return Err(AskingRefused::Malformed),
+        };
+        let state = fields.get("state").map(str::to_owned);
+        let mut scopes = Vec::new();
+        for name in
+            fields.get("scopes").unwrap_or("auth_base").split([',', ' ']).filter(|name| !name.is_empty())
+        {
+            let scope = Scope::parse(name).map_err(|_| AskingRefused::Malformed)?;
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
+        let is_bounded = (1..=SCOPES_MAX).contains(&scopes.len())
+            && state.as_ref().is_none_or(|state| state.len() <= STATE_BYTES_MAX);
+        match client_id {
+            Some(client_id) if is_bounded => Ok(Self { client_id, scopes, way, state }),
+            Some(_) | None => Err(AskingRefused::Malformed),
+        }
+    }
+
+    /// The fields that say the same again, for a form or a link.
+    #[must_use]
+    pub fn fields(&self) -> Vec<(&'static str, String)> {
+        let mut fields = vec![("client_id", self.client_id.to_string()), ("scopes", self.scope_list())];
+        match &self.way {
+            WayBack::Redirect(url) => fields.push(("redirect_url", url.clone())),
+            WayBack::Message { origin } => fields.push(("origin", origin.clone())),
+        }
+        fields.extend(self.state.iter().map(|state| ("state", state.clone())));
+        fields
+    }
+
+    /// The same as a query.
+    #[must_use]
+    pub fn query(&self) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(self.fields()).finish()
+    }
+
+    fn scope_list(&self) -> String {
+        self.scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// What is asked for, by an app that we know, with a way back that it registered.
+pub struct KnownAsking {
+    /// Who asks.
+    pub app: Arc<App>,
+    /// What.
+    pub asking: Asking,
+    /// The scopes that the app may ask for.
+    pub allowed: Vec<Scope>,
+    /// The scopes that it may not.
+    pub denied: Vec<Scope>,
+}
+
+impl KnownAsking {
+    /// Decides whether `app` may have its answer sent where it says.
+    ///
+    /// # Errors
+    ///
+    /// [`AskingRefused::ClientUnknown`], [`AskingRefused::WayUnknown`], [`AskingRefused::ClientDisabled`].
+    pub fn check(app: Option<Arc<App>>, asking: Asking) -> Result<Self, AskingRefused> {
+        let app = app.ok_or(AskingRefused::ClientUnknown)?;
+        if !asking.way.is_registered(&app) {
+            return Err(AskingRefused::WayUnknown);
+        }
+        if app.status == AppStatus::Disabled {
+            return Err(AskingRefused::ClientDisabled);
+        }
+        let (allowed, denied) = asking.scopes.iter().cloned().partition(|scope| app.may_ask(scope));
+        Ok(Self { app, asking, allowed, denied })
+    }
+
+    /// Whether any good can come of the question. A redirect tells one result, so all must be allowed; a
+    /// message tells of each scope, so one is enough.
+    #[must_use]
+    pub fn can_be_granted(&self) -> bool {
+        match self.asking.way {
+            WayBack::Redirect(_) => self.denied.is_empty(),
+            WayBack::Message { .. } => !self.allowed.is_empty(),
+        }
+    }
+
+    /// Whether the customer need not be asked.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.allowed.iter().all(|scope| self.app.is_silent(scope))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consent::tests::app;
+
+    fn read(query: &str) -> Result<Asking, AskingRefused> {
+        Fields::parse(query.as_bytes())
+            .map_err(|_| AskingRefused::Malformed)
+            .and_then(|fields| Asking::read(&fields))
+    }
+
+    #[test]
+    fn an_asking_is_read_whole_or_not_at_all() {
+        let state = |length: usize| format!("client_id=A&redirect_url=u&state={}", "s".repeat(length));
+        let scopes = |count: usize| {
+            let list: Vec<String> = (0..count).map(|number| format!("s{number}")).collect();
+            format!("client_id=A&redirect_url=u&scopes={}", list.join(","))
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("least",            "client_id=A&redirect_url=u".to_owned(),                   true),
+            ("to an origin",     "client_id=A&origin=u".to_owned(),                         true),
+            ("no way back",      "client_id=A".to_owned(),                                  false),
+            ("two ways back",    "client_id=A&origin=u&redirect_url=u".to_owned(),          false),
+            ("no client",        "redirect_url=u".to_owned(),                               false),
+            ("client malformed", "client_id=A%20B&redirect_url=u".to_owned(),               false),
+            ("client twice",     "client_id=A&client_id=A&redirect_url=u".to_owned(),       false),
+            ("scope malformed",  "client_id=A&redirect_url=u&scopes=a%3Cb".to_owned(),      false),
+            ("only commas",      "client_id=A&redirect_url=u&scopes=,".to_owned(),          false),
+            ("most scopes",      scopes(SCOPES_MAX),                                        true),
+            ("a scope more",     scopes(SCOPES_MAX + 1),                                    false),
+            ("longest state",    state(STATE_BYTES_MAX),                                    true),
+            ("a byte longer",    state(STATE_BYTES_MAX + 1),                                false),
+        ];
+        for (case, query, is_read) in cases {
+            assert_eq!(read(&query).is_ok(), is_read, "{case}");
+        }
+    }
+
+    #[test]
+    fn an_asking_comes_back_from_its_own_fields() {
+        let asked =
+            read("client_id=A&redirect_url=https%3A%2F%2Fa.example%2F%3Fx%3D1&scopes=b+a,b&state=%26")
+                .unwrap();
+        assert_eq!(asked.scopes.iter().map(Scope::as_str).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(read(&asked.query()).unwrap(), asked);
+        assert_eq!(read("client_id=A&origin=o").unwrap().scopes.first().unwrap().as_str(), "auth_base");
+    }
+
+    #[test]
+    fn nobody_is_sent_where_the_app_did_not_say() {
+        let known = Arc::new(app(&["https://shop.example/back"]));
+        let disabled = Arc::new(App { status: AppStatus::Disabled, ..App::clone(&known) });
+        let (good, bad) = ("https://shop.example/back?x", "https://shop.example/other");
+        #[rustfmt::skip]
+        let cases = [
+            ("usual",              Some(&known),    good, None),
+            ("unknown app",        None,            good, Some(AskingRefused::ClientUnknown)),
+            ("unknown URL",        Some(&known),    bad,  Some(AskingRefused::WayUnknown)),
+            ("disabled",           Some(&disabled), good, Some(AskingRefused::ClientDisabled)),
+            ("disabled, bad URL",  Some(&disabled), bad,  Some(AskingRefused::WayUnknown)),
+        ];
+        for (case, app, url, refused) in cases {
+            let asking = read(&format!("client_id=A&redirect_url={url}")).unwrap();
+            assert_eq!(KnownAsking::check(app.cloned(), asking).err(), refused, "{case}");
+        }
+    }
+
+    #[test]
+    fn scopes_are_parted_by_what_the_app_may_ask_and_only_silent_ones_show_no_page() {
+        let known = Arc::new(app(&["https://shop.example/back"]));
+        let check = |scopes: &str| {
+            let asking =
+                read(&format!("client_id=A&redirect_url=https://shop.example/back&scopes={scopes}")).unwrap();
+            KnownAsking::check(Some(Arc::clone(&known)), asking).unwrap()
+        };
+        let both = check("auth_user,AUTH_USER,auth_base");
+        assert_eq!((both.allowed.len(), both.denied.len(), both.is_silent()), (2, 1, false));
+        assert!(check("auth_base").is_silent());
+    }
+}
