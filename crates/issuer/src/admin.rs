@@ -7,7 +7,6 @@
 mod app_proofs;
 mod app_words;
 mod apps;
-mod asked;
 mod audit;
 mod customers;
 mod grants;
@@ -21,11 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::FromRef;
 use http::StatusCode;
 use mintkeep_protocol::outcome::Refusal;
 use mintkeep_protocol::record::{AuditAction, AuditEntry};
 use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::limits::Limits;
 use mintkeep_web::problem::Problem;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
@@ -62,6 +63,12 @@ pub struct Sandbox {
 struct AdminDesk {
     issuer: Arc<Issuer>,
     sandbox: Option<Sandbox>,
+}
+
+impl FromRef<AdminDesk> for Limits {
+    fn from_ref(desk: &AdminDesk) -> Self {
+        desk.issuer.limits
+    }
 }
 
 /// The admin routes under `/admin/v1/`, behind `token`, and their description.

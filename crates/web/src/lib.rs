@@ -3,12 +3,13 @@
 //! * What a listener does for every request: [`serve`], within [`limits`], over [`tls`] or plainly. It
 //!   tells the handlers of each request's [`arrival`], and takes a [`note`] of what they answered, for the
 //!   [`access_log`] and the [`metrics`]. On the way out, [`readiness`] goes first.
-//! * What handlers call: [`body`], [`auth`], [`admin_token`], [`problem`].
+//! * What handlers call: [`body`], [`auth`], [`admin_token`], [`asked`], [`problem`].
 //! * The homes of what is banned elsewhere: [`clock`], [`stopwatch`], [`tasks`].
 
 pub mod access_log;
 pub mod admin_token;
 pub mod arrival;
+pub mod asked;
 pub mod auth;
 pub mod body;
 pub mod clock;

@@ -11,11 +11,11 @@ use mintkeep_protocol::issue::authenticate::secret_mac;
 use mintkeep_protocol::record::AuditAction;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::asked::{Asked, Named};
 use mintkeep_web::problem::Problem;
 
 use super::app_words::{AppView, KeyAdd, KeyAdded, RotateSecret, SecretRotated};
 use super::apps::{drawn_secret, key_pair};
-use super::asked::{Asked, Named};
 use super::{AdminDesk, app_unknown, unavailable, unfit};
 
 /// Longest overlap of two secrets, in seconds.

@@ -13,10 +13,10 @@ use mintkeep_protocol::record::AuditAction;
 use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::asked::{Asked, Filter, Named};
 use mintkeep_web::problem::Problem;
 
 use super::app_words::{AppChange, AppCreate, AppCreated, AppFilter, AppPage, AppView};
-use super::asked::{Asked, Filter, Named};
 use super::settings::Settings;
 use super::{AdminDesk, app_unknown, busy, unavailable, unfit};
 

@@ -3,12 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use mintkeep_protocol::record::AuditEntry;
+use mintkeep_web::asked::Filter;
 use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::apps::page_size;
-use super::asked::Filter;
 use super::{AdminDesk, unavailable};
 
 /// How many lines are told unless the caller says, and at most.

@@ -5,11 +5,11 @@ use axum::extract::State;
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::record::{AuditAction, Customer, CustomerStatus, Profile};
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::asked::{Asked, Named};
 use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::asked::{Asked, Named};
 use super::{AdminDesk, customer_unknown, unavailable, unfit};
 
 /// Longest text of a profile, in characters.

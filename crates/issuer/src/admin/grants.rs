@@ -13,12 +13,12 @@ use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery};
 use mintkeep_protocol::record::{Grant, GrantStage};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::asked::{Asked, Filter, Named};
 use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::apps::page_size;
-use super::asked::{Asked, Filter, Named};
 use super::{ACTOR, AdminDesk, app_unknown, busy, problem_of, unavailable, unfit};
 use crate::routes::wallet::{CodeAnswer, CodeRequest};
 

@@ -6,11 +6,11 @@ use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, Scope};
 use mintkeep_protocol::secret::AccessToken;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::TokenKind;
+use mintkeep_web::asked::Asked;
 use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::asked::Asked;
 use super::{AdminDesk, problem_of};
 use crate::issuer::{Inspection, TokenState};
 

@@ -6,11 +6,11 @@ use http::StatusCode;
 use mintkeep_protocol::ident::Dialect;
 use mintkeep_protocol::record::AuditAction;
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::asked::Named;
 use mintkeep_web::problem::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::asked::Named;
 use super::{AdminDesk, unavailable};
 use crate::issuer::SigningKey;
 

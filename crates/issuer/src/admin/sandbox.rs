@@ -8,11 +8,11 @@ use http::StatusCode;
 use mintkeep_protocol::record::AuditAction;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::asked::{Asked, Named};
 use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::asked::{Asked, Named};
 use super::{AdminDesk, Sandbox, unavailable, unfit};
 use crate::faults::{ActiveFault, FaultRule, RuleRejected};
 use crate::routes::outcome_of_code;

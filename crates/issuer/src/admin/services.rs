@@ -8,12 +8,12 @@ use mintkeep_protocol::crypto::RsaPublicKey;
 use mintkeep_protocol::ident::ServiceId;
 use mintkeep_protocol::record::{AuditAction, Service, ServiceRole};
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::asked::{Asked, Named};
 use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::apps::drawn_secret;
-use super::asked::{Asked, Named};
 use super::{AdminDesk, unavailable, unfit};
 
 /// A new resource server or wallet.

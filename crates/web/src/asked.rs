@@ -1,23 +1,27 @@
-//! What a caller sent: bodies, paths and queries, each refused with a problem that says how to mend it.
+//! What a caller of our own API sent: bodies, paths and queries, each refused with a problem that says how
+//! to mend it.
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Query, Request};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use mintkeep_protocol::dialect::json::Object;
-use mintkeep_web::body::{BodyRefused, read};
-use mintkeep_web::problem::Problem;
 use serde::de::DeserializeOwned;
 
-use super::AdminDesk;
+use crate::body::{BodyRefused, read};
+use crate::limits::Limits;
+use crate::problem::Problem;
 
-/// A JSON object out of the body.
-pub(super) struct Asked<T>(pub T);
+/// A JSON object out of the body, read strictly: no key twice, and what `T` says of unknown fields.
+pub struct Asked<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequest<AdminDesk> for Asked<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Asked<T>
+where
+    Limits: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request(request: Request, desk: &AdminDesk) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
         if !media_type.eq_ignore_ascii_case("application/json") {
@@ -28,7 +32,7 @@ impl<T: DeserializeOwned> FromRequest<AdminDesk> for Asked<T> {
                 "send JSON with `Content-Type: application/json`",
             ));
         }
-        let body = read(request.into_body(), &desk.issuer.limits).await.map_err(unread)?;
+        let body = read(request.into_body(), &Limits::from_ref(state)).await.map_err(unread)?;
         // Keys that occur twice are refused at any depth; the types below see only some of them.
         Object::read(&body)
             .map_err(|_| unreadable("send one JSON object, no key twice, at most 64 fields".to_owned()))?;
@@ -37,7 +41,7 @@ impl<T: DeserializeOwned> FromRequest<AdminDesk> for Asked<T> {
 }
 
 /// Names in the path.
-pub(super) struct Named<T>(pub T);
+pub struct Named<T>(pub T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T> {
     type Rejection = Problem;
@@ -57,7 +61,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T
 }
 
 /// Fields of the query.
-pub(super) struct Filter<T>(pub T);
+pub struct Filter<T>(pub T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Filter<T> {
     type Rejection = Problem;
