@@ -20,6 +20,15 @@ pub fn router(readiness: Readiness, roles: Router, api: OpenApi) -> Router {
         .merge(roles)
 }
 
+/// Two roles' admin APIs as one, described as one.
+pub fn beside(
+    (router, mut api): (Router, OpenApi),
+    (further, its_api): (Router, OpenApi),
+) -> (Router, OpenApi) {
+    api.merge(its_api);
+    (router.merge(further), api)
+}
+
 /// Ready means: can serve what it has.
 async fn readyz(State(readiness): State<Readiness>) -> Response {
     if readiness.is_ready() {

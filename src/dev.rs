@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use mintkeep_issuer::admin::{self, MovableClock as _};
 use mintkeep_issuer::consent::{self, ConsentSettings};
 use mintkeep_issuer::faults::Faults;
-use mintkeep_keeper::Keeper;
+use mintkeep_keeper::{Keeper, admin_routes};
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
 use mintkeep_protocol::port::entropy::{Entropy, SystemEntropy, draw};
 use mintkeep_protocol::secret::ClientSecret;
@@ -23,7 +23,7 @@ use crate::sandbox_clock::SandboxClock;
 use crate::telemetry::{self, Metrics};
 use crate::welcome::Welcome;
 use crate::wiring::{Door, Process, Records};
-use crate::{folder, sandbox, sandbox_keeper, welcome, wiring};
+use crate::{admin_listener, folder, sandbox, sandbox_keeper, welcome, wiring};
 
 /// For people, every request.
 const LOG: LogSettings = LogSettings { format: Format::Text, level: tracing::Level::INFO, access: true };
@@ -94,11 +94,13 @@ async fn serve(
     wiring::serve_issuer(process, door(issuer_socket), &issuer, (pages, Some(Arc::clone(&faults))));
     let sandbox = admin::Sandbox { clock: clock.clone(), faults };
     let token = AdminToken::new(&ClientSecret::new(admin_token));
-    let admin = admin::router(Arc::clone(&issuer), Some(sandbox), token);
-    wiring::serve_admin(process, door(admin_socket), metrics, admin);
     let keeper = wiring::open_keeper(process, &records).await?;
     follow_clock(&keeper, &clock);
     sandbox_keeper::seed(&keeper, &issuer, data).await?;
+    let issuers_admin = admin::router(Arc::clone(&issuer), Some(sandbox), token);
+    let keepers_admin = admin_routes::router(Arc::clone(&keeper), token, None);
+    let admin = admin_listener::beside(issuers_admin, keepers_admin);
+    wiring::serve_admin(process, door(admin_socket), metrics, admin);
     wiring::serve_keeper(process, door(keeper_socket), &keeper);
     process.house.readiness.started();
     welcome::print(&welcome, clock.offset());

@@ -13,6 +13,7 @@ use mintkeep_web::clock::SystemClock;
 use mintkeep_web::serve::Manners;
 use utoipa::openapi::OpenApi;
 
+use crate::admin_listener;
 use crate::config::{self, DrainSettings, ListenerSettings, Settings, StoreSettings};
 use crate::telemetry::{self, Metrics};
 use crate::wiring::{self, Door, Process, Records};
@@ -60,16 +61,18 @@ async fn serve(
     };
 
     let records = Records { issuer: store.clone(), keeper: store, master: Arc::new(settings.master) };
+    let token = AdminToken::new(&settings.admin_token);
     let mut admin = (Router::new(), OpenApi::default());
     if let Some((door, url)) = issuer_door {
         let issuer = wiring::open_issuer(process, &records, (url, settings.limits)).await?;
         let pages = consent::router(Arc::clone(&issuer), ConsentSettings::default());
         wiring::serve_issuer(process, door, &issuer, (pages, None));
-        admin = mintkeep_issuer::admin::router(issuer, None, AdminToken::new(&settings.admin_token));
+        admin = mintkeep_issuer::admin::router(issuer, None, token);
     }
     if let Some(door) = keeper_door {
         let keeper = wiring::open_keeper(process, &records).await?;
         wiring::serve_keeper(process, door, &keeper);
+        admin = admin_listener::beside(admin, mintkeep_keeper::admin_routes::router(keeper, token, None));
     }
     wiring::serve_admin(process, admin_door, metrics, admin);
     process.house.readiness.started();

@@ -5,10 +5,11 @@
 //! * One renewal at a time: flights (one per slot), leases (over all replicas), [`Keeper`]'s one door
 //!   for first fetches, the timetable and reports; exchanges of codes likewise.
 //! * What callers ask: [`reader`], [`reporter`], [`exchanger`], over HTTP by [`routes`]; operators by
-//!   [`admin`] and [`rotation`]; watchers by [`events`].
+//!   [`admin`] and [`rotation`], over HTTP by [`admin_routes`]; watchers by [`events`].
 //! * The way out: [`upstream`], behind a breaker per platform.
 
 pub mod admin;
+pub mod admin_routes;
 mod breaker;
 pub mod events;
 pub mod exchanger;

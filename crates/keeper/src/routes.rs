@@ -11,6 +11,7 @@ use axum::Router;
 use axum::routing::{get, post};
 
 pub use access::Access;
+pub(crate) use access::unavailable;
 pub use tokens::TokenBody;
 
 use crate::keeper::Keeper;

@@ -80,7 +80,7 @@ pub(super) fn no_such_slot() -> Problem {
 }
 
 /// There is no good token, and when to ask again.
-pub(super) fn unavailable(denial: Denial, now: Timestamp) -> Problem {
+pub(crate) fn unavailable(denial: Denial, now: Timestamp) -> Problem {
     let mut detail = denial.because.to_string();
     if matches!(denial.because, Trouble::RefreshRefused | Trouble::InDoubt | Trouble::Forgotten) {
         detail.push_str(": send the customer through authorization again");

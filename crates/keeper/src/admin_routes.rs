@@ -1,0 +1,140 @@
+//! The keeper's part of the admin API: what an operator, the command line and the console do to it.
+//!
+//! Every route is behind the admin token, takes and gives JSON, refuses fields that it does not know, says
+//! no with a problem (RFC 9457) that tells what to do, and writes a line into the audit for each change.
+//! Times are milliseconds since the Unix epoch.
+
+mod consumers;
+mod credentials;
+mod rotation;
+mod slots;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::FromRef;
+use http::StatusCode;
+use mintkeep_protocol::crypto::MasterKeyRing;
+use mintkeep_protocol::ident::CredentialName;
+use mintkeep_web::admin_token::AdminToken;
+use mintkeep_web::arrival::Arrival;
+use mintkeep_web::limits::Limits;
+use mintkeep_web::problem::Problem;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::rotation::Rotations;
+use crate::admin::{AdminFailure, By};
+use crate::keeper::Keeper;
+use crate::roster::Account;
+
+/// Reads the master keys again from where the configuration says they are; the text says what to mend.
+pub type ReadMasterKeys = Arc<dyn Fn() -> Result<MasterKeyRing, String> + Send + Sync>;
+
+/// What the routes work on.
+#[derive(Clone)]
+struct KeeperDesk {
+    keeper: Arc<Keeper>,
+    rotations: Arc<Rotations>,
+}
+
+impl FromRef<KeeperDesk> for Limits {
+    fn from_ref(_desk: &KeeperDesk) -> Self {
+        Self::default()
+    }
+}
+
+/// The admin routes under `/admin/v1/keeper/`, behind `token`, and their description.
+///
+/// `master_keys`: how a rotation comes by the new key; `None` where the key can't be rotated online, and
+/// the route then says so.
+pub fn router(
+    keeper: Arc<Keeper>,
+    token: AdminToken,
+    master_keys: Option<ReadMasterKeys>,
+) -> (Router, OpenApi) {
+    let (router, api) = OpenApiRouter::new()
+        .routes(routes!(credentials::add, credentials::list))
+        .routes(routes!(credentials::show, credentials::remove))
+        .routes(routes!(credentials::change_proof))
+        .routes(routes!(consumers::create, consumers::list))
+        .routes(routes!(consumers::revoke))
+        .routes(routes!(slots::list))
+        .routes(routes!(tokens::read_own))
+        .routes(routes!(tokens::read_customers))
+        .routes(routes!(tokens::refresh_own))
+        .routes(routes!(tokens::refresh_customers))
+        .routes(routes!(tokens::explain_own))
+        .routes(routes!(tokens::explain_customers))
+        .routes(routes!(tokens::resolve_own))
+        .routes(routes!(tokens::resolve_customers))
+        .routes(routes!(rotation::begin, rotation::show))
+        .split_for_parts();
+    let desk = KeeperDesk { keeper, rotations: Arc::new(Rotations::new(master_keys)) };
+    (token.guard(router.with_state(desk)), api)
+}
+
+impl KeeperDesk {
+    fn account(&self, name: &CredentialName) -> Result<Arc<Account>, Problem> {
+        self.keeper.account(name).ok_or_else(|| {
+            not_found(
+                "credential-unknown",
+                "There is no such credential",
+                "GET /admin/v1/keeper/credentials lists them",
+            )
+        })
+    }
+}
+
+/// Who the audit says did what came over this API.
+fn by(arrival: &Arrival) -> By {
+    By { actor: "admin".to_owned(), address: Some(arrival.peer), request_id: arrival.id.to_string() }
+}
+
+fn not_found(kind: &'static str, title: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, kind, title, detail)
+}
+
+fn unfit(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "unfit", "A field does not fit", detail)
+}
+
+/// What is answered when a wish was not done.
+fn problem_of(failure: &AdminFailure) -> Problem {
+    let told = failure.to_string();
+    match failure {
+        AdminFailure::NameTaken => {
+            Problem::new(StatusCode::CONFLICT, "name-taken", "The name is taken", told)
+        }
+        AdminFailure::NotFound => not_found(
+            "no-such-token",
+            "No such token",
+            "a credential has a token of its own or tokens of its customers, never both; \
+             GET /admin/v1/keeper/tokens lists them",
+        ),
+        AdminFailure::BaseUrlIllegal | AdminFailure::ProofUnfit(_) | AdminFailure::Key(_) => unfit(told),
+        AdminFailure::NothingToResolve => {
+            let detail = "only what needs_operator is resolved; GET …/explain tells its state";
+            Problem::new(StatusCode::CONFLICT, "nothing-to-resolve", "It waits for no operator", detail)
+        }
+        AdminFailure::Contended => {
+            Problem::new(StatusCode::CONFLICT, "busy", "Others change this all the time", told)
+                .retry_after(Duration::from_secs(1))
+        }
+        AdminFailure::Seal => {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "master-key", "The master key is missing", told)
+        }
+        AdminFailure::Renewal(_) => {
+            Problem::new(StatusCode::BAD_GATEWAY, "renewal-failed", "The renewal failed", told)
+        }
+        AdminFailure::Store(error) => {
+            tracing::error!(%error, "the keeper's admin API could not use its store");
+            let detail = "the store does not answer; what was asked may have been done: look, then ask again";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "Not now", detail)
+                .retry_after(Duration::from_secs(2))
+        }
+    }
+}

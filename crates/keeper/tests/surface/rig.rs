@@ -1,0 +1,146 @@
+//! A keeper over a store in memory and stand-in platforms, asked over its routers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use mintkeep_keeper::admin::{By, MadeConsumer, NewConsumer, NewCredential, NewProof};
+use mintkeep_keeper::admin_routes::{self, ReadMasterKeys};
+use mintkeep_keeper::settings::KeeperSettings;
+use mintkeep_keeper::{Keeper, KeeperParts, routes};
+use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
+use mintkeep_protocol::ident::{AppId, ConsumerName, CredentialName};
+use mintkeep_protocol::keep::consumer::{CredentialScope, Verb};
+use mintkeep_protocol::keep::credential::{CredentialSettings, TokenSource};
+use mintkeep_protocol::port::entropy::SystemEntropy;
+use mintkeep_protocol::secret::ClientSecret;
+use mintkeep_protocol::time::{Clock, Timestamp};
+use mintkeep_store::MemoryStore;
+use mintkeep_web::admin_token::AdminToken;
+use mintkeep_web::tasks::Tasks;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use crate::platform::Platform;
+
+/// Planted, so that a test can look for it where it must not be.
+pub const APP_SECRET: &str = "planted-app-secret-0123456789";
+/// The admin token of every rig.
+pub const ADMIN: &str = "planted-admin-token-0123456789abcdef";
+
+/// A clock that the test moves.
+pub struct HandClock(AtomicI64);
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.0.load(Ordering::SeqCst))
+    }
+}
+
+impl HandClock {
+    pub fn advance_s(&self, seconds: i64) {
+        self.0.fetch_add(seconds.saturating_mul(1_000), Ordering::SeqCst);
+    }
+}
+
+pub struct Rig {
+    pub keeper: Arc<Keeper>,
+    pub platform: Arc<Platform>,
+    pub clock: Arc<HandClock>,
+    pub tasks: Tasks,
+    router: Router,
+}
+
+/// A master key ring whose current key is of this byte, and which opens what the older ones sealed.
+pub fn ring(current: u8, older: &[u8]) -> MasterKeyRing {
+    let key = |byte: u8| MasterKey::new(&[byte; 32]);
+    MasterKeyRing::new(key(current), older.iter().map(|byte| key(*byte)).collect())
+}
+
+pub fn by() -> By {
+    By { actor: "test".to_owned(), address: None, request_id: "-".to_owned() }
+}
+
+pub fn name(text: &str) -> CredentialName {
+    CredentialName::parse(text).unwrap()
+}
+
+impl Rig {
+    pub async fn new() -> Self {
+        Self::with_keys(None).await
+    }
+
+    pub async fn with_keys(master_keys: Option<ReadMasterKeys>) -> Self {
+        let platform = Arc::new(Platform::default());
+        let clock = Arc::new(HandClock(AtomicI64::new(1_800_000_000_000)));
+        let tasks = Tasks::new(2);
+        let keeper = Keeper::new(KeeperParts {
+            store: Arc::new(MemoryStore::new()),
+            upstream: platform.clone(),
+            clock: clock.clone(),
+            entropy: Arc::new(SystemEntropy),
+            master: Arc::new(ring(7, &[])),
+            tasks: tasks.clone(),
+            settings: KeeperSettings::default(),
+        });
+        keeper.start().await.unwrap();
+        let token = AdminToken::new(&ClientSecret::new(ADMIN.to_owned()));
+        let (admin, _) = admin_routes::router(Arc::clone(&keeper), token, master_keys);
+        let router = routes::router(Arc::clone(&keeper)).merge(admin);
+        Self { keeper, platform, clock, tasks, router }
+    }
+
+    /// Adds a credential of a shared secret, named as its app is, and waits for its token.
+    pub async fn add(&self, text: &str, source: TokenSource) {
+        let new = NewCredential {
+            name: name(text),
+            source,
+            app: AppId::parse(text).unwrap(),
+            base_url: "https://platform.example".to_owned(),
+            proof: NewProof::Secret(ClientSecret::new(APP_SECRET.to_owned())),
+            settings: CredentialSettings::default(),
+        };
+        let account = self.keeper.add_credential(new, &by()).await.unwrap();
+        self.keeper.refresh(&account, None).await.unwrap();
+        // Records of one millisecond have no order.
+        self.clock.advance_s(1);
+    }
+
+    /// A consumer of all credentials with all verbs.
+    pub async fn consumer(&self, text: &str) -> MadeConsumer {
+        let new = NewConsumer {
+            name: ConsumerName::parse(text).unwrap(),
+            credentials: CredentialScope::All,
+            verbs: Verb::ALL.to_vec(),
+            margin_floor_s: 0,
+            drop_in_keys: vec![],
+        };
+        self.keeper.create_consumer(new, &by()).await.unwrap()
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// Asks the admin API; the status and the JSON that came back, `Null` for no body.
+    pub async fn admin(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/admin/v1/keeper{path}"))
+            .header("authorization", format!("Bearer {ADMIN}"))
+            .header("content-type", "application/json")
+            .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
+            .unwrap();
+        read(self.send(request).await).await
+    }
+}
+
+/// The status and the JSON of an answer, `Null` for no body.
+pub async fn read(response: Response<Body>) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    if bytes.is_empty() { (status, Value::Null) } else { (status, serde_json::from_slice(&bytes).unwrap()) }
+}
