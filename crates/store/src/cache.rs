@@ -7,12 +7,14 @@
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::Stored;
 use mintkeep_protocol::record::{Customer, Grant, Pool, PoolKey, Service};
 use quick_cache::sync::Cache;
+use tokio::time::Instant;
 
 use crate::change::Change;
 
@@ -38,15 +40,25 @@ pub struct RecordCache {
 }
 
 impl RecordCache {
-    /// An empty cache.
+    /// An empty cache in front of a store that nobody else changes.
     pub fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// An empty cache in front of a store that others change too: no record is used that was loaded longer
+    /// than `age_max` ago.
+    pub fn aging(age_max: Duration) -> Self {
+        Self::with(Some(age_max))
+    }
+
+    fn with(age_max: Option<Duration>) -> Self {
         Self {
-            apps: Shelf::new(APPS_MAX),
-            apps_by_no: Shelf::new(APPS_MAX),
-            pools: Shelf::new(POOLS_MAX),
-            grants: Shelf::new(GRANTS_MAX),
-            customers: Shelf::new(CUSTOMERS_MAX),
-            services: Shelf::new(SERVICES_MAX),
+            apps: Shelf::new(APPS_MAX, age_max),
+            apps_by_no: Shelf::new(APPS_MAX, age_max),
+            pools: Shelf::new(POOLS_MAX, age_max),
+            grants: Shelf::new(GRANTS_MAX, age_max),
+            customers: Shelf::new(CUSTOMERS_MAX, age_max),
+            services: Shelf::new(SERVICES_MAX, age_max),
         }
     }
 
@@ -90,14 +102,34 @@ impl RecordCache {
 /// The cached records of one kind. That a record does not exist is remembered too, in the same bounds, and
 /// the record's creation takes its place.
 pub struct Shelf<K, V> {
-    records: Cache<K, Option<Arc<V>>>,
+    records: Cache<K, Known<V>>,
+    age_max: Option<Duration>,
     /// How often [`Self::forget_all`] ran; it can't see a load under way, so the load sees it.
     sweeps: AtomicU64,
 }
 
+/// What is known of a record.
+struct Known<V> {
+    record: Option<Arc<V>>,
+    /// Until when; `None`: until it is changed.
+    until: Option<Instant>,
+}
+
+impl<V> Clone for Known<V> {
+    fn clone(&self) -> Self {
+        Self { record: self.record.clone(), until: self.until }
+    }
+}
+
+impl<V> Known<V> {
+    fn is_fresh(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
+    }
+}
+
 impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
-    fn new(records_max: usize) -> Self {
-        Self { records: Cache::new(records_max), sweeps: AtomicU64::new(0) }
+    fn new(records_max: usize, age_max: Option<Duration>) -> Self {
+        Self { records: Cache::new(records_max), age_max, sweeps: AtomicU64::new(0) }
     }
 
     /// The record from memory, or else by `load`; of many who ask for one record at once, one loads it.
@@ -107,16 +139,20 @@ impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
         load: impl Future<Output = Stored<Option<V>>>,
     ) -> Stored<Option<Arc<V>>> {
         if let Some(known) = self.records.get(key) {
-            return Ok(known);
+            if known.is_fresh() {
+                return Ok(known.record);
+            }
+            self.records.remove_if(key, |known| !known.is_fresh());
         }
         let sweeps = self.sweeps.load(Ordering::SeqCst);
         let place = match self.records.get_value_or_guard_async(key).await {
-            Ok(known) => return Ok(known),
+            Ok(known) => return Ok(known.record),
             Err(place) => place,
         };
+        let until = self.until();
         let record = load.await?.map(Arc::new);
         // A change that came meanwhile has taken the place and is newer; then this record is not kept.
-        let _ = place.insert(record.clone());
+        let _ = place.insert(Known { record: record.clone(), until });
         if self.sweeps.load(Ordering::SeqCst) != sweeps {
             self.forget(key);
         }
@@ -124,7 +160,12 @@ impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
     }
 
     fn put(&self, key: K, record: Arc<V>) {
-        self.records.insert(key, Some(record));
+        self.records.insert(key, Known { record: Some(record), until: self.until() });
+    }
+
+    /// When what is learned now is too old; counted from before it is asked for.
+    fn until(&self) -> Option<Instant> {
+        self.age_max.and_then(|age_max| Instant::now().checked_add(age_max))
     }
 
     /// Drops one record.
@@ -135,7 +176,7 @@ impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
     /// Drops every record that is `meant`, and whatever is being loaded now.
     pub fn forget_all(&self, meant: impl Fn(&K, &V) -> bool) {
         self.sweeps.fetch_add(1, Ordering::SeqCst);
-        self.records.retain(|key, record| !record.as_ref().is_some_and(|record| meant(key, record)));
+        self.records.retain(|key, known| !known.record.as_ref().is_some_and(|record| meant(key, record)));
     }
 }
 
@@ -145,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_load_that_a_change_overtakes_leaves_the_newer_record() {
-        let shelf = Shelf::<u8, &str>::new(8);
+        let shelf = Shelf::<u8, &str>::new(8, None);
         let load = async {
             shelf.put(1, Arc::new("new"));
             Ok(Some("old"))
@@ -161,7 +202,7 @@ mod tests {
         let removals: [(&str, Removal); 2] =
             [("one", |shelf| shelf.forget(&1)), ("all", |shelf| shelf.forget_all(|_, _| true))];
         for (case, remove) in removals {
-            let shelf = Shelf::<u8, &str>::new(8);
+            let shelf = Shelf::<u8, &str>::new(8, None);
             let load = async {
                 remove(&shelf);
                 Ok(Some("old"))
@@ -173,12 +214,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_record_that_does_not_exist_is_asked_for_once_until_it_is_made() {
-        let shelf = Shelf::<u8, &str>::new(8);
+        let shelf = Shelf::<u8, &str>::new(8, None);
         assert_eq!(shelf.get_or_load(&1, async { Ok(None) }).await.unwrap(), None);
         let again = shelf.get_or_load(&1, async { panic!("the store is not asked again") }).await;
         assert_eq!(again.unwrap(), None);
         shelf.put(1, Arc::new("made"));
         let made = shelf.get_or_load(&1, async { Ok(None) }).await.unwrap();
         assert_eq!(made.as_deref(), Some(&"made"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_others_may_have_changed_is_asked_for_again_when_it_is_too_old() {
+        let shelf = Shelf::<u8, &str>::new(8, Some(Duration::from_secs(1)));
+        let ask = |answer| shelf.get_or_load(&1, async move { Ok(Some(answer)) });
+        assert_eq!(ask("first").await.unwrap().as_deref(), Some(&"first"));
+        tokio::time::advance(Duration::from_millis(999)).await;
+        assert_eq!(ask("second").await.unwrap().as_deref(), Some(&"first"), "still fresh");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(ask("third").await.unwrap().as_deref(), Some(&"third"));
     }
 }

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod apps;
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod folder;
 #[cfg(test)]
 mod grants;
@@ -37,6 +39,12 @@ macro_rules! over_every_store {
             async fn $case() {
                 let folder = tempfile::tempdir().unwrap();
                 super::$room::$case(super::sample::open_sqlite(folder.path())).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$room::$case(super::cluster::open_postgres().await).await;
             })*
         }
     };

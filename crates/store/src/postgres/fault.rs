@@ -1,0 +1,76 @@
+//! What can go wrong between a statement and its record, what is worth another try, and how the operator
+//! hears of it.
+
+use mintkeep_protocol::port::issuer_store::StoreError;
+use tokio_postgres::error::SqlState;
+
+use crate::flat::Damaged;
+
+/// A connection, a statement or a row failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The engine said no, or the connection to it broke.
+    #[error("{}", told(.0))]
+    Engine(#[from] tokio_postgres::Error),
+    /// No connection could be had in time.
+    #[error("no connection: {0}")]
+    Connection(String),
+    /// A row can't be read back as a record.
+    #[error(transparent)]
+    Row(#[from] Damaged),
+}
+
+impl Fault {
+    /// Whether the engine undid everything because of somebody else's transaction, so that it can simply be
+    /// done again.
+    pub fn is_conflict(&self) -> bool {
+        self.state().is_some_and(|state| {
+            *state == SqlState::T_R_SERIALIZATION_FAILURE || *state == SqlState::T_R_DEADLOCK_DETECTED
+        })
+    }
+
+    /// Whether a unique index refused the row.
+    pub fn is_taken(&self) -> bool {
+        self.state() == Some(&SqlState::UNIQUE_VIOLATION)
+    }
+
+    fn state(&self) -> Option<&SqlState> {
+        match self {
+            Self::Engine(error) => error.code(),
+            Self::Connection(_) | Self::Row(_) => None,
+        }
+    }
+}
+
+impl From<deadpool_postgres::PoolError> for Fault {
+    fn from(error: deadpool_postgres::PoolError) -> Self {
+        match error {
+            deadpool_postgres::PoolError::Backend(error) => Self::Engine(error),
+            deadpool_postgres::PoolError::Timeout(_) => {
+                Self::Connection("too many statements wait; the database is too slow or down".into())
+            }
+            other @ (deadpool_postgres::PoolError::Closed
+            | deadpool_postgres::PoolError::NoRuntimeSpecified
+            | deadpool_postgres::PoolError::PostCreateHook(_)) => Self::Connection(other.to_string()),
+        }
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        unavailable(&fault)
+    }
+}
+
+/// The error for the operator.
+pub fn unavailable(cause: &(impl ToString + ?Sized)) -> StoreError {
+    StoreError { room: "PostgreSQL", cause: cause.to_string() }
+}
+
+/// What the engine said, by its code and message; its detail may quote values and is left out.
+fn told(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => format!("{} (SQLSTATE {})", said.message(), said.code().code()),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,66 @@
+//! The tables, and how older ones become today's.
+
+use deadpool_postgres::{Client, GenericClient};
+
+use super::fault::Fault;
+
+/// Each step takes the schema of its position to the next. Steps are only ever added.
+const STEPS: [&str; 2] = [include_str!("schema/001_issuer.sql"), include_str!("schema/002_keeper.sql")];
+
+/// The schema that this version writes.
+pub const CURRENT: usize = STEPS.len();
+
+/// The oldest schema whose Mintkeep still works with today's tables. A step that would break the version
+/// before moves this on, one release after the version that no longer needs what it breaks.
+const SERVES_FROM: i64 = 1;
+
+/// Keeps two migrations from running at once: "mintkeep" in a keyboard's digits.
+const MIGRATION_LOCK: i64 = 64_685_337;
+
+/// Brings the tables up to date, all steps or none, one process at a time. Gives the schema that was found;
+/// if that is newer than ours, nothing was done.
+pub async fn migrate(db: &mut Client) -> Result<usize, Fault> {
+    let tx = db.transaction().await?;
+    tx.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
+    tx.batch_execute("CREATE TABLE IF NOT EXISTS meta (name text PRIMARY KEY, value bigint NOT NULL)")
+        .await?;
+    let found = meta(&tx, "schema").await?.and_then(|found| usize::try_from(found).ok()).unwrap_or(0);
+    if found >= CURRENT {
+        return Ok(found);
+    }
+    for step in STEPS.iter().skip(found) {
+        tx.batch_execute(step).await?;
+    }
+    set_meta(&tx, "schema", i64::try_from(CURRENT).unwrap_or(i64::MAX)).await?;
+    set_meta(&tx, "serves_from", SERVES_FROM).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+/// The schema that is there; `None`: none at all.
+pub async fn found(db: &Client) -> Result<Option<usize>, Fault> {
+    let there = db.query_one("SELECT to_regclass('meta') IS NOT NULL", &[]).await?;
+    if !there.try_get::<_, bool>(0)? {
+        return Ok(None);
+    }
+    Ok(meta(db, "schema").await?.and_then(|found| usize::try_from(found).ok()))
+}
+
+/// The oldest schema whose Mintkeep works with the tables that are there.
+pub async fn serves_from(db: &Client) -> Result<usize, Fault> {
+    let from = meta(db, "serves_from").await?;
+    Ok(from.and_then(|from| usize::try_from(from).ok()).unwrap_or(0))
+}
+
+/// One of the store's own numbers.
+pub async fn meta(db: &impl GenericClient, name: &str) -> Result<Option<i64>, Fault> {
+    let row = db.query_opt("SELECT value FROM meta WHERE name = $1", &[&name]).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
+}
+
+/// Sets one of the store's own numbers.
+pub async fn set_meta(db: &impl GenericClient, name: &str, value: i64) -> Result<(), Fault> {
+    let upsert = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2";
+    db.execute(upsert, &[&name, &value]).await?;
+    Ok(())
+}

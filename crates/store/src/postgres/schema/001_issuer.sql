@@ -1,0 +1,81 @@
+-- The issuer's records. Times are milliseconds since the Unix epoch, UTC.
+-- Fill factors leave room on the page for the row's next version, which then touches no index.
+
+CREATE TABLE app (
+    no        bigint PRIMARY KEY,
+    id        text    COLLATE "C" NOT NULL UNIQUE,
+    revision  bigint  NOT NULL,
+    document  text    NOT NULL
+);
+
+CREATE TABLE pool (
+    app                  bigint  NOT NULL,
+    kind                 smallint NOT NULL,
+    salt                 bytea    NOT NULL,
+    generation           bigint  NOT NULL,
+    issued_at            bigint  NOT NULL,
+    expires_at           bigint  NOT NULL,
+    previous_generation  bigint ,
+    previous_issued_at   bigint ,
+    previous_expires_at  bigint ,
+    token_epoch          bigint  NOT NULL,
+    quota_day            bigint  NOT NULL,
+    used_today           bigint  NOT NULL,
+    forced_today         bigint  NOT NULL,
+    forced_at            bigint ,
+    revision             bigint  NOT NULL,
+    PRIMARY KEY (app, kind)
+) WITH (fillfactor = 50);
+
+-- Ids grow with time, so that new grants land at the table's end.
+CREATE TABLE grant_record (
+    id                   bigint PRIMARY KEY,
+    app                  bigint  NOT NULL,
+    customer             text    NOT NULL,
+    scopes               text    NOT NULL,
+    salt                 bytea    NOT NULL,
+    stage                smallint NOT NULL,
+    code_expires_at      bigint  NOT NULL,
+    spent_at             bigint ,
+    revoked_at           bigint ,
+    generation           bigint ,
+    issued_at            bigint ,
+    expires_at           bigint ,
+    refresh_expires_at   bigint ,
+    previous_generation  bigint ,
+    previous_issued_at   bigint ,
+    previous_expires_at  bigint ,
+    made_by              bytea,
+    token_epoch          bigint  NOT NULL,
+    revision             bigint  NOT NULL
+) WITH (fillfactor = 85);
+
+-- The one index: lists an app's grants, an app's grants of a customer, and by way of the apps a customer's.
+CREATE INDEX grant_record_by_app ON grant_record (app, customer);
+
+CREATE TABLE customer (
+    id        text PRIMARY KEY,
+    document  text NOT NULL
+);
+
+CREATE TABLE service (
+    id        text PRIMARY KEY,
+    document  text NOT NULL
+);
+
+CREATE TABLE platform_key (
+    purpose  text    NOT NULL,
+    version  bigint  NOT NULL,
+    sealed   bytea    NOT NULL,
+    PRIMARY KEY (purpose, version)
+);
+
+CREATE TABLE audit (
+    n           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at          bigint  NOT NULL,
+    actor       text    NOT NULL,
+    action      text    NOT NULL,
+    subject     text    NOT NULL,
+    address     text,
+    request_id  text    NOT NULL
+);
