@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 
 /// How many pieces of blocking work may wait for each one that runs.
-const BLOCKING_WAITING_PER_RUNNING: usize = 64;
+const BLOCKING_WAITING_PER_RUNNING: usize = 1_024;
 
 /// The process's tasks: the one home of `tokio::spawn`. Clones share the same tasks.
 #[derive(Debug, Clone)]
