@@ -1,0 +1,180 @@
+//! The standard facade: introspection, revocation, metadata, a gateway's sub-request, a wallet's codes.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::Request;
+use serde_json::{Value, json};
+
+use super::rig::{ACTIVE, Answer, DINGTALK, FROZEN, GATEWAY, MINI, Rig, SECRET, WALLET, WECHAT, basic};
+
+async fn introspect(rig: &Rig, token: &str) -> Value {
+    rig.form("/oauth2/introspect", GATEWAY, &format!("token={token}")).await.json()
+}
+
+#[tokio::test]
+async fn a_good_token_says_whose_it_is_and_until_when() {
+    let rig = Rig::new().await;
+    let now_s = rig.issuer.now().unix_s();
+    let app_token = introspect(&rig, &rig.wechat_token().await).await;
+    let expected = json!({
+        "active": true, "client_id": WECHAT, "sub": WECHAT, "exp": now_s + 7_200, "iat": now_s,
+        "token_type": "Bearer", "iss": "https://issuer.example", "dialect": "wechat",
+    });
+    assert_eq!(app_token, expected);
+
+    let pair = rig.exchange(MINI, &rig.code(MINI, ACTIVE).await).await;
+    let access = introspect(&rig, &pair.text("/accessToken")).await;
+    assert_eq!((&access["sub"], &access["scope"]), (&json!(ACTIVE), &json!("auth_user")));
+    assert_eq!(access["exp"], now_s + 86_400);
+    let refresh = introspect(&rig, &pair.text("/refreshToken")).await;
+    assert_eq!((&refresh["exp"], &refresh["token_type"]), (&json!(now_s + 3 * 86_400), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_good_is_only_inactive_whatever_the_reason() {
+    let rig = Rig::new().await;
+    let code = rig.code(MINI, ACTIVE).await;
+    let expired = rig.wechat_token().await;
+    rig.pass(Duration::from_hours(2));
+    for (case, token) in [("garbage", "abc"), ("a code", &code), ("expired", &expired), ("empty", "")] {
+        assert_eq!(introspect(&rig, token).await, json!({"active": false}), "{case}");
+    }
+    let pair = rig.exchange(MINI, &rig.code(MINI, ACTIVE).await).await;
+    rig.put_customer(ACTIVE, mintkeep_protocol::record::CustomerStatus::Frozen).await;
+    for token in [pair.text("/accessToken"), pair.text("/refreshToken")] {
+        assert_eq!(introspect(&rig, &token).await, json!({"active": false}), "the customer is frozen");
+    }
+}
+
+#[tokio::test]
+async fn only_a_resource_server_may_introspect_and_only_one_token() {
+    let rig = Rig::new().await;
+    let ask = async |who, body: &str| {
+        let answer = rig.form("/oauth2/introspect", who, body).await;
+        (answer.status, answer.text("/error"))
+    };
+    let unknown = (401, "invalid_client".to_owned());
+    assert_eq!(ask(("gateway", "wrong"), "token=a").await, unknown);
+    assert_eq!(ask(("nobody", "wrong"), "token=a").await, unknown);
+    assert_eq!(ask(WALLET, "token=a").await, (403, "unauthorized_client".to_owned()));
+    assert_eq!(ask(GATEWAY, "").await, (400, "invalid_request".to_owned()));
+    assert_eq!(ask(GATEWAY, "token=a&token=b").await, (400, "invalid_request".to_owned()));
+    let anonymous = rig.post("/oauth2/introspect", "token=a").await;
+    assert_eq!(anonymous.status, 401);
+    assert!(anonymous.header("www-authenticate").starts_with("Basic"));
+}
+
+#[tokio::test]
+async fn an_app_revokes_its_own_tokens_and_nobody_elses() {
+    let rig = Rig::new().await;
+    let token = rig.wechat_token().await;
+    let revoke =
+        async |who, token: &str| rig.form("/oauth2/revoke", who, &format!("token={token}")).await.status;
+    assert_eq!(revoke((DINGTALK, SECRET), &token).await, 200, "told alike");
+    assert!(rig.is_active(&token).await, "another app's token stays");
+    assert_eq!(revoke((WECHAT, "wrong"), &token).await, 401);
+    assert!(rig.is_active(&token).await);
+    assert_eq!(revoke((WECHAT, SECRET), "garbage").await, 200);
+    for _ in 0..2 {
+        assert_eq!(revoke((WECHAT, SECRET), &token).await, 200);
+        assert!(!rig.is_active(&token).await);
+    }
+    let in_form = format!("token={}&client_id={WECHAT}&client_secret={SECRET}", rig.wechat_token().await);
+    assert_eq!(rig.post("/oauth2/revoke", in_form).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_revoked_predecessor_takes_nothing_with_it_and_a_revoked_grant_all() {
+    let rig = Rig::new().await;
+    let (old, new) = (rig.wechat_token().await, rig.wechat_token().await);
+    rig.form("/oauth2/revoke", (WECHAT, SECRET), &format!("token={old}")).await;
+    assert!(!rig.is_active(&old).await && rig.is_active(&new).await);
+
+    let body = json!({"clientId": DINGTALK, "clientSecret": SECRET, "grantType": "authorization_code", "code": rig.code(DINGTALK, ACTIVE).await});
+    let pair = rig.post("/v1.0/oauth2/userAccessToken", body.to_string()).await;
+    let (access, refresh) = (pair.text("/accessToken"), pair.text("/refreshToken"));
+    rig.form("/oauth2/revoke", (DINGTALK, SECRET), &format!("token={refresh}")).await;
+    assert!(!rig.is_active(&access).await && !rig.is_active(&refresh).await);
+}
+
+#[tokio::test]
+async fn the_metadata_names_what_is_there() {
+    let rig = Rig::new().await;
+    let metadata = rig.get("/.well-known/oauth-authorization-server").await.json();
+    assert_eq!(metadata["issuer"], "https://issuer.example");
+    for (name, path) in [
+        ("token_endpoint", "/v1.0/oauth2/userAccessToken"),
+        ("introspection_endpoint", "/oauth2/introspect"),
+        ("revocation_endpoint", "/oauth2/revoke"),
+    ] {
+        assert_eq!(metadata[name], format!("https://issuer.example{path}"));
+        assert_ne!(rig.post(path, "").await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateways_sub_request_is_let_through_with_who_it_is() {
+    let rig = Rig::new().await;
+    let authz = async |name: &str, value: &str| {
+        rig.send(Request::get("/authz").header(name, value).body(Body::empty()).unwrap()).await
+    };
+    let pair = rig.exchange(MINI, &rig.code(MINI, ACTIVE).await).await;
+    let (access, refresh) = (pair.text("/accessToken"), pair.text("/refreshToken"));
+    let dingtalk = rig.dingtalk_token().await.text("/accessToken");
+    let good = authz("authorization", &format!("Bearer {access}")).await;
+    let told = |answer: &Answer, name: &str| answer.header(&format!("x-mintkeep-{name}")).to_owned();
+    assert_eq!(
+        (good.status, told(&good, "client-id"), told(&good, "subject")),
+        (204, MINI.into(), ACTIVE.into())
+    );
+    assert_eq!((told(&good, "scope"), told(&good, "dialect")), ("auth_user".into(), "miniprogram".into()));
+    assert_eq!(told(&good, "expires-at"), (rig.issuer.now().unix_s() + 86_400).to_string());
+    assert_eq!(authz("x-acs-dingtalk-access-token", &dingtalk).await.status, 204);
+    assert_eq!(authz("access-token", &access).await.status, 204);
+
+    for (case, name, value) in [
+        ("nothing", "x-other", "a".to_owned()),
+        ("garbage", "authorization", "Bearer abc".to_owned()),
+        ("another scheme", "authorization", basic((MINI, &access))),
+        ("a refresh token", "authorization", format!("Bearer {refresh}")),
+    ] {
+        let answer = authz(name, &value).await;
+        assert_eq!(answer.status, 401, "{case}");
+        assert_eq!(told(&answer, "client-id"), "", "{case}");
+    }
+    // A bad token in the first place is not passed over for a good one in another.
+    let both = Request::get("/authz").header("authorization", "Bearer abc").header("access-token", &access);
+    assert_eq!(rig.send(both.body(Body::empty()).unwrap()).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_wallet_gets_codes_for_its_customers_and_nobody_else_does() {
+    let rig = Rig::new().await;
+    let ask = async |who, body: &str| {
+        let request = Request::post("/wallet/v1/codes").header("authorization", basic(who));
+        rig.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    };
+    let body = |app: &str, customer: &str, scope: &str| {
+        json!({"client_id": app, "customer_id": customer, "scopes": [scope]}).to_string()
+    };
+    let good = body(MINI, ACTIVE, "auth_user");
+    let issued = ask(WALLET, &good).await;
+    assert_eq!(issued.text("/expires_at"), (rig.issuer.now().unix_ms() + 600_000).to_string());
+    assert_eq!(rig.exchange(MINI, &issued.text("/auth_code")).await.code(), "SUCCESS");
+
+    #[rustfmt::skip]
+    let cases = [
+        ("wrong secret",       ("wallet", "wrong"), good.clone(),                      401),
+        ("another role",       GATEWAY,             good.clone(),                      403),
+        ("unknown app",        WALLET,              body("MINI9", ACTIVE, "auth_user"), 404),
+        ("unknown customer",   WALLET,              body(MINI, "nobody", "auth_user"), 404),
+        ("frozen customer",    WALLET,              body(MINI, FROZEN, "auth_user"),   409),
+        ("a scope of no app's", WALLET,             body(MINI, ACTIVE, "auth_all"),    403),
+        ("not JSON",           WALLET,              "client_id=1".into(),              400),
+        ("an unknown field",   WALLET,              good.replace("scopes", "scope"),   400),
+    ];
+    for (case, who, body, status) in cases {
+        assert_eq!(ask(who, &body).await.status, status, "{case}");
+    }
+}

@@ -1,0 +1,165 @@
+//! A store that counts what it is asked and fails when told to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
+
+use async_trait::async_trait;
+use mintkeep_protocol::app::App;
+use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
+use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, StoreError, Stored};
+use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service};
+use mintkeep_protocol::token::StoreEpoch;
+use mintkeep_store::MemoryStore;
+
+/// What fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    None,
+    /// Every read and every change.
+    Everything,
+    /// Every change, before it happens.
+    Changes,
+    /// Every change, after it happened: the answer is lost.
+    Answers,
+}
+
+/// The model of a store behind a counter. Every call lets other tasks go first, as an engine would.
+pub struct Ledger {
+    model: MemoryStore,
+    trouble: AtomicU8,
+    reads: AtomicUsize,
+    changes: AtomicUsize,
+}
+
+impl Ledger {
+    pub fn new() -> Self {
+        Self {
+            model: MemoryStore::new(),
+            trouble: AtomicU8::new(0),
+            reads: AtomicUsize::new(0),
+            changes: AtomicUsize::new(0),
+        }
+    }
+
+    pub fn fail(&self, trouble: Trouble) {
+        let number = match trouble {
+            Trouble::None => 0,
+            Trouble::Everything => 1,
+            Trouble::Changes => 2,
+            Trouble::Answers => 3,
+        };
+        self.trouble.store(number, SeqCst);
+    }
+
+    fn trouble(&self) -> Trouble {
+        [Trouble::None, Trouble::Everything, Trouble::Changes, Trouble::Answers]
+            [usize::from(self.trouble.load(SeqCst))]
+    }
+
+    /// How many reads and changes there were since this was asked last.
+    pub fn asked(&self) -> (usize, usize) {
+        (self.reads.swap(0, SeqCst), self.changes.swap(0, SeqCst))
+    }
+
+    async fn read(&self) -> Stored<&MemoryStore> {
+        self.reads.fetch_add(1, SeqCst);
+        tokio::task::yield_now().await;
+        if self.trouble() == Trouble::Everything { Err(broken()) } else { Ok(&self.model) }
+    }
+
+    async fn change(&self) -> Stored<&MemoryStore> {
+        self.changes.fetch_add(1, SeqCst);
+        tokio::task::yield_now().await;
+        match self.trouble() {
+            Trouble::None | Trouble::Answers => Ok(&self.model),
+            Trouble::Everything | Trouble::Changes => Err(broken()),
+        }
+    }
+
+    fn answered<T>(&self, changed: T) -> Stored<T> {
+        if self.trouble() == Trouble::Answers { Err(broken()) } else { Ok(changed) }
+    }
+}
+
+fn broken() -> StoreError {
+    StoreError { room: "test", cause: "told to fail".into() }
+}
+
+#[async_trait]
+impl IssuerStore for Ledger {
+    async fn epoch(&self) -> Stored<StoreEpoch> {
+        self.read().await?.epoch().await
+    }
+
+    async fn app(&self, id: &AppId) -> Stored<Option<Arc<App>>> {
+        self.read().await?.app(id).await
+    }
+
+    async fn app_by_no(&self, no: RecordId) -> Stored<Option<Arc<App>>> {
+        self.read().await?.app_by_no(no).await
+    }
+
+    async fn apps(&self, after: Option<&AppId>, most: u32) -> Stored<Vec<Arc<App>>> {
+        self.read().await?.apps(after, most).await
+    }
+
+    async fn put_app(&self, app: App, audit: AuditEntry) -> Stored<Commit> {
+        self.answered(self.change().await?.put_app(app, audit).await?)
+    }
+
+    async fn delete_app(&self, app: &App, audit: AuditEntry) -> Stored<Commit> {
+        self.answered(self.change().await?.delete_app(app, audit).await?)
+    }
+
+    async fn pool(&self, key: PoolKey) -> Stored<Option<Arc<Pool>>> {
+        self.read().await?.pool(key).await
+    }
+
+    async fn commit_access(&self, pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit> {
+        self.answered(self.change().await?.commit_access(pool, audit).await?)
+    }
+
+    async fn grant(&self, id: RecordId) -> Stored<Option<Arc<Grant>>> {
+        self.read().await?.grant(id).await
+    }
+
+    async fn commit_grant(&self, grant: Grant, audit: AuditEntry) -> Stored<Commit> {
+        self.answered(self.change().await?.commit_grant(grant, audit).await?)
+    }
+
+    async fn grants(&self, query: &GrantQuery) -> Stored<Vec<Arc<Grant>>> {
+        self.read().await?.grants(query).await
+    }
+
+    async fn customer(&self, id: &CustomerId) -> Stored<Option<Arc<Customer>>> {
+        self.read().await?.customer(id).await
+    }
+
+    async fn put_customer(&self, customer: Customer, audit: AuditEntry) -> Stored<()> {
+        self.answered(self.change().await?.put_customer(customer, audit).await?)
+    }
+
+    async fn service(&self, id: &ServiceId) -> Stored<Option<Arc<Service>>> {
+        self.read().await?.service(id).await
+    }
+
+    async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()> {
+        self.answered(self.change().await?.put_service(service, audit).await?)
+    }
+
+    async fn platform_keys(&self) -> Stored<Vec<PlatformKey>> {
+        self.read().await?.platform_keys().await
+    }
+
+    async fn add_platform_key(&self, key: PlatformKey) -> Stored<Commit> {
+        self.answered(self.change().await?.add_platform_key(key).await?)
+    }
+
+    async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {
+        self.read().await?.audit_tail(after, most).await
+    }
+
+    async fn write_audit(&self, audit: AuditEntry) -> Stored<()> {
+        self.answered(self.change().await?.write_audit(audit).await?)
+    }
+}

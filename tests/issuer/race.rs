@@ -1,0 +1,154 @@
+//! Many at once: one winner, one write, and every answer true.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::rig::{ACTIVE, HK, MINI, Rig, WECHAT, apply_path, wechat_target};
+
+/// What each of many tasks that begin together comes to.
+async fn all_at_once<F, T>(count: usize, make: impl Fn(usize) -> F) -> Vec<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    for n in 0..count {
+        let _handle = tasks.spawn(make(n));
+    }
+    tasks.join_all().await
+}
+
+/// One thread that lets every caller get into line before anything is written.
+fn in_one_moment(test: impl Future<Output = ()>) {
+    /// More polls than all of the callers need to get there.
+    const POLLS: u32 = 100_000;
+    let runtime = tokio::runtime::Builder::new_current_thread().event_interval(POLLS).enable_all().build();
+    runtime.unwrap().block_on(test);
+}
+
+#[test]
+fn the_64_callers_of_one_moment_share_one_new_token_and_one_write() {
+    in_one_moment(async {
+        let rig = Arc::new(Rig::new().await);
+        let before = rig.wechat_token().await;
+        let _before = rig.store.asked();
+        let tokens = all_at_once(64, |_| {
+            let rig = rig.clone();
+            async move { rig.wechat_token().await }
+        });
+        let tokens: HashSet<String> = tokens.await.into_iter().collect();
+        assert_eq!((tokens.len(), rig.store.asked().1), (1, 1));
+        assert!(!tokens.contains(&before), "newer than any that they had");
+        for token in tokens.iter().chain([&before]) {
+            assert!(rig.is_active(token).await, "it and its predecessor are good");
+        }
+    });
+}
+
+#[tokio::test]
+async fn of_those_who_share_a_token_only_as_many_get_it_as_the_quota_has_room_for() {
+    let rig = Arc::new(Rig::new().await);
+    rig.change_app(WECHAT, |app| app.settings.daily_quota = Some(10)).await;
+    let _first = rig.wechat_token().await;
+    let answers = all_at_once(64, |_| {
+        let rig = rig.clone();
+        async move { rig.get(&wechat_target()).await.json()["errcode"].as_i64() }
+    });
+    let answers = answers.await;
+    let refused = answers.iter().filter(|errcode| **errcode == Some(45009)).count();
+    let granted = answers.iter().filter(|errcode| errcode.is_none()).count();
+    assert_eq!((granted, refused), (9, 55));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_while_a_token_is_minted_waits_for_the_next_and_every_token_is_one_write() {
+    let rig = Arc::new(Rig::new().await);
+    let tokens = all_at_once(64, |_| {
+        let rig = rig.clone();
+        async move { rig.wechat_token().await }
+    });
+    let tokens: HashSet<String> = tokens.await.into_iter().collect();
+    let (_reads, changes) = rig.store.asked();
+    assert_eq!(changes, tokens.len(), "no write is lost to a neighbour");
+    assert!(changes <= 32, "64 callers cost {changes} writes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_200_different_requests_for_one_code_one_succeeds_and_199_are_told_used() {
+    for (id, used) in [(MINI, "USED_CODE"), (HK, "INVALID_AUTHCODE")] {
+        let rig = Arc::new(Rig::new().await);
+        let code = rig.code(id, ACTIVE).await;
+        let answers = all_at_once(200, |n| {
+            let (rig, code) = (rig.clone(), code.clone());
+            async move {
+                // The extension makes each request another one, its signature too.
+                let extension = format!("request{n}");
+                let body =
+                    json!({"grantType": "AUTHORIZATION_CODE", "authCode": code, "extendInfo": extension});
+                rig.call(id, apply_path(id), &body).await
+            }
+        });
+        let answers = answers.await;
+        let of_code = |code: &str| answers.iter().filter(|answer| answer.code() == code).count();
+        assert_eq!((of_code("SUCCESS"), of_code(used)), (1, 199), "{id}");
+        let winner = answers.iter().find(|answer| answer.code() == "SUCCESS").unwrap();
+        assert!(rig.is_active(&winner.text("/accessToken")).await, "{id}: the winner's token is good");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_different_requests_for_one_refresh_token_one_succeeds() {
+    let rig = Arc::new(Rig::new().await);
+    let code = rig.code(MINI, ACTIVE).await;
+    let first = rig.exchange(MINI, &code).await.text("/refreshToken");
+    let answers = all_at_once(64, |n| {
+        let (rig, token) = (rig.clone(), first.clone());
+        async move {
+            let extension = format!("request{n}");
+            let body = json!({"grantType": "REFRESH_TOKEN", "refreshToken": token, "extendInfo": extension});
+            rig.call(MINI, apply_path(MINI), &body).await.code()
+        }
+    });
+    let answers = answers.await;
+    let of_code = |wanted: &str| answers.iter().filter(|code| *code == wanted).count();
+    assert_eq!((of_code("SUCCESS"), of_code("USED_REFRESH_TOKEN")), (1, 63));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_identical_signed_request_gets_the_identical_tokens_however_often_it_comes() {
+    let rig = Arc::new(Rig::new().await);
+    let code = rig.code(MINI, ACTIVE).await;
+    let body = json!({"grantType": "AUTHORIZATION_CODE", "authCode": code}).to_string();
+    let at = rig.issuer.now();
+    let send = |_| {
+        let (rig, body) = (rig.clone(), body.clone());
+        async move { rig.send(super::rig::signed_at(MINI, apply_path(MINI), &body, at)).await }
+    };
+    let mut answers = all_at_once(32, send).await;
+    rig.pass(Duration::from_millis(59_999));
+    answers.push(send(0).await);
+    let told: HashSet<_> = answers.iter().map(|answer| answer.body.clone()).collect();
+    assert_eq!(told.len(), 1, "one answer, byte for byte");
+    assert_eq!(answers[0].code(), "SUCCESS");
+
+    rig.pass(Duration::from_millis(1));
+    assert_eq!(send(0).await.code(), "USED_CODE", "after a minute it is a replay");
+    assert!(!rig.is_active(&answers[0].text("/accessToken")).await, "which ends what the code bought");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repeats_of_dingtalk_within_a_second_write_nothing() {
+    let rig = Arc::new(Rig::new().await);
+    let first = rig.dingtalk_token().await.text("/accessToken");
+    let _first = rig.store.asked();
+    let repeats = all_at_once(64, |_| {
+        let rig = rig.clone();
+        async move { rig.dingtalk_token().await.text("/accessToken") }
+    });
+    assert!(repeats.await.iter().all(|token| *token == first));
+    assert_eq!(rig.store.asked().1, 0);
+}
