@@ -1,6 +1,7 @@
 //! The store for replicas: PostgreSQL, shared by any number of processes.
 
 mod fault;
+mod housekeeping;
 mod keeper;
 mod open;
 mod read;
@@ -8,7 +9,8 @@ mod rows;
 mod schema;
 mod write;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -34,6 +36,9 @@ const RECORD_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// How often a transaction is tried that the engine undid because of another one.
 const TRIES_MAX: u32 = 5;
+
+/// How often what is long dead is looked for.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 /// What a store needs to know besides its URL.
 pub struct PostgresOptions {
@@ -66,6 +71,10 @@ impl PostgresOptions {
 pub struct PostgresStore {
     connections: Connections,
     cache: RecordCache,
+    clock: Arc<dyn Clock>,
+    audit_retention: Duration,
+    /// The last grant that was looked at for being dead.
+    tidied: AtomicI64,
 }
 
 impl PostgresStore {
@@ -79,7 +88,30 @@ impl PostgresStore {
         let db = connections.get().await.map_err(Fault::from)?;
         open::check_schema(&db).await?;
         drop(db);
-        Ok(Arc::new(Self { connections, cache: RecordCache::aging(RECORD_AGE_MAX) }))
+        let store = Arc::new(Self {
+            connections,
+            cache: RecordCache::aging(RECORD_AGE_MAX),
+            clock: options.clock,
+            audit_retention: options.audit_retention,
+            tidied: AtomicI64::new(i64::MIN),
+        });
+        #[expect(clippy::disallowed_methods, reason = "it ends with the store, and may be cut off anywhere")]
+        tokio::spawn(keep_tidy(Arc::downgrade(&store)));
+        Ok(store)
+    }
+
+    /// Deletes a bounded piece of what is long dead. The store does so by itself, every second.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`](mintkeep_protocol::port::issuer_store::StoreError): nothing was deleted.
+    pub async fn tidy(&self) -> Stored<()> {
+        let now = self.clock.now();
+        let after = self.tidied.load(Ordering::SeqCst);
+        let mut db = self.client().await?;
+        let next = housekeeping::tidy(&mut db, after, now, now.before(self.audit_retention)).await?;
+        self.tidied.store(next, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Brings the tables up to date; safe beside running processes of this version and the one before.
@@ -143,6 +175,19 @@ impl PostgresStore {
             Presented::Lost | Presented::OverQuota => tx.rollback().await?,
         }
         Ok(written)
+    }
+}
+
+/// Tidies up until the store is closed or dropped.
+async fn keep_tidy(store: Weak<PostgresStore>) {
+    let mut turn = tokio::time::interval(TIDY_EVERY);
+    turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        turn.tick().await;
+        let Some(store) = store.upgrade().filter(|store| !store.connections.is_closed()) else { return };
+        if let Err(error) = store.tidy().await {
+            tracing::warn!(%error, "the store could not be tidied up; it is tried again later");
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use mintkeep_protocol::time::Clock;
 use mintkeep_protocol::token::StoreEpoch;
 use tokio::sync::oneshot;
 
-pub use housekeeping::{DEAD_CODE_KEPT, DEAD_GRANT_KEPT, REMOVED_KEPT};
+pub use housekeeping::{CALLS_KEPT_DAYS, DEAD_CODE_KEPT, DEAD_GRANT_KEPT, REMOVED_KEPT};
 pub use open::OpenError;
 
 use crate::cache::RecordCache;

@@ -22,7 +22,7 @@ pub const DEAD_GRANT_KEPT: Duration = Duration::from_hours(30 * 24);
 pub const REMOVED_KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// How many days a platform's calls stay counted after their own.
-const CALLS_KEPT_DAYS: i64 = 7;
+pub const CALLS_KEPT_DAYS: i64 = 7;
 
 /// How many grants are looked at, and how many audit lines are deleted, in one go.
 const CHUNK_ROWS: u32 = 1_000;

@@ -129,12 +129,13 @@ pub fn ended(version: i64) -> Ended {
     Ended { history: line(version), audit: Some(audit(&format!("kept {version}"))), refund: None }
 }
 
+/// An account of the day that is so many after today; old ones are tidied away.
 pub fn account(day: i64) -> QuotaAccount {
     QuotaAccount {
         dialect: Dialect::WeChat,
         app: AppId::parse("wx1").unwrap(),
         kind: CallKind::ForcedStableToken,
-        day,
+        day: crate::sample::NOW.quota_day() + day,
     }
 }
 

@@ -17,6 +17,8 @@ mod pools;
 #[cfg(test)]
 mod race;
 #[cfg(test)]
+mod replicas;
+#[cfg(test)]
 mod rest;
 #[cfg(test)]
 mod sample;

@@ -1,0 +1,62 @@
+//! What is long dead is deleted, a little at a time, by one of the replicas at a time.
+
+use deadpool_postgres::{Client, Transaction};
+use mintkeep_protocol::time::Timestamp;
+
+use super::fault::Fault;
+use crate::flat::{STAGE_ACTIVE, STAGE_ISSUED, STAGE_REVOKED};
+use crate::sqlite::{CALLS_KEPT_DAYS, DEAD_CODE_KEPT, DEAD_GRANT_KEPT, REMOVED_KEPT};
+
+/// How many grants are looked at, and how many audit lines are deleted, in one go.
+const CHUNK_ROWS: i64 = 1_000;
+
+/// Whoever holds it tidies up.
+const TIDY_LOCK: i64 = 64_685_338;
+
+/// One go: the grants after `after`, and the audit before `audit_before`. Gives the grant to go on after.
+pub async fn tidy(
+    db: &mut Client,
+    after: i64,
+    now: Timestamp,
+    audit_before: Timestamp,
+) -> Result<i64, Fault> {
+    let tx = db.transaction().await?;
+    let ours = tx.query_one("SELECT pg_try_advisory_xact_lock($1)", &[&TIDY_LOCK]).await?;
+    if !ours.try_get::<_, bool>(0)? {
+        return Ok(after);
+    }
+    let next = tidy_grants(&tx, after, now).await?;
+    let audit = "DELETE FROM audit WHERE at < $1 AND n IN (SELECT n FROM audit ORDER BY n LIMIT $2)";
+    tx.execute(audit, &[&audit_before.unix_ms(), &CHUNK_ROWS]).await?;
+    if next.is_none() {
+        tidy_keeper(&tx, now).await?;
+    }
+    tx.commit().await?;
+    // All were looked at: from the first again.
+    Ok(next.unwrap_or(i64::MIN))
+}
+
+async fn tidy_grants(db: &Transaction<'_>, after: i64, now: Timestamp) -> Result<Option<i64>, Fault> {
+    let sql = "WITH chunk AS (SELECT id FROM grant_record WHERE id > $1 ORDER BY id LIMIT $2), \
+         dead AS (DELETE FROM grant_record AS found USING chunk WHERE found.id = chunk.id AND CASE stage \
+             WHEN $3 THEN code_expires_at <= $4 \
+             WHEN $5 THEN greatest(expires_at, refresh_expires_at) <= $6 \
+             WHEN $7 THEN revoked_at <= $6 END) \
+         SELECT max(id) FROM chunk";
+    let codes_before = now.before(DEAD_CODE_KEPT).unix_ms();
+    let grants_before = now.before(DEAD_GRANT_KEPT).unix_ms();
+    let statement = db.prepare_cached(sql).await?;
+    #[rustfmt::skip]
+    let values: super::read::Values<'_> =
+        &[&after, &CHUNK_ROWS, &STAGE_ISSUED, &codes_before, &STAGE_ACTIVE, &grants_before, &STAGE_REVOKED];
+    Ok(db.query_one(&statement, values).await?.try_get(0)?)
+}
+
+async fn tidy_keeper(db: &Transaction<'_>, now: Timestamp) -> Result<(), Fault> {
+    let removed_before = now.before(REMOVED_KEPT).unix_ms();
+    db.execute("DELETE FROM credential WHERE removed_at <= $1", &[&removed_before]).await?;
+    db.execute("DELETE FROM consumer WHERE revoked_at <= $1", &[&removed_before]).await?;
+    let days_before = now.quota_day().saturating_sub(CALLS_KEPT_DAYS);
+    db.execute("DELETE FROM quota_call WHERE day < $1", &[&days_before]).await?;
+    Ok(())
+}
