@@ -28,7 +28,7 @@ fn main() -> anyhow::Result<()> {
         pairs = pairs.checked_add(1).context("too many to count")?;
     }
     let per_second = f64::from(pairs) / watch.elapsed().as_secs_f64();
-    let report = serde_json::json!({ "requests_per_s": per_second });
+    let report = serde_json::json!({ "requests": pairs, "requests_per_s": per_second });
     #[expect(clippy::print_stdout, reason = "the harness reads it from there")]
     {
         println!("{report}");
