@@ -162,7 +162,7 @@ def wrk(server, ask, connections, seconds):
         script.flush()
         before = server.cpu_s()
         ran = subprocess.run(
-            ["taskset", "-c", GENERATOR_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, ask.url],
+            ["taskset", "-c", GENERATOR_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=30s", "-s", script.name, ask.url],
             capture_output=True, text=True, check=True,
         )
         cpu_s = server.cpu_s() - before
