@@ -13,7 +13,7 @@ use mintkeep_protocol::secret::AuthCode;
 use tokio::time::Instant;
 
 use self::attempt::Attempt;
-use crate::flight::Boarding;
+use crate::flight::{Boarding, Pilot};
 use crate::keeper::Keeper;
 use crate::lease::Lease;
 use crate::roster::Account;
@@ -74,7 +74,7 @@ impl Keeper {
             Boarding::First(pilot, ticket) => {
                 let (keeper, account) = (Arc::clone(self), Arc::clone(account));
                 let asked = Asked { key, code: Some(code), by: Some(consumer.clone()) };
-                self.tasks.spawn(async move { pilot.land(run(&keeper, &account, asked).await) });
+                self.tasks.spawn(async move { run_to_end(&keeper, &account, asked, &pilot).await });
                 ticket
             }
         };
@@ -92,7 +92,7 @@ impl Keeper {
             {
                 let keeper = Arc::clone(self);
                 let asked = Asked { key, code: None, by: None };
-                self.tasks.spawn(async move { pilot.land(run(&keeper, &account, asked).await) });
+                self.tasks.spawn(async move { run_to_end(&keeper, &account, asked, &pilot).await });
             }
         }
         Ok(())
@@ -104,6 +104,34 @@ struct Asked {
     key: ExchangeKey,
     code: Option<AuthCode>,
     by: Option<ConsumerName>,
+}
+
+/// How long what was presented, and could not be settled, is left alone.
+const SETTLE_EVERY: Duration = Duration::from_secs(5);
+
+/// Tells the result, and then goes on until nothing that was presented is left open: its answer may be
+/// there, and nobody may ever ask again.
+async fn run_to_end(
+    keeper: &Arc<Keeper>,
+    account: &Arc<Account>,
+    asked: Asked,
+    pilot: &Pilot<ExchangeKey, ExchangeLanded>,
+) {
+    let key = asked.key;
+    let mut landed = run(keeper, account, asked).await;
+    pilot.land(landed.clone());
+    while matches!(landed, Err(ExchangeFailure::Later(_))) {
+        tokio::select! {
+            () = tokio::time::sleep(SETTLE_EVERY) => {}
+            () = keeper.tasks.stopping() => return,
+        }
+        let found = keeper.insist(|| keeper.store.exchange(&key)).await.flatten();
+        if found.is_none_or(|found| found.intent.is_none()) {
+            return;
+        }
+        landed = run(keeper, account, Asked { key, code: None, by: None }).await;
+        pilot.land(landed.clone());
+    }
 }
 
 enum Taken {

@@ -1,5 +1,6 @@
 //! The keeper: its parts, its start, and what all of its rooms share.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,6 +32,8 @@ use crate::seals::Seals;
 use crate::settings::KeeperSettings;
 use crate::shelf::{Leaf, Placed, Shelf};
 
+/// A store that takes longer than this is not waited for with a token that is known.
+pub(crate) const STORE_PATIENCE: Duration = Duration::from_secs(1);
 /// How many records are loaded from the store at once.
 pub(crate) const PAGE_RECORDS: u32 = 1_000;
 /// How long a store that does not answer is left alone between two tries, at first and at most.
@@ -233,14 +236,11 @@ impl Keeper {
         let _ = self.events.send(event);
     }
 
-    /// When to look at a slot next. A lease of another keeper is looked at once it must have ended.
+    /// When to look at a slot next. A lease, whoever holds it, is looked at once it must have ended.
     fn due_at(&self, leaf: &Leaf) -> Option<Timestamp> {
         match leaf.upkeep {
-            Upkeep::Renewing { by, .. } if by != self.me => {
-                Some(self.clock.now().after(self.settings.lease_length))
-            }
+            Upkeep::Renewing { .. } => Some(self.clock.now().after(self.settings.lease_length)),
             Upkeep::Idle { .. }
-            | Upkeep::Renewing { .. }
             | Upkeep::Backoff { .. }
             | Upkeep::NeedsConsent { .. }
             | Upkeep::NeedsOperator { .. } => {
@@ -267,6 +267,22 @@ impl Keeper {
             tokio::select! {
                 () = tokio::time::sleep(wait) => wait = wait.saturating_mul(2).min(longest),
                 () = self.tasks.stopping() => return None,
+            }
+        }
+    }
+
+    /// As [`Self::insist`]; and when that takes longer than [`STORE_PATIENCE`], `meanwhile`.
+    pub(crate) async fn insist_meanwhile<T, F: Future<Output = Stored<T>>>(
+        &self,
+        attempt: impl Fn() -> F,
+        meanwhile: impl FnOnce(),
+    ) -> Option<T> {
+        let mut insisting = pin!(self.insist(attempt));
+        match tokio::time::timeout(STORE_PATIENCE, &mut insisting).await {
+            Ok(done) => done,
+            Err(_slow) => {
+                meanwhile();
+                insisting.await
             }
         }
     }

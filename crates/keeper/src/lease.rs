@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mintkeep_protocol::keep::history::Cause;
 use mintkeep_protocol::keep::slot::{Slot, SlotKey, TokenVersion, Trouble, Upkeep};
+use mintkeep_protocol::keep::timetable::is_due;
 use mintkeep_protocol::port::keeper_store::Commit;
 use mintkeep_protocol::time::Timestamp;
 use tokio::time::Instant;
@@ -112,8 +113,10 @@ async fn load(keeper: &Keeper, key: &SlotKey) -> Result<Slot, Trouble> {
 
 /// Whether the timetable's errand was run by another keeper: what it found due is not due any more.
 fn is_done(slot: &Slot, errand: &Errand, now: Timestamp) -> bool {
-    let is_ours = matches!(slot.upkeep, Upkeep::Renewing { .. });
-    errand.cause == Cause::Timetable && !is_ours && slot.upkeep.due_at().is_none_or(|due| now < due)
+    let is_left = matches!(slot.upkeep, Upkeep::Renewing { .. });
+    // Obtained later than now: the clock was set back, and the times of the token say nothing.
+    let is_of_another_time = slot.held.as_ref().is_some_and(|held| now < held.obtained_at);
+    errand.cause == Cause::Timetable && !is_left && !is_of_another_time && !is_due(&slot.upkeep, now)
 }
 
 /// Waits until the holder of the lease ends it, or is overdue. `true`: it is overdue.

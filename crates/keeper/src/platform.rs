@@ -10,7 +10,7 @@ use mintkeep_protocol::time::Timestamp;
 
 use crate::keeper::Keeper;
 use crate::roster::Account;
-use crate::wire::{self, Asking, Brought, Proof, Reading};
+use crate::wire::{self, Asking, Brought, Reading};
 
 impl Keeper {
     /// Sends one request, through the platform's breaker and within the deadline.
@@ -38,10 +38,7 @@ impl Keeper {
         let (keeper, account) = (Arc::clone(self), Arc::clone(account));
         let fresh = (self.clock.now(), self.draw());
         let is_signed = account.credential.source.dialect().is_signed();
-        let work = move || {
-            let proof = Proof::open(&account.credential, &keeper.seals)?;
-            wire::encode(&account.credential, &proof, asking, fresh)
-        };
+        let work = move || wire::encode(&account.credential, account.proof(&keeper.seals)?, asking, fresh);
         if is_signed {
             self.tasks.spawn_blocking(work).await.unwrap_or(Err(Trouble::NotSent))
         } else {
@@ -61,8 +58,8 @@ impl Keeper {
         let (request, answer) = (request.clone(), answer.clone());
         let is_signed = account.credential.source.dialect().is_signed();
         let work = move || {
-            let proof = Proof::open(&account.credential, &keeper.seals)?;
-            Ok(wire::read(&account.credential, &proof, &request, &answer, asked_at))
+            let proof = account.proof(&keeper.seals)?;
+            Ok(wire::read(&account.credential, proof, &request, &answer, asked_at))
         };
         if !is_signed {
             return work();

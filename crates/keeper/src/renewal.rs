@@ -1,12 +1,11 @@
 //! One renewal: lease, intent, request, answer, commit. The one door for first fetches, the timetable
 //! and reports.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::keep::history::{Cause, Ending, HistoryEntry};
-use mintkeep_protocol::keep::intent::FrozenAnswer;
 use mintkeep_protocol::keep::renew::{
     Moment, Step, Verdict, begin, complete, fail, next_step, present_again,
 };
@@ -18,7 +17,7 @@ use mintkeep_protocol::record::AuditAction;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::flight::{Boarding, Pilot, Ticket};
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, STORE_PATIENCE};
 use crate::lease::{self, Lease, Seen, Taken};
 use crate::roster::Account;
 use crate::shelf::Leaf;
@@ -132,10 +131,7 @@ impl Renewal<'_> {
             let now = self.keeper.clock.now();
             let step = next_step(&self.slot, &self.account.terms, now);
             let verdict = match step {
-                Step::GiveUp(trouble) => {
-                    let (slot, ending) = fail(self.slot.clone(), &self.account.terms, trouble, self.moment());
-                    return self.commit(slot, ending).await;
-                }
+                Step::GiveUp(trouble) => return self.commit(Decided::GiveUp(trouble)).await,
                 Step::ReadAnswer => self.read_kept_answer().await,
                 Step::AskForToken => self.present(Presenting::AppToken).await?,
                 Step::PresentRefresh => self.present(Presenting::Refresh).await?,
@@ -149,8 +145,7 @@ impl Renewal<'_> {
                 self.slot.intent = None;
                 continue;
             }
-            let (slot, ending) = complete(self.slot.clone(), &self.account.terms, verdict, self.moment());
-            return self.commit(slot, ending).await;
+            return self.commit(Decided::By(verdict)).await;
         }
         Err(Trouble::Ambiguous)
     }
@@ -162,9 +157,9 @@ impl Renewal<'_> {
     /// Makes the intent durable, sends the request, makes the answer durable, and only then reads it.
     async fn present(&mut self, what: Presenting) -> Result<Verdict, Trouble> {
         let place = self.slot.key.place();
-        if let (Presenting::Again, Some(intent)) = (what, self.slot.intent.take()) {
+        if matches!(what, Presenting::Again) {
             // From here on it counts as presented twice, so that no failure before the wire takes it back.
-            self.slot.intent = Some(present_again(intent));
+            self.slot.intent = self.slot.intent.take().map(present_again);
         }
         let request = match self.request(what).await {
             Ok(request) => request,
@@ -181,8 +176,7 @@ impl Renewal<'_> {
             }
         };
         let debit = self.debit();
-        let stored = self.keeper.store.present(&with_intent, debit.clone()).await;
-        match stored.map_err(|error| self.keeper.store_trouble(&error))? {
+        match self.make_durable(&with_intent, debit.clone()).await? {
             Presented::Lost => return Err(Trouble::Store),
             Presented::OverQuota => return Ok(Verdict::NotSent(Trouble::QuotaExhausted)),
             Presented::Done => {}
@@ -211,6 +205,22 @@ impl Renewal<'_> {
         }
     }
 
+    /// Stores the intent. A store that does not say whether it did is asked: nothing was sent yet, and an
+    /// intent that nobody follows up would leave a one-time token in doubt for nothing.
+    async fn make_durable(&self, slot: &Slot, debit: Option<QuotaDebit>) -> Result<Presented, Trouble> {
+        let error = match self.keeper.store.present(slot, debit).await {
+            Ok(presented) => return Ok(presented),
+            Err(error) => error,
+        };
+        let trouble = self.keeper.store_trouble(&error);
+        let found = self.reload().await.ok_or(trouble)?;
+        let name = |slot: &Slot| slot.intent.as_ref().map(|intent| (intent.fence, intent.times));
+        let is_stored = found.fence == slot.fence
+            && found.revision == slot.revision.saturating_add(1)
+            && name(&found) == name(slot);
+        if is_stored { Ok(Presented::Done) } else { Err(trouble) }
+    }
+
     async fn request(&self, what: Presenting) -> Result<http::Request<Bytes>, Trouble> {
         let asking = match what {
             Presenting::Again => {
@@ -230,7 +240,9 @@ impl Renewal<'_> {
     }
 
     fn debit(&self) -> Option<QuotaDebit> {
-        let ceiling = ceiling(&self.account.terms, self.errand.urgency)?;
+        let is_empty = self.slot.good(self.keeper.clock.now()).is_none();
+        let urgency = if is_empty { Urgency::Emergency } else { self.errand.urgency };
+        let ceiling = ceiling(&self.account.terms, urgency)?;
         let account = self.keeper.quota_account(&self.account, self.kind());
         Some(QuotaDebit { account, ceiling })
     }
@@ -243,35 +255,26 @@ impl Renewal<'_> {
     /// Stores the answer, then reads it. While the store does not answer, what came is served all the
     /// same: a token that is known is good, stored or not.
     async fn take_in(&mut self, request: &http::Request<Bytes>, answer: &http::Response<Bytes>) -> Verdict {
-        let place = self.slot.key.place();
-        let Some(intent) = self.slot.intent.clone() else { return Verdict::Unknown(Trouble::Store) };
-        let Ok(sealed) = self.keeper.seals.seal_answer(&place, answer) else {
+        let (keeper, key) = (Arc::clone(self.keeper), self.slot.key.clone());
+        let intent = self.slot.intent.as_ref().map(|intent| intent.fence);
+        let (Some(intent), Ok(sealed)) = (intent, keeper.seals.seal_answer(&key.place(), answer)) else {
             return self.verdict(request, answer).await;
         };
-        let keep = |sealed: Sealed<FrozenAnswer>| {
-            self.keeper.store.keep_answer(&self.slot.key, intent.fence, sealed)
-        };
-        let first = keep(sealed.clone()).await;
-        let kept = match first {
+        let mut keeping = pin!(keeper.insist(|| keeper.store.keep_answer(&key, intent, sealed.clone())));
+        let kept = match tokio::time::timeout(STORE_PATIENCE, &mut keeping).await {
             Ok(kept) => kept,
-            Err(error) => {
-                self.keeper.store_trouble(&error);
-                let verdict = self.verdict(request, answer).await;
-                self.publish(&verdict);
-                match self
-                    .keeper
-                    .insist(|| self.keeper.store.keep_answer(&self.slot.key, intent.fence, sealed.clone()))
-                    .await
-                {
-                    Some(kept) => kept,
-                    None => return verdict,
+            Err(_slow) => {
+                if let granted @ Verdict::Granted(_) = self.verdict(request, answer).await {
+                    let (slot, ending) = self.decided(&Decided::By(granted));
+                    self.publish(&slot, ending);
                 }
+                keeping.await
             }
         };
-        if kept == Commit::Done {
+        if kept == Some(Commit::Done) {
             self.slot.revision = self.slot.revision.saturating_add(1);
             if let Some(intent) = &mut self.slot.intent {
-                intent.answer = Some(sealed);
+                intent.answer = Some(sealed.clone());
             }
         }
         self.verdict(request, answer).await
@@ -309,60 +312,83 @@ impl Renewal<'_> {
         }
     }
 
-    /// Puts a token on the shelf that the store does not have yet, and lets everybody go who waits for it.
-    fn publish(&self, verdict: &Verdict) {
-        if !matches!(verdict, Verdict::Granted(_)) {
-            return;
+    fn decided(&self, decided: &Decided) -> (Slot, Ending) {
+        let (slot, terms) = (self.slot.clone(), &self.account.terms);
+        match decided {
+            Decided::By(verdict) => complete(slot, terms, verdict.clone(), self.moment()),
+            Decided::GiveUp(trouble) => fail(slot, terms, *trouble, self.moment()),
         }
-        let (slot, ending) = complete(self.slot.clone(), &self.account.terms, verdict.clone(), self.moment());
-        let leaf = self.keeper.shelve_provisionally(&slot);
+    }
+
+    /// Puts a token on the shelf that the store does not have yet, and lets everybody go who waits for it.
+    fn publish(&self, slot: &Slot, ending: Ending) {
+        let leaf = self.keeper.shelve_provisionally(slot);
         self.pilot.land(Landed { ending: Ok(ending), leaf: Some(leaf) });
     }
 
     /// Ends the lease with what was decided.
-    async fn commit(mut self, slot: Slot, ending: Ending) -> Result<Ending, Trouble> {
-        let not_sent = matches!(ending, Ending::Failed { .. });
-        let ended = Ended {
+    async fn commit(mut self, mut decided: Decided) -> Result<Ending, Trouble> {
+        let keeper = Arc::clone(self.keeper);
+        loop {
+            let (mut slot, ending) = self.decided(&decided);
+            let ended = self.ended(&slot, ending);
+            let commit = || keeper.store.commit_kept(&slot, ended.clone());
+            let publish = || {
+                if matches!(decided, Decided::By(Verdict::Granted(_))) {
+                    self.publish(&slot, ending);
+                }
+            };
+            let stored = keeper.insist_meanwhile(commit, publish).await;
+            match stored {
+                None => return Err(Trouble::Store),
+                Some(Commit::Done) => {
+                    slot.revision = slot.revision.saturating_add(1);
+                    keeper.shelve(&slot);
+                    return Ok(ending);
+                }
+                Some(Commit::Lost) => {}
+            }
+            let Some(found) = self.reload().await else { return Err(Trouble::Store) };
+            if found.fence != self.slot.fence || found.upkeep != self.slot.upkeep {
+                // Somebody else holds the lease by now, or our own commit arrived although we were not told.
+                keeper.shelve(&found);
+                return Ok(Ending::Renewed);
+            }
+            decided = self.decide_anew(found, decided).await;
+        }
+    }
+
+    /// The lease is ours, and the slot has changed: it was sealed anew, or the answer came to whoever held
+    /// the lease before. That answer is not lost: without tokens of our own it decides.
+    async fn decide_anew(&mut self, found: Slot, decided: Decided) -> Decided {
+        let is_answered = |slot: &Slot| slot.intent.as_ref().is_some_and(|intent| intent.answer.is_some());
+        let has_come = is_answered(&found) && !is_answered(&self.slot);
+        self.slot = found;
+        match decided {
+            granted @ Decided::By(Verdict::Granted(_)) => granted,
+            Decided::By(_) | Decided::GiveUp(_) if has_come => Decided::By(self.read_kept_answer().await),
+            same @ (Decided::By(_) | Decided::GiveUp(_)) => same,
+        }
+    }
+
+    /// The slot as it is stored; `None`: it is gone, or the process stops.
+    async fn reload(&self) -> Option<Slot> {
+        self.keeper.insist(|| self.keeper.store.slot(&self.slot.key)).await.flatten()
+    }
+
+    fn ended(&self, slot: &Slot, ending: Ending) -> Ended {
+        let failed = matches!(ending, Ending::Failed { .. });
+        Ended {
             history: HistoryEntry {
                 at: self.keeper.clock.now(),
                 cause: self.errand.cause.clone(),
                 ending,
                 version: slot.held.as_ref().map(|held| held.version),
-                code: self.code.take(),
+                code: self.code.clone(),
             },
-            audit: self.audit(&slot, ending),
-            refund: self.debited.take().filter(|_| not_sent),
-        };
-        let mut slot = slot;
-        loop {
-            let stored = self.keeper.insist(|| self.keeper.store.commit_kept(&slot, ended.clone())).await;
-            match stored {
-                None => return Err(Trouble::Store),
-                Some(Commit::Done) => {
-                    slot.revision = slot.revision.saturating_add(1);
-                    self.keeper.shelve(&slot);
-                    return Ok(ending);
-                }
-                Some(Commit::Lost) => match self.still_ours(&slot).await? {
-                    Some(revision) => slot.revision = revision,
-                    None => return Ok(Ending::Renewed),
-                },
-            }
+            audit: self.audit(slot, ending),
+            refund: self.debited.clone().filter(|_| failed),
         }
-    }
-
-    /// After a lost commit: the revision to commit over, if the lease is ours and only a late answer came.
-    async fn still_ours(&self, slot: &Slot) -> Result<Option<i64>, Trouble> {
-        let stored = self.keeper.store.slot(&slot.key).await;
-        let Some(stored) = stored.map_err(|error| self.keeper.store_trouble(&error))? else {
-            return Err(Trouble::Forgotten);
-        };
-        if stored.fence == slot.fence && stored.upkeep == self.slot.upkeep && stored.revision != slot.revision
-        {
-            return Ok(Some(stored.revision));
-        }
-        self.keeper.shelve(&stored);
-        Ok(None)
     }
 
     fn audit(&self, slot: &Slot, ending: Ending) -> Option<mintkeep_protocol::record::AuditEntry> {
@@ -373,6 +399,12 @@ impl Renewal<'_> {
         };
         Some(self.keeper.audit_of(action, &self.account, slot.key.customer.as_ref()))
     }
+}
+
+/// What ends a renewal.
+enum Decided {
+    By(Verdict),
+    GiveUp(Trouble),
 }
 
 /// What is presented.

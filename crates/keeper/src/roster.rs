@@ -1,16 +1,18 @@
 //! Who is known: credentials by name and number, consumers by key.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use mintkeep_protocol::ident::{AppId, ConsumerName, CredentialName, Dialect, RecordId};
 use mintkeep_protocol::keep::consumer::{Consumer, KeyDigest};
 use mintkeep_protocol::keep::credential::Credential;
 use mintkeep_protocol::keep::semantics::{Holder, Terms};
-use mintkeep_protocol::keep::slot::SlotKey;
+use mintkeep_protocol::keep::slot::{SlotKey, Trouble};
 
+use crate::seals::Seals;
 use crate::sharded::Sharded;
+use crate::wire::Proof;
 
 /// A credential with what its platform's column of the semantics table says.
 pub struct Account {
@@ -18,12 +20,23 @@ pub struct Account {
     pub credential: Credential,
     /// The terms.
     pub terms: Terms,
+    /// Opened when it is first needed: parsing a private key costs more than signing with it.
+    proof: OnceLock<Proof>,
 }
 
 impl Account {
     pub(crate) fn new(credential: Credential) -> Self {
         let terms = Terms::of(&credential);
-        Self { credential, terms }
+        Self { credential, terms, proof: OnceLock::new() }
+    }
+
+    /// What the credential proves its app by. The first time takes a while; not for the event loop.
+    pub(crate) fn proof(&self, seals: &Seals) -> Result<&Proof, Trouble> {
+        if let Some(open) = self.proof.get() {
+            return Ok(open);
+        }
+        let open = Proof::open(&self.credential, seals)?;
+        Ok(self.proof.get_or_init(|| open))
     }
 
     /// Whether its tokens are its customers'.

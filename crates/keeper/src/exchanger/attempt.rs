@@ -148,8 +148,19 @@ impl Attempt<'_> {
         let Ok(sealed) = self.keeper.seals.seal_answer(&self.exchange.key.place(), answer) else { return };
         let (key, fence) = (self.exchange.key, intent.fence);
         let keep = || self.keeper.store.keep_code_answer(&key, fence, sealed.clone());
-        if self.keeper.insist(keep).await == Some(Commit::Done) {
-            self.exchange.revision = self.exchange.revision.saturating_add(1);
+        match self.keeper.insist(keep).await {
+            Some(Commit::Done) => self.exchange.revision = self.exchange.revision.saturating_add(1),
+            Some(Commit::Lost) => self.catch_up().await,
+            None => {}
+        }
+    }
+
+    /// The record was changed, by an answer that we were not told of or by another seal: as long as the lease is
+    /// ours, what we decide goes over it.
+    async fn catch_up(&mut self) {
+        let found = self.keeper.insist(|| self.keeper.store.exchange(&self.exchange.key)).await.flatten();
+        if let Some(found) = found.filter(|found| found.fence == self.exchange.fence) {
+            self.exchange.revision = found.revision;
         }
     }
 
@@ -188,9 +199,13 @@ impl Attempt<'_> {
             self.exchange.stage = ExchangeStage::Done { customer: customer.clone(), version };
             let ended = self.ended(&slot);
             let commit = || self.keeper.store.commit_exchange(&self.exchange, &slot, ended.clone());
-            match self.keeper.insist(commit).await {
+            let publish = || {
+                self.keeper.shelve_provisionally(&slot);
+            };
+            let committed = self.keeper.insist_meanwhile(commit, publish).await;
+            match committed {
                 None => return later(Trouble::Store),
-                Some(Commit::Lost) => {}
+                Some(Commit::Lost) => self.catch_up().await,
                 Some(Commit::Done) => {
                     slot.revision = slot.revision.saturating_add(1);
                     self.keeper.shelve(&slot);

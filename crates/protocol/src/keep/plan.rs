@@ -6,6 +6,7 @@ use crate::time::Timestamp;
 
 use super::semantics::Terms;
 use super::slot::{TokenDigest, TokenVersion, Trouble, Upkeep};
+use super::timetable::is_due;
 
 /// A slot as far as plans care.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +46,7 @@ pub struct Denial {
 #[must_use]
 pub fn plan_read(outlook: &Outlook, terms: &Terms, min_ttl: Duration, now: Timestamp) -> ReadPlan {
     let left = outlook.expires_at.map_or(Duration::ZERO, |end| end.since(now));
-    let is_due = outlook.upkeep.due_at().is_some_and(|due| due <= now);
+    let is_due = is_due(&outlook.upkeep, now);
     if left.is_zero() {
         return match denial(&outlook.upkeep, now) {
             None => ReadPlan::AwaitFlight,
@@ -62,13 +63,10 @@ pub fn plan_read(outlook: &Outlook, terms: &Terms, min_ttl: Duration, now: Times
 fn denial(upkeep: &Upkeep, now: Timestamp) -> Option<Denial> {
     match *upkeep {
         Upkeep::Idle { .. } | Upkeep::Renewing { .. } => None,
-        Upkeep::Backoff { until, because } => {
-            (now < until).then_some(Denial { because, retry_at: Some(until) })
-        }
-        Upkeep::NeedsConsent { because, .. } => Some(Denial { because, retry_at: None }),
-        Upkeep::NeedsOperator { because, retry_at, .. } => {
-            let waits = retry_at.is_none_or(|at| now < at);
-            waits.then_some(Denial { because, retry_at })
+        Upkeep::Backoff { because, .. }
+        | Upkeep::NeedsConsent { because, .. }
+        | Upkeep::NeedsOperator { because, .. } => {
+            (!is_due(upkeep, now)).then_some(Denial { because, retry_at: upkeep.due_at() })
         }
     }
 }

@@ -57,11 +57,12 @@ pub fn next_step(slot: &Slot, terms: &Terms, now: Timestamp) -> Step {
 /// Whether the platform still takes the intent's request, byte by byte the same, for the same request.
 ///
 /// Ends a sixth of its window early: the platform's window ran from the first arrival, and the repeat has a
-/// way to go.
+/// way to go. A clock that was set back says nothing of how long ago that was, so then it does not.
 #[must_use]
 pub fn may_repeat(intent: &Intent, terms: &Terms, now: Timestamp) -> bool {
     let margin = terms.identical_retry.checked_div(6).unwrap_or_default();
-    now < intent.presented_at.after(terms.identical_retry.saturating_sub(margin))
+    let last = intent.presented_at.after(terms.identical_retry.saturating_sub(margin));
+    intent.presented_at <= now && now < last
 }
 
 /// The slot with a new intent in it, to be made durable before the request goes out.
@@ -177,10 +178,14 @@ pub fn fail(mut slot: Slot, terms: &Terms, trouble: Trouble, moment: Moment) -> 
         Trouble::CredentialRefused | Trouble::Refused | Trouble::SealBroken => {
             Upkeep::NeedsOperator { since: now, because: trouble, retry_at: Some(now.after(wait)) }
         }
+        Trouble::QuotaExhausted => {
+            // What is left is for emergencies, and the token's end is one.
+            let end = slot.good(now).map_or(now.after(wait), |held| held.expires_at);
+            Upkeep::Backoff { until: now.after(wait).min(end), because: trouble }
+        }
         Trouble::NotSent
         | Trouble::Ambiguous
         | Trouble::RateLimited
-        | Trouble::QuotaExhausted
         | Trouble::AnswerUnreadable
         | Trouble::Store => Upkeep::Backoff { until: now.after(wait), because: trouble },
     };

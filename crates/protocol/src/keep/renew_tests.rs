@@ -85,6 +85,7 @@ fn a_fresh_lease_goes_on_where_the_last_one_stopped() {
         ("answered, however late",         MiniProgram,  0, Some(intent(-9_999_999, 1, true)),     0, Step::ReadAnswer),
         ("unanswered, last millisecond",   MiniProgram, 60, Some(intent(1 - WINDOW_END_MS, 1, false)), 1, Step::Repeat),
         ("unanswered, window over",        MiniProgram, 60, Some(intent(-WINDOW_END_MS, 1, false)),    1, in_doubt),
+        ("unanswered, clock set back",     MiniProgram, 60, Some(intent(1, 1, false)),             1, in_doubt),
         ("unanswered, no window",          MiniProgram,  0, Some(intent(0, 1, false)),             1, in_doubt),
     ];
     for (case, source, window_s, intent, refresh_ms, step) in cases {
@@ -176,6 +177,17 @@ fn a_one_time_token_is_never_presented_again_unless_it_was_not_sent_or_the_platf
         );
         assert_eq!(slot.failures, 1, "{case}");
     }
+}
+
+#[test]
+fn a_slot_without_calls_left_is_tried_again_at_its_tokens_end_when_it_may_use_the_reserve() {
+    let legacy = terms(TokenSource::WeChatToken, 0);
+    let over = || Verdict::NotSent(Trouble::QuotaExhausted);
+    let until = |slot: Slot| complete(slot, &legacy, over(), MOMENT).0.upkeep.due_at().unwrap();
+    assert_eq!(until(leased(None)), in_ms(1_000), "at the token's end");
+    let mut empty = leased(None);
+    empty.held = None;
+    assert_eq!(until(empty), in_ms(150_000), "after the usual wait");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::time::Timestamp;
 
 use super::semantics::Terms;
-use super::slot::Trouble;
+use super::slot::{Trouble, Upkeep};
 
 /// One random draw, as a fraction from zero up to, not including, one.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,25 @@ pub fn start_at(
 /// Doubles from the kind's first wait to its longest, and then from half of that up to all of it by chance.
 #[must_use]
 pub fn wait_after(trouble: Trouble, failures: u32, chance: Chance) -> Duration {
-    let (first, longest) = match trouble {
+    let (first, longest) = waits(trouble);
+    let doubled = first.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
+    let wait = doubled.min(longest);
+    half(wait).saturating_add(chance.of(half(wait)))
+}
+
+/// Whether the timetable has something to do for a slot.
+///
+/// A time that lies further ahead than any wait of its kind was written by a clock that has been set back
+/// since: nobody waits for it.
+#[must_use]
+pub fn is_due(upkeep: &Upkeep, now: Timestamp) -> bool {
+    let Some(due) = upkeep.due_at() else { return false };
+    due <= now || upkeep.trouble().is_some_and(|trouble| due.since(now) > waits(trouble).1)
+}
+
+/// The first and the longest wait after a failure of this kind.
+const fn waits(trouble: Trouble) -> (Duration, Duration) {
+    match trouble {
         Trouble::NotSent | Trouble::Ambiguous | Trouble::Store | Trouble::InDoubt => {
             (Duration::from_secs(1), Duration::from_mins(1))
         }
@@ -73,10 +91,7 @@ pub fn wait_after(trouble: Trouble, failures: u32, chance: Chance) -> Duration {
         | Trouble::Refused
         | Trouble::Forgotten
         | Trouble::SealBroken => (Duration::from_mins(1), Duration::from_hours(1)),
-    };
-    let doubled = first.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));
-    let wait = doubled.min(longest);
-    half(wait).saturating_add(chance.of(half(wait)))
+    }
 }
 
 /// Who wants a call made, as far as the ledger cares.
@@ -182,6 +197,26 @@ mod tests {
         for (case, trouble, failures, least, most) in cases {
             assert_eq!(seconds(trouble, failures, LOW), least, "{case}");
             assert_eq!(seconds(trouble, failures, HIGH), most, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_slot_is_due_at_its_time_or_when_a_clock_was_set_back() {
+        let because = Trouble::NotSent;
+        let backoff = |until| Upkeep::Backoff { until: at(until), because };
+        let operator = |retry_at| Upkeep::NeedsOperator { since: at(0), because, retry_at };
+        #[rustfmt::skip]
+        let cases = [
+            ("at its time",                 Upkeep::Idle { renew_at: at(0) },                  true),
+            ("before it",                   Upkeep::Idle { renew_at: at(1) },                  false),
+            ("a wait of its longest",       backoff(60),                                       false),
+            ("a wait of longer than that",  backoff(61),                                       true),
+            ("waits for people",            operator(None),                                    false),
+            ("tried all the same",          operator(Some(at(0))),                             true),
+            ("consent",                     Upkeep::NeedsConsent { since: at(0), because },    false),
+        ];
+        for (case, upkeep, due) in cases {
+            assert_eq!(is_due(&upkeep, at(0)), due, "{case}");
         }
     }
 

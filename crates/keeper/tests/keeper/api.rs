@@ -1,0 +1,281 @@
+//! The plain API over a world without chance: what callers are answered, and what it costs a platform.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use mintkeep_keeper::admin::{AdminFailure, MadeConsumer};
+use mintkeep_keeper::rotation::RotationProgress;
+use mintkeep_keeper::routes::router;
+use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
+use mintkeep_protocol::ident::CustomerId;
+use mintkeep_protocol::keep::consumer::{CredentialScope, Verb};
+use mintkeep_protocol::keep::credential::TokenSource;
+use mintkeep_protocol::keep::plan::Reported;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use crate::gate::Mischief;
+use crate::platform::LIFE;
+use crate::world::{SECRET, World, by, name, new_consumer, new_credential, ring};
+
+/// A world whose first tokens have been fetched.
+async fn settled() -> World {
+    let world = World::new(1, 1).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world
+}
+
+fn api(world: &World) -> Router {
+    router(Arc::clone(&world.processes[0].keeper))
+}
+
+async fn call(api: &Router, request: Request<Body>) -> (Response<()>, Value) {
+    let response = api.clone().oneshot(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    (Response::from_parts(head, ()), serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+fn request(method: &str, path: &str, key: &str) -> http::request::Builder {
+    Request::builder().method(method).uri(path).header("authorization", format!("Bearer {key}"))
+}
+
+async fn get(world: &World, path: &str) -> (Response<()>, Value) {
+    call(&api(world), request("GET", path, &world.consumer_key).body(Body::empty()).unwrap()).await
+}
+
+async fn post(world: &World, path: &str, body: &Value) -> (Response<()>, Value) {
+    let body = Body::from(body.to_string());
+    call(&api(world), request("POST", path, &world.consumer_key).body(body).unwrap()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_read_with_its_end_and_known_again_by_its_tag() {
+    let world = settled().await;
+    for path in [
+        "/v1/tokens/legacy",
+        "/v1/tokens/stable",
+        "/v1/tokens/ding",
+        "/v1/tokens/mini/c1",
+        "/v1/tokens/hk/c1",
+    ] {
+        let (head, body) = get(&world, path).await;
+        assert_eq!(head.status(), StatusCode::OK, "{path} {body}");
+        assert!(body["access_token"].as_str().unwrap().len() > 32, "{path}");
+        assert!(
+            body["expires_in"].as_u64().unwrap() > 600 && body["version"].as_i64().unwrap() > 0,
+            "{path}"
+        );
+        assert!(body["expires_at"].as_str().unwrap().starts_with("2026-06-01T"), "{path}");
+        let etag = head.headers()["etag"].clone();
+        let again = request("GET", path, &world.consumer_key).header("if-none-match", &etag);
+        let (head, _) = call(&api(&world), again.body(Body::empty()).unwrap()).await;
+        assert_eq!((head.status(), &head.headers()["etag"]), (StatusCode::NOT_MODIFIED, &etag), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_and_wrong_paths_are_refused_without_a_call_to_a_platform() {
+    let world = settled().await;
+    let keeper = &world.processes[0].keeper;
+    let narrow = mintkeep_keeper::admin::NewConsumer {
+        credentials: CredentialScope::Named(vec![name("ding")]),
+        verbs: vec![Verb::Read],
+        ..new_consumer("narrow")
+    };
+    let MadeConsumer { key: narrow, .. } = keeper.create_consumer(narrow, &by()).await.unwrap();
+    let (all, before) = (world.consumer_key.as_str(), world.platform.arrived("legacy"));
+    let long = format!("{{\"access_token\":\"{}\"}}", "x".repeat(70_000));
+    #[rustfmt::skip]
+    let cases = [
+        ("no key",                    "GET",    "/v1/tokens/legacy",            "",      "",   401),
+        ("wrong key",                 "GET",    "/v1/tokens/legacy",            "mk_no", "",   401),
+        ("another's credential",      "GET",    "/v1/tokens/legacy",            &narrow, "",   403),
+        ("one that does not exist",   "GET",    "/v1/tokens/nothing",           &narrow, "",   403),
+        ("its own",                   "GET",    "/v1/tokens/ding",              &narrow, "",   200),
+        ("another verb",              "POST",   "/v1/tokens/ding/report",       &narrow, "{}", 403),
+        ("a path that climbs",        "GET",    "/v1/tokens/..%2Flegacy",       all,     "",   403),
+        ("no such customer",          "GET",    "/v1/tokens/mini/nobody",       all,     "",   404),
+        ("a customer of an app",      "GET",    "/v1/tokens/legacy/c1",         all,     "",   404),
+        ("an app of customers",       "GET",    "/v1/tokens/mini",              all,     "",   404),
+        ("a query that is no number", "GET",    "/v1/tokens/legacy?min_ttl=x",  all,     "",   400),
+        ("an empty report",           "POST",   "/v1/tokens/legacy/report",     all,     "{}", 400),
+        ("a report that is no JSON",  "POST",   "/v1/tokens/legacy/report",     all,     "{",  400),
+        ("a report over the limit",   "POST",   "/v1/tokens/legacy/report",     all,     &long, 413),
+        ("a token never held",        "POST",   "/v1/tokens/legacy/report",     all,     "{\"access_token\":\"no\"}", 422),
+        ("a version to come",         "POST",   "/v1/tokens/legacy/report",     all,     "{\"version\":99}", 422),
+        ("a code that is none",       "POST",   "/v1/exchanges/mini",           all,     "{\"auth_code\":\"a b\"}", 400),
+        ("a code for an app",         "POST",   "/v1/exchanges/legacy",         all,     "{\"auth_code\":\"ab\"}", 404),
+        ("a customer never seen",     "DELETE", "/v1/tokens/mini/nobody",       all,     "",   204),
+    ];
+    for (case, method, path, key, body, status) in cases {
+        let sent = request(method, path, key).body(Body::from(body.to_owned())).unwrap();
+        let (head, answer) = call(&api(&world), sent).await;
+        assert_eq!(head.status().as_u16(), status, "{case}: {answer}");
+        let is_problem = head.status().is_client_error();
+        assert_eq!(is_problem, answer["type"].is_string(), "{case}: {answer}");
+    }
+    assert_eq!(world.platform.arrived("legacy"), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_reports_of_one_dead_token_cost_one_call() {
+    let world = settled().await;
+    let keeper = &world.processes[0].keeper;
+    for (credential, customer) in [("legacy", None), ("mini", Some("c1"))] {
+        let account = world.account(0, credential);
+        let customer = customer.map(|customer| CustomerId::parse(customer).unwrap());
+        let version = keeper.leaf(&account, customer.as_ref()).unwrap().kept.as_ref().unwrap().version;
+        let before = world.platform.arrived(credential);
+        let report =
+            || keeper.report(&account, customer.as_ref(), Reported::Version(version), &world.consumer);
+        let done = futures_util::future::join_all((0..10_000).map(|_| report())).await;
+        assert_eq!(world.platform.arrived(credential), before + 1, "{credential}");
+        assert!(done.iter().all(|done| {
+            let (action, leaf) = done.as_ref().unwrap();
+            *action == mintkeep_keeper::reporter::Action::Renewed
+                && leaf.kept.as_ref().unwrap().version > version
+        }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_is_answered_by_what_it_names() {
+    let world = settled().await;
+    let (_, first) = get(&world, "/v1/tokens/legacy").await;
+    let dead = json!({ "access_token": first["access_token"], "errcode": 40001 });
+    let (_, renewed) = post(&world, "/v1/tokens/legacy/report", &dead).await;
+    assert_eq!(renewed["action"], "renewed");
+    assert_ne!(renewed["access_token"], first["access_token"]);
+    let (_, newer) = post(&world, "/v1/tokens/legacy/report", &dead).await;
+    assert_eq!((&newer["action"], &newer["version"]), (&json!("already_newer"), &renewed["version"]));
+    let current = json!({ "version": renewed["version"] });
+    let (_, soon) = post(&world, "/v1/tokens/legacy/report", &current).await;
+    assert_eq!(soon["action"], "too_soon");
+    assert!(soon["reason"].is_string() && soon["access_token"] == renewed["access_token"]);
+
+    let (_, stable) = get(&world, "/v1/tokens/stable").await;
+    let (_, good) = post(&world, "/v1/tokens/stable/report", &json!({ "version": stable["version"] })).await;
+    assert_eq!((&good["action"], &good["access_token"]), (&json!("still_good"), &stable["access_token"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_buys_the_same_tokens_for_the_same_caller_and_nothing_for_another() {
+    let world = settled().await;
+    let code = json!({ "auth_code": world.platform.issue_code("c9") });
+    let before = world.platform.arrived("mini");
+    let (head, bought) = post(&world, "/v1/exchanges/mini", &code).await;
+    assert_eq!((head.status(), &bought["customer_id"]), (StatusCode::OK, &json!("c9")));
+    assert!(bought.get("refresh_token").is_none());
+    let (_, again) = post(&world, "/v1/exchanges/mini", &code).await;
+    assert_eq!(again["access_token"], bought["access_token"]);
+    assert_eq!(world.platform.arrived("mini"), before + 1);
+
+    let keeper = &world.processes[0].keeper;
+    let other = keeper.create_consumer(new_consumer("other"), &by()).await.unwrap();
+    let theirs =
+        request("POST", "/v1/exchanges/mini", &other.key).body(Body::from(code.to_string())).unwrap();
+    assert_eq!(call(&api(&world), theirs).await.0.status(), StatusCode::CONFLICT);
+
+    let (_, list) = get(&world, "/v1/customers/mini").await;
+    assert_eq!(list["customers"].as_array().unwrap().len(), 2);
+    let gone = request("DELETE", "/v1/tokens/mini/c9", &world.consumer_key).body(Body::empty()).unwrap();
+    assert_eq!(call(&api(&world), gone).await.0.status(), StatusCode::NO_CONTENT);
+    let (head, why) = get(&world, "/v1/tokens/mini/c9").await;
+    assert_eq!(head.status(), StatusCode::SERVICE_UNAVAILABLE, "{why}");
+    let (_, list) = get(&world, "/v1/customers/mini").await;
+    assert_eq!(list["customers"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_token_is_read_to_its_end_with_everything_down_and_after_a_restart() {
+    let mut world = settled().await;
+    let (_, before) = get(&world, "/v1/tokens/legacy").await;
+    world.platform.is_down.send_replace(true);
+    world.restart(0).await;
+    world.store.mischief.send_replace(Mischief { store_fails: 1000, ..Mischief::default() });
+    let left = Duration::from_secs(before["expires_in"].as_u64().unwrap());
+    tokio::time::sleep(left.saturating_sub(Duration::from_secs(1))).await;
+    let (head, last) = get(&world, "/v1/tokens/legacy").await;
+    assert_eq!((head.status(), &last["access_token"]), (StatusCode::OK, &before["access_token"]));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (head, problem) = get(&world, "/v1/tokens/legacy").await;
+    assert_eq!(head.status(), StatusCode::SERVICE_UNAVAILABLE, "{problem}");
+    assert!(head.headers().contains_key("retry-after"));
+
+    world.platform.is_down.send_replace(false);
+    world.store.mischief.send_replace(Mischief::default());
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert_eq!(get(&world, "/v1/tokens/legacy").await.0.status(), StatusCode::OK, "it recovers by itself");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_are_renewed_ahead_of_their_ends_and_watchers_are_told() {
+    let world = settled().await;
+    let mut watch = world.processes[0].keeper.watch();
+    let (_, first) = get(&world, "/v1/tokens/legacy").await;
+    tokio::time::sleep(LIFE).await;
+    let (_, next) = get(&world, "/v1/tokens/legacy").await;
+    assert!(next["version"].as_i64() > first["version"].as_i64());
+    let told = std::iter::from_fn(|| watch.try_recv().ok());
+    assert!(told.into_iter().any(|event| event.credential == name("legacy")));
+    let account = world.account(0, "legacy");
+    let story = world.processes[0].keeper.explain(&account, None).await.unwrap();
+    assert!(story.history.len() >= 2 && !story.calls.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_master_key_is_exchanged_while_everything_runs_and_the_old_one_can_go() {
+    let mut world = settled().await;
+    let both = MasterKeyRing::new(MasterKey::new(&[8; 32]), vec![MasterKey::new(&[7; 32])]);
+    let (progress, seen) = watch::channel(RotationProgress::default());
+    let keeper = Arc::clone(&world.processes[0].keeper);
+    let done = keeper.rotate_master_key(Arc::new(both), &by(), &progress).await.unwrap();
+    assert!(done.resealed >= 5 && done.left == 0 && *seen.borrow() == done);
+
+    world.ring = ring(8);
+    world.restart(0).await;
+    let (head, _) = get(&world, "/v1/tokens/mini/c1").await;
+    assert_eq!(head.status(), StatusCode::OK, "the consumer's key is good still, and so is the token");
+    let account = world.account(0, "hk");
+    let customer = CustomerId::parse("c1").unwrap();
+    let renewed = world.processes[0].keeper.refresh(&account, Some(&customer)).await;
+    assert!(renewed.is_ok(), "{:?}", renewed.err());
+    world.ring = ring(9);
+    world.restart(0).await;
+    let (head, why) = get(&world, "/v1/tokens/mini/c1").await;
+    assert_eq!(head.status(), StatusCode::SERVICE_UNAVAILABLE, "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_that_is_stored_or_said_holds_a_secret() {
+    let world = settled().await;
+    let (_, body) = get(&world, "/v1/tokens/mini/c1").await;
+    let token = body["access_token"].as_str().unwrap().to_owned();
+    let dump = world.store.dump();
+    assert!(dump.contains("legacy") && dump.contains("version"), "the dump has the records");
+    for secret in [SECRET, &token, &world.consumer_key] {
+        assert!(!dump.contains(secret), "a secret is in the store");
+    }
+    let keeper = &world.processes[0].keeper;
+    let refused = keeper.add_credential(new_credential("legacy", TokenSource::WeChatToken), &by()).await;
+    let Err(refused @ AdminFailure::NameTaken) = refused else { panic!("the name is taken") };
+    assert!(!format!("{refused:?} {refused}").contains(SECRET));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_credential_and_a_revoked_consumer_are_gone_at_once() {
+    let world = settled().await;
+    let keeper = &world.processes[0].keeper;
+    keeper.remove_credential(&name("ding"), &by()).await.unwrap();
+    assert_eq!(get(&world, "/v1/tokens/ding").await.0.status(), StatusCode::FORBIDDEN);
+    keeper.add_credential(new_credential("ding", TokenSource::DingTalk), &by()).await.unwrap();
+    assert_eq!(get(&world, "/v1/tokens/ding").await.0.status(), StatusCode::OK, "anew under the old name");
+    keeper.revoke_consumer(&world.consumer.name, &by()).await.unwrap();
+    assert_eq!(get(&world, "/v1/tokens/legacy").await.0.status(), StatusCode::UNAUTHORIZED);
+}

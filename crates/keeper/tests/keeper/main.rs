@@ -1,0 +1,18 @@
+//! The keeper from outside its room: over its routes, and in a simulated world of faults.
+
+#[cfg(test)]
+mod api;
+#[cfg(test)]
+mod dice;
+#[cfg(test)]
+mod gate;
+#[cfg(test)]
+mod platform;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod store;
+#[cfg(test)]
+mod wire;
+#[cfg(test)]
+mod world;

@@ -1,0 +1,111 @@
+//! The real way out, against a server that misbehaves: what was sent for sure, and what perhaps.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use mintkeep_keeper::settings::KeeperSettings;
+use mintkeep_keeper::upstream::HyperUpstream;
+use mintkeep_protocol::port::upstream::{FaultCause, Upstream, UpstreamFault};
+use mintkeep_web::tasks::Tasks;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// What a server does with each connection, once it has read a request.
+#[derive(Debug, Clone, Copy)]
+enum Manners {
+    Answers(&'static str),
+    Hangs,
+    HangsUp,
+    HangsUpHalfway,
+    /// Answers, and closes the connection that the client keeps.
+    AnswersOnce,
+}
+
+async fn server(tasks: &Tasks, manners: Manners) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let ours = tasks.clone();
+    tasks.spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            ours.spawn(async move {
+                let mut buffer = [0; 4096];
+                while socket.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                    let answer: &str = match manners {
+                        Manners::Answers(answer) => answer,
+                        Manners::AnswersOnce => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+                        Manners::HangsUpHalfway => "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{",
+                        Manners::Hangs => std::future::pending().await,
+                        Manners::HangsUp => return,
+                    };
+                    socket.write_all(answer.as_bytes()).await.unwrap();
+                    if matches!(manners, Manners::AnswersOnce | Manners::HangsUpHalfway) {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+fn upstream() -> HyperUpstream {
+    let request_deadline = Duration::from_millis(400);
+    HyperUpstream::new(&KeeperSettings {
+        request_deadline,
+        answer_bytes_max: 100,
+        ..KeeperSettings::default()
+    })
+}
+
+fn request() -> http::Request<Bytes> {
+    http::Request::post("/cgi-bin/token?a=b").body(Bytes::from_static(b"{}")).unwrap()
+}
+
+#[tokio::test]
+async fn what_was_sent_for_sure_is_told_from_what_was_not() {
+    let tasks = Tasks::new(1);
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let long = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n65\r\n\
+                0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789!\r\n0\r\n\r\n";
+    let not_sent = UpstreamFault::NotSent;
+    let ambiguous = UpstreamFault::Ambiguous;
+    let cases = [
+        ("nobody listens", format!("http://{closed}"), not_sent(FaultCause::Connect)),
+        ("no URL", "nonsense url".to_owned(), not_sent(FaultCause::RequestIllegal)),
+        (
+            "no TLS",
+            server(&tasks, Manners::HangsUp).await.replace("http:", "https:"),
+            not_sent(FaultCause::Connect),
+        ),
+        ("hangs", server(&tasks, Manners::Hangs).await, ambiguous(FaultCause::Deadline)),
+        ("hangs up", server(&tasks, Manners::HangsUp).await, ambiguous(FaultCause::ConnectionLost)),
+        (
+            "hangs up halfway",
+            server(&tasks, Manners::HangsUpHalfway).await,
+            ambiguous(FaultCause::ConnectionLost),
+        ),
+        ("too long", server(&tasks, Manners::Answers(long)).await, ambiguous(FaultCause::AnswerTooLarge)),
+    ];
+    for (case, url, fault) in cases {
+        assert_eq!(upstream().send(&url, request()).await.map(|_| ()), Err(fault), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_a_kept_connection_that_was_closed_is_no_fault() {
+    let tasks = Tasks::new(1);
+    let moved = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
+    let url = server(&tasks, Manners::Answers(moved)).await;
+    assert_eq!(upstream().send(&url, request()).await.unwrap().status(), 302);
+
+    let url = server(&tasks, Manners::AnswersOnce).await;
+    let upstream = upstream();
+    for _ in 0..20 {
+        let answer = upstream.send(&url, request()).await;
+        // A connection that closes while the request is on its way is in doubt, and says so.
+        assert!(
+            matches!(answer, Ok(_) | Err(UpstreamFault::Ambiguous(FaultCause::ConnectionLost))),
+            "{answer:?}"
+        );
+    }
+}
