@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::cli::Verb;
+
 /// The access-token server for super-app mini programs and internal apps.
 #[derive(Debug, Parser)]
 #[command(name = "mintkeep", version, about, after_help = EXAMPLES)]
@@ -17,7 +19,11 @@ pub struct Args {
 const EXAMPLES: &str = "\
 Examples:
   mintkeep dev                     both roles on this machine, sandbox on, nothing to set up
-  mintkeep dev --ephemeral         the same, and nothing is left behind";
+  mintkeep dev --ephemeral         the same, and nothing is left behind
+  mintkeep app list                asks the server that runs on this machine
+  mintkeep clock advance 2h        makes every lifetime of the sandbox pass
+
+Exit codes: 0 done, 1 the server said no, 2 usage, 3 it could not be reached.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -31,6 +37,9 @@ pub enum Command {
     /// Writes an example of a configuration file, or checks one.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// What is done to a running server.
+    #[command(flatten)]
+    Verb(Box<Verb>),
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -86,4 +95,11 @@ pub struct DevOptions {
     /// Where the admin API listens. Loopback only.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7800")]
     pub admin: SocketAddr,
+}
+
+/// The admin token in `MINTKEEP_ADMIN_TOKEN`, if there is one. There is no option for it: everybody on the
+/// machine can read a command line.
+pub fn admin_token_of_environment() -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "its one home")]
+    std::env::var("MINTKEEP_ADMIN_TOKEN").ok().filter(|token| !token.is_empty())
 }

@@ -2,6 +2,7 @@
 
 mod admin_listener;
 mod args;
+mod cli;
 mod config;
 mod dev;
 mod folder;
@@ -15,7 +16,7 @@ mod wiring;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use mimalloc::MiMalloc;
 
 use args::{Args, Command, ConfigCommand};
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => runtime.block_on(serve::run(&options.config)),
         Command::Config(ConfigCommand::Example) => config::print_example(),
         Command::Config(ConfigCommand::Check { file }) => config::check(&file),
+        Command::Verb(verb) => return runtime.block_on(cli::run(*verb, Args::command())),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,89 @@
+//! What works without a server: keys, help, completions.
+
+use mintkeep_protocol::crypto::{MasterKey, RsaPrivateKey};
+
+use super::sandbox::{Ran, mode};
+
+#[test]
+fn keys_are_made_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let pair = ["key", "generate", "--out", out, "--json"];
+    let master = ["key", "generate", "--out", out, "--json", "--master"];
+    let cases = [
+        (&pair[..], vec![("app_private.pem", 0o600), ("app_public.pem", 0o644)]),
+        (&master[..], vec![("master.key", 0o600)]),
+    ];
+    for (args, files) in cases {
+        let ran = Ran::alone(args);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        for (file, wanted) in files {
+            let path = folder.path().join(file);
+            assert_eq!(mode(&path) & wanted, mode(&path), "{file}");
+            assert!(ran.out.contains(file) && !ran.out.contains("BEGIN"), "{ran:?}");
+        }
+        assert_eq!(Ran::alone(args).code, 1, "no file is replaced");
+    }
+    let master = std::fs::read_to_string(folder.path().join("master.key")).unwrap();
+    assert!(MasterKey::parse(&master).is_ok());
+    let private = std::fs::read_to_string(folder.path().join("app_private.pem")).unwrap();
+    let public = std::fs::read_to_string(folder.path().join("app_public.pem")).unwrap();
+    let private = RsaPrivateKey::from_pem(&private).unwrap();
+    assert_eq!(private.public().to_pem(), public);
+}
+
+/// Every command by its words, out of the help texts themselves.
+fn commands(of: &[String]) -> Vec<Vec<String>> {
+    let mut args: Vec<&str> = of.iter().map(String::as_str).collect();
+    args.push("--help");
+    let help = Ran::alone(&args);
+    assert_eq!(help.code, 0, "{help:?}");
+    let listed = help.out.split("Commands:").nth(1).unwrap_or_default();
+    let names = listed.lines().skip(1).take_while(|line| !line.trim().is_empty()).filter_map(|line| {
+        let is_name = line.starts_with("  ") && !line.starts_with("   ");
+        is_name.then(|| line.split_whitespace().next().unwrap().to_owned())
+    });
+    let below = names.filter(|name| name != "help").flat_map(|name| commands(&[of, &[name]].concat()));
+    let mut all: Vec<_> = below.collect();
+    all.push(of.to_vec());
+    all
+}
+
+#[test]
+fn every_command_helps_with_examples_and_the_server_is_asked_only_by_those_that_need_it() {
+    let all = commands(&[]);
+    let words: Vec<String> = all.iter().map(|command| command.join(" ")).collect();
+    #[rustfmt::skip]
+    let wanted = [
+        "dev", "serve", "app create", "app list", "app show", "app rotate-secret", "app add-key", "app revoke-tokens",
+        "app disable", "app enable", "app delete", "customer put", "customer show", "code issue", "grant list",
+        "grant revoke", "inspect", "credential add", "credential list", "credential show", "credential remove",
+        "consumer create", "consumer list", "consumer revoke", "token get", "token refresh", "token list",
+        "token explain", "clock show", "clock advance", "clock reset", "fault add", "fault list", "fault clear",
+        "audit tail", "key generate", "completions",
+    ];
+    for command in wanted {
+        assert!(words.iter().any(|known| known == command), "{command}");
+    }
+    for command in all
+        .iter()
+        .filter(|command| !all.iter().any(|other| other.len() > command.len() && other.starts_with(command)))
+    {
+        let mut args: Vec<&str> = command.iter().map(String::as_str).collect();
+        args.push("--help");
+        let help = Ran::alone(&args).out;
+        assert!(help.contains("Example"), "{command:?} has an example");
+        let works_alone = ["dev", "serve", "config", "migrate", "key", "completions"].contains(&args[0]);
+        assert_eq!(help.contains("--admin-url"), !works_alone, "{command:?}");
+    }
+}
+
+#[test]
+fn completions_are_printed_for_each_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = Ran::alone(&["completions", shell]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.out.contains("revoke-tokens"), "{shell}");
+    }
+    assert_eq!(Ran::alone(&["completions", "cmd"]).code, 2);
+}

@@ -1,0 +1,8 @@
+//! The built binary's verbs, from outside.
+
+#[cfg(test)]
+mod lone;
+#[cfg(test)]
+mod sandbox;
+#[cfg(test)]
+mod verbs;
