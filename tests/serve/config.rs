@@ -30,7 +30,7 @@ fn every_mistake_is_named_by_its_line_and_remedy_and_warnings_do_not_fail() {
     let said = text(&wrong.stderr);
     assert_eq!(wrong.status.code(), Some(1));
     assert!(said.contains("\n  line 4: there is no setting `issuer.colour`; remove it"), "{said}");
-    assert!(said.contains("\n  line 13: `limits.body_bytes_max` is no number of bytes"), "{said}");
+    assert!(said.contains("\n  line 15: `limits.body_bytes_max` is no number of bytes"), "{said}");
 
     let open = configuration("", "").replacen("127.0.0.1:0", "0.0.0.0:0", 1);
     let warned = check(&open);

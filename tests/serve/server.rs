@@ -50,6 +50,7 @@ pub fn folder(text: &str) -> TempDir {
 pub fn configuration(issuer: &str, more: &str) -> String {
     format!(
         "[issuer]\nlisten = \"127.0.0.1:0\"\npublic_url = \"https://tokens.example.com\"\n{issuer}\n\
+         [keeper]\nlisten = \"127.0.0.1:0\"\n\
          [admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"file:admin.token\"\n\
          [store]\npath = \"data\"\n[master_key]\ncurrent = \"file:master.key\"\n{more}\n"
     )
@@ -89,15 +90,15 @@ impl Server {
         }
     }
 
-    /// Waits until it is ready; gives the addresses of the admin listener and the issuer.
-    pub fn ready(&mut self) -> (SocketAddr, SocketAddr) {
+    /// Waits until it is ready; gives the addresses of the admin listener, the issuer and the keeper.
+    pub fn ready(&mut self) -> [SocketAddr; 3] {
         let mut listening = |name: &str| {
             self.line(|line| {
                 (line["message"] == "listening" && line["listener"] == name)
                     .then(|| line["address"].as_str().unwrap().parse().unwrap())
             })
         };
-        let addresses = (listening("admin"), listening("issuer"));
+        let addresses = [listening("admin"), listening("issuer"), listening("keeper")];
         self.line(|line| (line["message"] == "ready").then_some(()));
         addresses
     }

@@ -14,8 +14,8 @@ use crate::server::{Server, TLS, configuration, connect, exchange, get};
 
 #[test]
 fn a_request_in_flight_at_sigterm_is_answered_and_then_the_server_ends_well() {
-    let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 1"));
-    let (admin, issuer) = server.ready();
+    let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 4"));
+    let [admin, issuer, _keeper] = server.ready();
     assert!(get(admin, "/readyz").starts_with("HTTP/1.1 200"));
     assert!(get(admin, "/livez").starts_with("HTTP/1.1 200"));
 
@@ -45,7 +45,7 @@ fn a_request_in_flight_at_sigterm_is_answered_and_then_the_server_ends_well() {
 #[test]
 fn every_line_of_the_log_is_json_and_none_holds_a_secret() {
     let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 0"));
-    let (_admin, issuer) = server.ready();
+    let [_admin, issuer, _keeper] = server.ready();
     get(issuer, "/cgi-bin/token?grant_type=client_credential&appid=wx1&secret=planted-secret");
     get(issuer, "/planted-secret-that-is-long-enough-to-be-one");
     exchange(
@@ -72,7 +72,7 @@ fn every_line_of_the_log_is_json_and_none_holds_a_secret() {
 #[test]
 fn metrics_count_requests_by_listener_endpoint_and_code() {
     let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 0"));
-    let (admin, issuer) = server.ready();
+    let [admin, issuer, _keeper] = server.ready();
     for _ in 0..2 {
         get(issuer, "/cgi-bin/token?grant_type=client_credential&appid=wx1&secret=planted-secret");
     }
@@ -97,7 +97,7 @@ fn metrics_count_requests_by_listener_endpoint_and_code() {
 fn a_listener_with_a_certificate_speaks_tls_and_nothing_else() {
     let tls = "[issuer.tls]\ncertificate = \"tls/server.pem\"\nkey = \"file:tls/server.key\"";
     let mut server = Server::start(&configuration(tls, "[drain]\nnotice_s = 0"));
-    let (_admin, issuer) = server.ready();
+    let [_admin, issuer, _keeper] = server.ready();
 
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(Path::new(TLS).join("authority.pem")).unwrap()).unwrap();
@@ -118,6 +118,45 @@ fn a_listener_with_a_certificate_speaks_tls_and_nothing_else() {
     let mut bytes = Vec::new();
     let _reset = plain.read_to_end(&mut bytes);
     assert!(!bytes.starts_with(b"HTTP/"));
+    server.signal("TERM");
+    assert_eq!(server.end().0.code(), Some(0));
+}
+
+#[test]
+fn each_role_answers_on_its_own_listener_and_the_sandbox_on_none() {
+    let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 0"));
+    let [admin, issuer, keeper] = server.ready();
+    let token = "authorization: Bearer planted-admin-token-planted-admin-token\r\nconnection: close\r\n\r\n";
+    let asked = |path: &str| exchange(connect(admin), &format!("GET {path} HTTP/1.1\r\n{token}"));
+    assert!(get(keeper, "/v1/tokens/wechat-sandbox").starts_with("HTTP/1.1 401"));
+    assert!(get(issuer, "/authz").starts_with("HTTP/1.1 401"));
+    assert!(get(admin, "/admin/v1/apps").starts_with("HTTP/1.1 401"));
+    assert!(asked("/admin/v1/apps").starts_with("HTTP/1.1 200"));
+    for path in ["/admin/v1/sandbox/clock", "/admin/v1/sandbox/faults"] {
+        assert!(asked(path).starts_with("HTTP/1.1 404"), "{path}");
+    }
+    server.signal("TERM");
+    assert_eq!(server.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_head_over_the_limits_is_refused_in_the_callers_dialect() {
+    let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 0"));
+    let [_admin, issuer, _keeper] = server.ready();
+    let (long, large) =
+        ("q".repeat(9000), format!("filler: {}\r\nconnection: close\r\n\r\n", "f".repeat(17_000)));
+    let wechat = get(issuer, &format!("/cgi-bin/token?{long}"));
+    assert!(wechat.contains("\"errcode\":") && wechat.contains("\"errmsg\":"), "{wechat}");
+    let dingtalk = exchange(connect(issuer), &format!("POST /v1.0/oauth2/accessToken HTTP/1.1\r\n{large}"));
+    assert!(dingtalk.contains("\"code\":") && dingtalk.contains("\"requestid\":"), "{dingtalk}");
+    let signed =
+        exchange(connect(issuer), &format!("POST /v1/authorizations/applyToken HTTP/1.1\r\n{large}"));
+    assert!(signed.contains("\"resultStatus\":\"F\"") && signed.contains("\r\nsignature: "), "{signed}");
+    let plain = exchange(connect(issuer), &format!("POST /oauth2/introspect HTTP/1.1\r\n{large}"));
+    assert!(
+        plain.starts_with("HTTP/1.1 431") && plain.contains("urn:mintkeep:problem:headers-too-large"),
+        "{plain}"
+    );
     server.signal("TERM");
     assert_eq!(server.end().0.code(), Some(0));
 }

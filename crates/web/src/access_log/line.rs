@@ -1,7 +1,8 @@
 //! What a line of the access log says.
 
 use std::cell::RefCell;
-use std::io::Write;
+use std::io::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::Method;
@@ -41,64 +42,131 @@ pub struct Line<'r> {
 
 impl Line<'_> {
     /// Writes the line with its line feed.
+    ///
+    /// Piece by piece into memory, since `write!` would cost more than all the rest of a request's line.
     pub(super) fn format(&self, format: Format, out: &mut Vec<u8>) {
-        // Writing to memory does not fail.
-        let _written = match format {
+        match format {
             Format::Json => self.format_json(out),
             Format::Text => self.format_text(out),
-        };
+        }
         out.push(b'\n');
     }
 
-    fn format_json(&self, out: &mut Vec<u8>) -> std::io::Result<()> {
+    fn format_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"timestamp":""#);
-        write_date(self.arrival.at, out)?;
+        write_date(self.arrival.at, out);
         out.extend_from_slice(br#"","level":"INFO","target":"access","listener":""#);
         out.extend_from_slice(self.listener.as_bytes());
-        write!(out, r#"","request":"{}","peer":"{}""#, self.arrival.id, self.arrival.peer)?;
-        out.extend_from_slice(br#","method":""#);
+        out.extend_from_slice(br#"","request":""#);
+        out.extend_from_slice(&self.arrival.id.to_text());
+        out.extend_from_slice(br#"","peer":""#);
+        write_address(self.arrival.peer, out);
+        out.extend_from_slice(br#"","method":""#);
         out.extend_from_slice(self.method.as_str().as_bytes());
         out.extend_from_slice(br#"","path":""#);
-        write_path(self.path, out)?;
-        write!(out, r#"","status":{},"duration_us":{}"#, self.status, self.duration.as_micros())?;
+        write_path(self.path, out);
+        out.extend_from_slice(br#"","status":"#);
+        write_number(self.status.into(), out);
+        out.extend_from_slice(br#","duration_us":"#);
+        write_number(micros(self.duration), out);
         if let Some(bytes) = self.bytes {
-            write!(out, r#","bytes":{bytes}"#)?;
+            out.extend_from_slice(br#","bytes":"#);
+            write_number(bytes, out);
         }
-        if let Some(note) = self.note {
-            write!(out, r#","endpoint":"{}","code":"#, note.endpoint)?;
-            match note.code {
-                OutcomeCode::Name(name) => write!(out, r#""{name}""#)?,
-                OutcomeCode::Number(number) => write!(out, "{number}")?,
-            }
+        if let Some(AnswerNote { endpoint, code }) = self.note {
+            out.extend_from_slice(br#","endpoint":""#);
+            out.extend_from_slice(endpoint.as_bytes());
+            out.extend_from_slice(br#"","code":"#);
+            let quote: &[u8] = if matches!(code, OutcomeCode::Name(_)) { b"\"" } else { b"" };
+            out.extend_from_slice(quote);
+            write_code(code, out);
+            out.extend_from_slice(quote);
         }
         out.push(b'}');
-        Ok(())
     }
 
-    fn format_text(&self, out: &mut Vec<u8>) -> std::io::Result<()> {
-        write_date(self.arrival.at, out)?;
-        write!(out, " {} {} ", self.listener, self.method)?;
-        write_path(self.path, out)?;
-        match self.status {
-            0 => out.extend_from_slice(b" dropped"),
-            status => write!(out, " {status}")?,
+    fn format_text(&self, out: &mut Vec<u8>) {
+        write_date(self.arrival.at, out);
+        for word in [self.listener, self.method.as_str()] {
+            out.push(b' ');
+            out.extend_from_slice(word.as_bytes());
         }
-        if let Some(note) = self.note {
-            match note.code {
-                OutcomeCode::Name(name) => write!(out, " {} {name}", note.endpoint)?,
-                OutcomeCode::Number(number) => write!(out, " {} {number}", note.endpoint)?,
+        out.push(b' ');
+        write_path(self.path, out);
+        out.push(b' ');
+        match self.status {
+            0 => out.extend_from_slice(b"dropped"),
+            status => write_number(status.into(), out),
+        }
+        if let Some(AnswerNote { endpoint, code }) = self.note {
+            out.push(b' ');
+            out.extend_from_slice(endpoint.as_bytes());
+            out.push(b' ');
+            write_code(code, out);
+        }
+        out.push(b' ');
+        write_number(micros(self.duration), out);
+        out.extend_from_slice(b" us ");
+        if let Some(bytes) = self.bytes {
+            write_number(bytes, out);
+            out.extend_from_slice(b" bytes ");
+        }
+        write_address(self.arrival.peer, out);
+        out.push(b' ');
+        out.extend_from_slice(&self.arrival.id.to_text());
+    }
+}
+
+/// Whole microseconds.
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Writes a number in decimal.
+fn write_number(number: u64, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 20];
+    let (mut rest, mut used) = (number, 0_usize);
+    for place in digits.iter_mut().rev() {
+        *place |= u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+        used = used.saturating_add(1);
+        if rest == 0 {
+            break;
+        }
+    }
+    let (_unused, written) = digits.split_at(digits.len().saturating_sub(used));
+    out.extend_from_slice(written);
+}
+
+fn write_code(code: OutcomeCode, out: &mut Vec<u8>) {
+    match code {
+        OutcomeCode::Name(name) => out.extend_from_slice(name.as_bytes()),
+        OutcomeCode::Number(number) => {
+            if number < 0 {
+                out.push(b'-');
+            }
+            write_number(number.unsigned_abs().into(), out);
+        }
+    }
+}
+
+fn write_address(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => {
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                if place > 0 {
+                    out.push(b'.');
+                }
+                write_number(octet.into(), out);
             }
         }
-        write!(out, " {} us", self.duration.as_micros())?;
-        if let Some(bytes) = self.bytes {
-            write!(out, " {bytes} bytes")?;
-        }
-        write!(out, " {} {}", self.arrival.peer, self.arrival.id)
+        // Writing to memory does not fail.
+        IpAddr::V6(address) => drop(write!(out, "{address}")),
     }
 }
 
 /// Writes what of a path may be seen, such that it can stand in a JSON string.
-fn write_path(path: &str, out: &mut Vec<u8>) -> std::io::Result<()> {
+fn write_path(path: &str, out: &mut Vec<u8>) {
     let mut room = PATH_BYTES_MAX;
     for (place, segment) in path.split('/').enumerate() {
         if place > 0 {
@@ -115,12 +183,12 @@ fn write_path(path: &str, out: &mut Vec<u8>) -> std::io::Result<()> {
         room = left.saturating_sub(1);
         for &byte in segment.as_bytes() {
             match byte {
-                b'"' | b'\\' | 0..=0x1f | 0x7f.. => write!(out, "%{byte:02X}")?,
+                // Writing to memory does not fail.
+                b'"' | b'\\' | 0..=0x1f | 0x7f.. => drop(write!(out, "%{byte:02X}")),
                 _ => out.push(byte),
             }
         }
     }
-    Ok(())
 }
 
 thread_local! {
@@ -129,14 +197,23 @@ thread_local! {
 }
 
 /// Writes `2026-11-22T03:14:15.926Z`; only the fraction is formatted for each line.
-fn write_date(at: Timestamp, out: &mut Vec<u8>) -> std::io::Result<()> {
+fn write_date(at: Timestamp, out: &mut Vec<u8>) {
     SECOND.with_borrow_mut(|(second, text)| {
         if *second != at.unix_s() {
             *second = at.unix_s();
-            *text = jiff::Timestamp::from_second(*second).unwrap_or_default().strftime("%FT%T").to_string();
+            *text = jiff::Timestamp::from_second(*second).unwrap_or_default().strftime("%FT%T.").to_string();
         }
-        write!(out, "{text}.{:03}Z", at.unix_ms().rem_euclid(1000))
-    })
+        out.extend_from_slice(text.as_bytes());
+    });
+    let ms = u64::try_from(at.unix_ms().rem_euclid(1000)).unwrap_or_default();
+    if ms < 100 {
+        out.push(b'0');
+    }
+    if ms < 10 {
+        out.push(b'0');
+    }
+    write_number(ms, out);
+    out.push(b'Z');
 }
 
 #[cfg(test)]
@@ -207,8 +284,34 @@ mod tests {
         ];
         for (case, path, written) in cases {
             let mut out = Vec::new();
-            write_path(path, &mut out).unwrap();
+            write_path(path, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), written, "{case}");
+        }
+    }
+
+    #[test]
+    fn numbers_dates_codes_and_addresses_are_written_as_the_library_would() {
+        fn written(write: impl Fn(&mut Vec<u8>)) -> String {
+            let mut out = Vec::new();
+            write(&mut out);
+            String::from_utf8(out).unwrap()
+        }
+        for number in [0, 9, 10, 99, 100, 1234, u64::MAX] {
+            assert_eq!(written(|out| write_number(number, out)), number.to_string());
+        }
+        for number in [0, -1, 40001, i32::MIN] {
+            assert_eq!(written(|out| write_code(OutcomeCode::Number(number), out)), number.to_string());
+        }
+        for address in ["0.0.0.0", "255.10.1.0", "::1", "2001:db8::7"] {
+            assert_eq!(written(|out| write_address(address.parse().unwrap(), out)), address);
+        }
+        for (ms, date) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (9, "1970-01-01T00:00:00.009Z"),
+            (1_099, "1970-01-01T00:00:01.099Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(written(|out| write_date(Timestamp::from_unix_ms(ms), out)), date);
         }
     }
 }
