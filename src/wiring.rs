@@ -8,6 +8,9 @@ use anyhow::{Context as _, Result, bail};
 use axum::Router;
 use mintkeep_issuer::faults::Faults;
 use mintkeep_issuer::issuer::{Issuer, IssuerParts};
+use mintkeep_keeper::dropin::DropIn;
+use mintkeep_keeper::proxy::HyperOnward;
+use mintkeep_keeper::routes::{ListenerParts, WATCH_BEAT_EVERY};
 use mintkeep_keeper::settings::KeeperSettings;
 use mintkeep_keeper::upstream::HyperUpstream;
 use mintkeep_keeper::{Keeper, KeeperParts};
@@ -139,8 +142,16 @@ pub fn serve_issuer(
 }
 
 /// Serves the keeper.
-pub fn serve_keeper(process: &Process, door: Door, keeper: &Arc<Keeper>) {
-    start(process, door, mintkeep_keeper::routes::router(Arc::clone(keeper)));
+pub fn serve_keeper(process: &Process, mut door: Door, keeper: &Arc<Keeper>) {
+    let drop_in = DropIn::new(Arc::clone(keeper));
+    door.manners.refusal_form = drop_in.refusal_form();
+    let parts = ListenerParts {
+        drop_in,
+        onward: Arc::new(HyperOnward::new()),
+        tasks: process.house.tasks.clone(),
+        watch_beat_every: WATCH_BEAT_EVERY,
+    };
+    start(process, door, mintkeep_keeper::routes::router(Arc::clone(keeper), parts));
 }
 
 /// Serves the admin listener: what every process answers there, and the roles' admin APIs.

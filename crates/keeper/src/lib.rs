@@ -4,13 +4,15 @@
 //! * What goes on by itself: the refresher's timetable, and following other replicas.
 //! * One renewal at a time: flights (one per slot), leases (over all replicas), [`Keeper`]'s one door
 //!   for first fetches, the timetable and reports; exchanges of codes likewise.
-//! * What callers ask: [`reader`], [`reporter`], [`exchanger`], over HTTP by [`routes`]; operators by
+//! * What callers ask: [`reader`], [`reporter`], [`exchanger`], over HTTP by [`routes`] and
+//!   in the platforms' own dialects by [`dropin`], and by calling through [`proxy`]; operators by
 //!   [`admin`] and [`rotation`], over HTTP by [`admin_routes`]; watchers by [`events`].
 //! * The way out: [`upstream`], behind a breaker per platform.
 
 pub mod admin;
 pub mod admin_routes;
 mod breaker;
+pub mod dropin;
 pub mod events;
 pub mod exchanger;
 mod flight;
@@ -18,6 +20,7 @@ mod follow;
 mod keeper;
 mod lease;
 mod platform;
+pub mod proxy;
 pub mod reader;
 mod refresher;
 mod renewal;

@@ -63,12 +63,15 @@ struct Consumers {
 pub(crate) struct Roster {
     by_name: Sharded<CredentialName, Account>,
     by_no: Sharded<RecordId, Account>,
+    /// Of each app's credentials, the one that was added first.
+    by_app: Sharded<(Dialect, AppId), Account>,
     consumers: ArcSwap<Consumers>,
 }
 
 impl Roster {
     pub(crate) fn new() -> Self {
-        Self { by_name: Sharded::new(), by_no: Sharded::new(), consumers: ArcSwap::default() }
+        let (by_name, by_no, by_app) = (Sharded::new(), Sharded::new(), Sharded::new());
+        Self { by_name, by_no, by_app, consumers: ArcSwap::default() }
     }
 
     pub(crate) fn account(&self, name: &CredentialName) -> Option<Arc<Account>> {
@@ -81,10 +84,18 @@ impl Roster {
 
     /// The credential of this app in this dialect; of several, the one that was added first.
     pub(crate) fn account_of_app(&self, dialect: Dialect, app: &AppId) -> Option<Arc<Account>> {
-        let is_of_app = |account: &Arc<Account>| {
+        self.by_app.get(&(dialect, app.clone()))
+    }
+
+    /// All credentials of this app in this dialect. Looks at every credential: for when the first will not do.
+    pub(crate) fn accounts_of_app(
+        &self,
+        dialect: Dialect,
+        app: &AppId,
+    ) -> impl Iterator<Item = Arc<Account>> {
+        self.by_no.all().filter(move |account| {
             account.credential.source.dialect() == dialect && account.credential.app == *app
-        };
-        self.by_no.all().filter(is_of_app).min_by_key(|account| account.credential.no)
+        })
     }
 
     pub(crate) fn accounts(&self) -> Vec<Arc<Account>> {
@@ -104,12 +115,30 @@ impl Roster {
                 |present: &Account| (*no, *revision) < (present.credential.no, present.credential.revision);
             // What comes back is the state before, or this one if it is not wanted; neither is needed.
             let _ = self.by_name.put_unless(name, Arc::clone(&account), keeps);
+            self.enter_by_app(&account);
         }
     }
 
     pub(crate) fn strike(&self, credential: &Credential) {
         self.by_no.remove_if(&credential.no, |_| true);
         self.by_name.remove_if(&credential.name, |present| present.credential.no == credential.no);
+        let dialect = credential.source.dialect();
+        let is_it = |present: &Account| present.credential.no == credential.no;
+        if self.by_app.remove_if(&(dialect, credential.app.clone()), is_it).is_some() {
+            for other in self.accounts_of_app(dialect, &credential.app) {
+                self.enter_by_app(&other);
+            }
+        }
+    }
+
+    fn enter_by_app(&self, account: &Arc<Account>) {
+        let Credential { no, revision, source, app, .. } = &account.credential;
+        let is_before = |present: &Account| {
+            let Credential { no: its_no, revision: its_revision, .. } = &present.credential;
+            its_no < no || (its_no == no && its_revision >= revision)
+        };
+        // What comes back is the state before, or this one if it is not wanted; neither is needed.
+        let _ = self.by_app.put_unless(&(source.dialect(), app.clone()), Arc::clone(account), is_before);
     }
 
     pub(crate) fn consumer(&self, key: &KeyDigest) -> Option<Arc<Consumer>> {

@@ -1,23 +1,50 @@
-//! The keeper's plain API: tokens, reports, exchanges and customers for a company's other servers.
+//! The keeper's listener: tokens, reports, exchanges and customers for a company's other servers.
 
 mod access;
 mod customers;
 mod exchanges;
 mod tokens;
+mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
+use mintkeep_web::tasks::Tasks;
 
 pub use access::Access;
 pub(crate) use access::unavailable;
 pub use tokens::TokenBody;
 
+use self::watch::WatchDesk;
+use crate::dropin::{self, DropIn};
 use crate::keeper::Keeper;
+use crate::proxy::{self, Onward, Proxy};
 
-/// All routes under `/v1`. What else a listener serves is merged beside them.
-pub fn router(keeper: Arc<Keeper>) -> Router {
+/// What the keeper's listener has beside the keeper.
+pub struct ListenerParts {
+    /// The drop-in endpoints.
+    pub drop_in: Arc<DropIn>,
+    /// The proxy's way to the platforms.
+    pub onward: Arc<dyn Onward>,
+    /// The listener's own tasks: watching ends when they begin to stop.
+    pub tasks: Tasks,
+    /// How often a watcher hears something at least: [`WATCH_BEAT_EVERY`].
+    pub watch_beat_every: Duration,
+}
+
+/// How often a watcher hears something, so that nobody between takes the connection for dead.
+pub const WATCH_BEAT_EVERY: Duration = Duration::from_secs(15);
+
+/// All routes of the keeper's listener: our own API under `/v1`, the proxy, and the drop-in endpoints.
+pub fn router(keeper: Arc<Keeper>, parts: ListenerParts) -> Router {
+    let drop_in = Router::new().fallback(dropin::endpoints).with_state(parts.drop_in);
+    let watching =
+        WatchDesk { keeper: Arc::clone(&keeper), tasks: parts.tasks, beat_every: parts.watch_beat_every };
+    let watching = Router::new().route("/v1/watch", get(watch::watch)).with_state(watching);
+    let proxy = Proxy { keeper: Arc::clone(&keeper), onward: parts.onward };
+    let proxy = Router::new().route("/proxy/{*rest}", any(proxy::forward)).with_state(proxy);
     Router::new()
         .route("/v1/tokens/{credential}", get(tokens::read_own))
         .route("/v1/tokens/{credential}/report", post(tokens::report_own))
@@ -26,4 +53,7 @@ pub fn router(keeper: Arc<Keeper>) -> Router {
         .route("/v1/exchanges/{credential}", post(exchanges::exchange))
         .route("/v1/customers/{credential}", get(customers::list))
         .with_state(keeper)
+        .merge(watching)
+        .merge(proxy)
+        .merge(drop_in)
 }

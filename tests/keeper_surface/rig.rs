@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -9,9 +10,12 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use mintkeep_keeper::admin::{By, MadeConsumer, NewConsumer, NewCredential, NewProof};
 use mintkeep_keeper::admin_routes::{self, ReadMasterKeys};
+use mintkeep_keeper::dropin::DropIn;
+use mintkeep_keeper::routes::ListenerParts;
 use mintkeep_keeper::settings::KeeperSettings;
 use mintkeep_keeper::{Keeper, KeeperParts, routes};
-use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
+use mintkeep_protocol::app::AppKey;
+use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, RsaPrivateKey};
 use mintkeep_protocol::ident::{AppId, ConsumerName, CredentialName};
 use mintkeep_protocol::keep::consumer::{CredentialScope, Verb};
 use mintkeep_protocol::keep::credential::{CredentialSettings, TokenSource};
@@ -24,7 +28,7 @@ use mintkeep_web::tasks::Tasks;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use crate::platform::Platform;
+use crate::platform::{KEY, Platform};
 
 /// Planted, so that a test can look for it where it must not be.
 pub const APP_SECRET: &str = "planted-app-secret-0123456789";
@@ -68,14 +72,25 @@ pub fn name(text: &str) -> CredentialName {
     CredentialName::parse(text).unwrap()
 }
 
+/// A consumer of all credentials with all verbs, yet to be made.
+pub fn consumer(text: &str) -> NewConsumer {
+    NewConsumer {
+        name: ConsumerName::parse(text).unwrap(),
+        credentials: CredentialScope::All,
+        verbs: Verb::ALL.to_vec(),
+        margin_floor_s: 0,
+        drop_in_keys: vec![],
+    }
+}
+
 impl Rig {
     pub async fn new() -> Self {
         Self::with_keys(None).await
     }
 
     pub async fn with_keys(master_keys: Option<ReadMasterKeys>) -> Self {
-        let platform = Arc::new(Platform::default());
         let clock = Arc::new(HandClock(AtomicI64::new(1_800_000_000_000)));
+        let platform = Arc::new(Platform::new(Arc::clone(&clock)));
         let tasks = Tasks::new(2);
         let keeper = Keeper::new(KeeperParts {
             store: Arc::new(MemoryStore::new()),
@@ -89,7 +104,14 @@ impl Rig {
         keeper.start().await.unwrap();
         let token = AdminToken::new(&ClientSecret::new(ADMIN.to_owned()));
         let (admin, _) = admin_routes::router(Arc::clone(&keeper), token, master_keys);
-        let router = routes::router(Arc::clone(&keeper)).merge(admin);
+        let drop_in = DropIn::new(Arc::clone(&keeper));
+        let parts = ListenerParts {
+            drop_in,
+            onward: platform.clone(),
+            tasks: tasks.clone(),
+            watch_beat_every: Duration::from_millis(20),
+        };
+        let router = routes::router(Arc::clone(&keeper), parts).merge(admin);
         Self { keeper, platform, clock, tasks, router }
     }
 
@@ -109,16 +131,40 @@ impl Rig {
         self.clock.advance_s(1);
     }
 
+    /// Adds a credential of the wallet, named as its app is.
+    pub async fn add_wallet(&self, text: &str) {
+        let proof = NewProof::Key {
+            private: RsaPrivateKey::from_der(KEY.to_der()).unwrap(),
+            version: 1,
+            platform: vec![AppKey { version: 1, public: KEY.public().clone() }],
+        };
+        let new = NewCredential {
+            name: name(text),
+            source: TokenSource::MiniProgram,
+            app: AppId::parse(text).unwrap(),
+            base_url: "https://wallet.example".to_owned(),
+            proof,
+            settings: CredentialSettings::default(),
+        };
+        self.keeper.add_credential(new, &by()).await.unwrap();
+    }
+
     /// A consumer of all credentials with all verbs.
     pub async fn consumer(&self, text: &str) -> MadeConsumer {
-        let new = NewConsumer {
-            name: ConsumerName::parse(text).unwrap(),
-            credentials: CredentialScope::All,
-            verbs: Verb::ALL.to_vec(),
-            margin_floor_s: 0,
-            drop_in_keys: vec![],
-        };
+        self.consumer_with(consumer(text)).await
+    }
+
+    pub async fn consumer_with(&self, new: NewConsumer) -> MadeConsumer {
         self.keeper.create_consumer(new, &by()).await.unwrap()
+    }
+
+    /// Asks by GET, with a consumer key if there is one.
+    pub async fn get(&self, path: &str, key: Option<&str>) -> Response<Body> {
+        let mut request = Request::get(path);
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        self.send(request.body(Body::empty()).unwrap()).await
     }
 
     pub async fn send(&self, request: Request<Body>) -> Response<Body> {

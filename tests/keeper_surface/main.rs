@@ -3,6 +3,14 @@
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod dropin;
+#[cfg(test)]
+mod dropin_signed;
+#[cfg(test)]
 mod platform;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod watch;

@@ -1,0 +1,226 @@
+//! The drop-in endpoints: a platform's token endpoints in the platform's own dialect, answered from what is
+//! held. An existing client library changes its base URL and its secret, and nothing else.
+//!
+//! The caller's id is the app's. Its secret is a consumer's: the drop-in secret, or the bearer key. In the
+//! signed dialects it is a key pair whose public half the consumer was made with. What the dialects ask for
+//! beyond tokens is not here; the proxy forwards that.
+
+mod given;
+mod secrets;
+mod signed;
+mod throttle;
+mod usable;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::StatusCode;
+use mintkeep_protocol::app::{App, AppSettings, AppStatus, Behaviour};
+use mintkeep_protocol::dialect::alipay::Gateway;
+use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId};
+use mintkeep_protocol::keep::consumer::{Consumer, Verb};
+use mintkeep_protocol::keep::plan::Reported;
+use mintkeep_protocol::outcome::{Outcome, Refusal};
+use mintkeep_protocol::secret::AccessToken;
+use mintkeep_protocol::time::Timestamp;
+use mintkeep_web::arrival::Arrival;
+use mintkeep_web::body::{BodyRefused, read};
+use mintkeep_web::limits::Limits;
+use mintkeep_web::note::{AnswerNote, OutcomeCode};
+use mintkeep_web::problem::Problem;
+use mintkeep_web::serve::{RefusalForm, Refused};
+
+use self::given::Given;
+use self::throttle::Throttle;
+use crate::keeper::Keeper;
+use crate::reader::{ReadFailure, Reading};
+use crate::roster::Account;
+use crate::shelf::Leaf;
+
+/// What the endpoints work on.
+pub struct DropIn {
+    keeper: Arc<Keeper>,
+    failures: Throttle,
+    given: Given,
+}
+
+impl DropIn {
+    /// The endpoints of a keeper. They remember who failed and who was given what; make one for each keeper.
+    #[must_use]
+    pub fn new(keeper: Arc<Keeper>) -> Arc<Self> {
+        Arc::new(Self { keeper, failures: Throttle::default(), given: Given::default() })
+    }
+
+    /// How a listener words what it refuses by itself, in the dialect of the path.
+    #[must_use]
+    pub fn refusal_form(self: &Arc<Self>) -> RefusalForm {
+        let desk = Arc::clone(self);
+        Arc::new(move |request, refused| {
+            let desk = Arc::clone(&desk);
+            Box::pin(async move {
+                let Some(dialect) = dialect_of(request.uri().path()) else {
+                    return refused.into_response();
+                };
+                let outcome = match refused {
+                    Refused::TargetTooLong | Refused::HeadersTooLarge => Outcome::Refused(Refusal::TooLarge),
+                    Refused::DeadlinePassed | Refused::Panicked => Outcome::Unknown,
+                };
+                let arrival = Arrival::of(&request);
+                desk.answer(dialect, &request.map(|()| Bytes::new()), (Some(outcome), &arrival)).await
+            })
+        })
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        dialect: Dialect,
+        request: &http::Request<Bytes>,
+        (told, arrival): (Option<Outcome>, &Arrival),
+    ) -> Response {
+        let response = match Gateway::of(dialect) {
+            None => secrets::answer(self, dialect, request, (told, arrival)).await,
+            Some(gateway) => signed::answer(self, gateway, request, (told, arrival)).await,
+        };
+        response.map(Body::from)
+    }
+
+    /// The credential of an app, as far as this consumer may use it.
+    ///
+    /// An app that is not kept here and one that the consumer may not use are answered alike.
+    fn account(
+        &self,
+        dialect: Dialect,
+        app: &AppId,
+        (consumer, verb): (&Consumer, Verb),
+    ) -> Option<Arc<Account>> {
+        let may = |account: &Arc<Account>| consumer.may(verb, &account.credential.name);
+        let first = self.keeper.account_of_app(dialect, app)?;
+        if may(&first) { Some(first) } else { self.keeper.roster.accounts_of_app(dialect, app).find(may) }
+    }
+
+    /// A good token for a consumer that asks in a platform's words.
+    ///
+    /// Such a caller can't say that a token is dead: its library asks again. So whoever asks again soon for
+    /// what it was just given has reported it, within the bounds of every report.
+    async fn token(
+        &self,
+        account: &Account,
+        customer: Option<&CustomerId>,
+        (consumer, arrival): (&Consumer, &Arrival),
+        is_forced: bool,
+    ) -> Result<Arc<Leaf>, ReadFailure> {
+        let reading = Reading { customer, min_ttl: std::time::Duration::ZERO, consumer: &consumer.name };
+        let leaf = self.keeper.read(account, &reading).await?;
+        let now = self.keeper.clock.now();
+        let Some(kept) = leaf.good(now) else { return Ok(leaf) };
+        let whom = (consumer.no, arrival.peer, leaf.key.clone());
+        let times = self.given.note(whom, kept.digest, now);
+        let is_dead_to_it = is_forced || given::is_report(times, account.terms.semantics.repeat);
+        if !is_dead_to_it || !consumer.may(Verb::Report, &account.credential.name) {
+            return Ok(leaf);
+        }
+        let reported = Reported::Version(kept.version);
+        match self.keeper.report(account, customer, reported, consumer).await {
+            Ok((_, leaf)) => Ok(leaf),
+            // What is held is still what there is.
+            Err(_) => Ok(leaf),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.keeper.clock.now()
+    }
+
+    /// A refusal of a caller that has not proved itself; one that fails again and again is told so instead.
+    fn strangers(&self, refusal: Refusal, (app, arrival): (&AppId, &Arrival)) -> Refusal {
+        metrics::counter!("mintkeep_keeper_refused_total", "kind" => "drop_in").increment(1);
+        let is_over = self.failures.failed((arrival.peer, app.clone()), self.now());
+        if is_over { Refusal::RateLimited } else { refusal }
+    }
+}
+
+/// Any drop-in endpoint: read, decode, do, encode. Paths of no dialect end here too.
+pub async fn endpoints(State(desk): State<Arc<DropIn>>, request: http::Request<Body>) -> Response {
+    let Some(dialect) = dialect_of(request.uri().path()) else {
+        return nothing_here().into_response();
+    };
+    let arrival = Arrival::of(&request);
+    let (head, body) = request.into_parts();
+    let (body, unread) = match read(body, &Limits::default()).await {
+        Ok(body) => (body, None),
+        Err(refused) => (Bytes::new(), Some(Outcome::Refused(refusal_of(refused)))),
+    };
+    desk.answer(dialect, &http::Request::from_parts(head, body), (unread, &arrival)).await
+}
+
+/// Whose path this is. Of `/v1` only what the wallets' pages have there; the rest is our own API's.
+fn dialect_of(path: &str) -> Option<Dialect> {
+    // A public client of WeChat's doubles the slash.
+    let mut segments = path.trim_start_matches('/').split('/');
+    match segments.next()? {
+        "cgi-bin" => Some(Dialect::WeChat),
+        "v1.0" | "gettoken" => Some(Dialect::DingTalk),
+        "v1" if segments.next() == Some("authorizations") => Some(Dialect::MiniProgram),
+        "api" => Some(Dialect::AlipayHk),
+        _ => None,
+    }
+}
+
+const fn refusal_of(refused: BodyRefused) -> Refusal {
+    match refused {
+        BodyRefused::TooLarge => Refusal::TooLarge,
+        BodyRefused::TooSlow => Refusal::TooSlow,
+        BodyRefused::Broken => Refusal::BodyMalformed,
+    }
+}
+
+fn nothing_here() -> Problem {
+    let detail =
+        "docs/keeper.md has the paths: /v1/…, /proxy/{credential}/…, and the platforms' token endpoints";
+    Problem::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here", detail)
+}
+
+/// The app as far as an answer's form needs one.
+///
+/// A wrong secret is answered as the live platform does, with WeChat's 40125: at the page's 40001 a public
+/// client takes its token for dead and asks again without end.
+fn shape(dialect: Dialect, id: &AppId) -> App {
+    App {
+        no: RecordId::from_number(0),
+        id: id.clone(),
+        dialect,
+        name: String::new(),
+        status: AppStatus::Active,
+        secrets: Vec::new(),
+        keys: Vec::new(),
+        addresses: Vec::new(),
+        settings: AppSettings { profile: Behaviour::Observed, ..AppSettings::default() },
+        token_epoch: 0,
+        created_at: Timestamp::from_unix_ms(0),
+        revision: 0,
+    }
+}
+
+/// What the access log and the metrics say of an answer.
+fn note(dialect: Dialect, outcome: &Outcome) -> AnswerNote {
+    let endpoint = match dialect {
+        Dialect::WeChat => "drop_in/wechat",
+        Dialect::DingTalk => "drop_in/dingtalk",
+        Dialect::MiniProgram => "drop_in/miniprogram",
+        Dialect::AlipayHk => "drop_in/alipayhk",
+    };
+    let code = match outcome {
+        Outcome::Granted(_) => "granted",
+        Outcome::Refused(refusal) => refusal.name(),
+        Outcome::Unknown => "unknown",
+    };
+    AnswerNote { endpoint, code: OutcomeCode::Name(code) }
+}
+
+/// A copy of a token, which leaves with the answer.
+fn copy(token: &AccessToken) -> AccessToken {
+    AccessToken::new(token.expose().to_owned())
+}

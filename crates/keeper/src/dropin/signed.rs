@@ -1,0 +1,318 @@
+//! Mini Program and AlipayHK: `applyToken` by consumers that sign their requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{Request, Response};
+use mintkeep_protocol::app::AppKey;
+use mintkeep_protocol::crypto::WireKey;
+use mintkeep_protocol::dialect::AnswerContext;
+use mintkeep_protocol::dialect::alipay::{
+    self, Echo, EncryptedBody, Endpoint, Gateway, SignedBody, UnsignedAnswer,
+};
+use mintkeep_protocol::ident::CustomerId;
+use mintkeep_protocol::keep::consumer::{Consumer, Verb};
+use mintkeep_protocol::keep::slot::Trouble;
+use mintkeep_protocol::outcome::{Granted, Outcome, Refusal, TokenSet};
+use mintkeep_protocol::request::{Ask, RequestSignature};
+use mintkeep_protocol::secret::{AuthCode, RefreshToken};
+use mintkeep_web::arrival::Arrival;
+
+use super::usable::{told, usable};
+use super::{DropIn, copy, note, shape};
+use crate::exchanger::ExchangeFailure;
+use crate::keeper::Keeper;
+use crate::reader::ReadFailure;
+use crate::roster::Account;
+
+/// The `keyVersion` of the key that our answers are signed with.
+const ANSWER_KEY_VERSION: u32 = 1;
+
+/// A consumer that signed, with which of its keys, and the credential that it may use.
+struct Signer {
+    consumer: Arc<Consumer>,
+    key: AppKey,
+    account: Arc<Account>,
+}
+
+/// What a call leaves behind besides its outcome: what the answer is signed and encrypted for.
+#[derive(Default)]
+struct Known {
+    signer: Option<Signer>,
+    wire_key: Option<WireKey>,
+}
+
+/// Decode, do, encode, sign.
+pub(super) async fn answer(
+    desk: &Arc<DropIn>,
+    gateway: Gateway,
+    request: &Request<Bytes>,
+    (refused, arrival): (Option<Outcome>, &Arrival),
+) -> Response<Bytes> {
+    let echo = Echo::of(request);
+    let mut known = Known::default();
+    let outcome = match refused {
+        Some(outcome) => outcome,
+        None => done(desk, gateway, request, (arrival, &mut known)).await.unwrap_or_else(Outcome::Refused),
+    };
+    let app = known.signer.as_ref().map(|signer| shape(gateway.dialect(), &signer.account.credential.app));
+    let context = AnswerContext {
+        path: request.uri().path(),
+        now: desk.now(),
+        request_id: arrival.id,
+        app: app.as_ref(),
+    };
+    let unsigned = alipay::answer(gateway, &echo, &outcome, &context);
+    note(gateway.dialect(), &outcome).on(sign(&desk.keeper, unsigned, known).await)
+}
+
+/// The checks in the order of the Mini Program pages, then the work.
+async fn done(
+    desk: &Arc<DropIn>,
+    gateway: Gateway,
+    request: &Request<Bytes>,
+    (arrival, known): (&Arrival, &mut Known),
+) -> Result<Outcome, Refusal> {
+    let call = alipay::decode_head(gateway, request)?;
+    if call.endpoint != Endpoint::ApplyToken {
+        return Err(Refusal::ApiUnknown);
+    }
+    let signer = match call.signature(None) {
+        Ok(signature) => find_signer(desk, gateway, &call.client_id, signature).await,
+        Err(refusal) => Err(refusal),
+    };
+    let signer = signer.map_err(|refusal| desk.strangers(refusal, (&call.client_id, arrival)))?;
+    let signer = known.signer.insert(signer);
+    let (consumer, account) = (Arc::clone(&signer.consumer), Arc::clone(&signer.account));
+    let ask = match call.body()? {
+        SignedBody::Plain(body) => call.ask(body)?,
+        SignedBody::Encrypted(body) => {
+            let (plaintext, wire_key) = open(&desk.keeper, &consumer, body.clone()).await?;
+            known.wire_key = Some(wire_key);
+            call.ask(&plaintext)?
+        }
+    };
+    let caller = (&*consumer, arrival);
+    match ask {
+        Ask::ExchangeCode(code) => exchange(desk, &account, caller, code).await,
+        Ask::Refresh(handle) => refresh(desk, &account, caller, &handle).await,
+        Ask::AppToken { .. }
+        | Ask::CancelToken(_)
+        | Ask::UserInfo(_)
+        | Ask::PlatformAddresses
+        | Ask::ClearQuota(_)
+        | Ask::QuotaOf { .. }
+        | Ask::Ticket => Err(Refusal::ApiUnknown),
+    }
+}
+
+/// Finds the consumer whose key made the signature: of all that may use the app's credential, each key of
+/// the version that is named.
+async fn find_signer(
+    desk: &Arc<DropIn>,
+    gateway: Gateway,
+    app: &mintkeep_protocol::ident::AppId,
+    signature: RequestSignature,
+) -> Result<Signer, Refusal> {
+    let mut candidates = Vec::new();
+    for consumer in desk.keeper.consumers() {
+        let verbs = [Verb::Exchange, Verb::Read];
+        let found = verbs.iter().find_map(|verb| desk.account(gateway.dialect(), app, (&consumer, *verb)));
+        if let (Some(account), Some(keys)) = (found, &consumer.drop_in_keys) {
+            let is_named = |key: &&AppKey| signature.key_version.is_none_or(|version| version == key.version);
+            for key in keys.consumer.iter().filter(is_named) {
+                let (consumer, account) = (Arc::clone(&consumer), Arc::clone(&account));
+                candidates.push(Signer { consumer, key: key.clone(), account });
+            }
+        }
+    }
+    let request_time = signature.request_time;
+    let verify = move || {
+        let holds = |signer: &Signer| signer.key.public.verify(&signature.signed_text, &signature.signature);
+        candidates.into_iter().find(holds)
+    };
+    let signer = desk.keeper.tasks.spawn_blocking(verify).await.map_err(|_busy| Refusal::RateLimited)?;
+    let signer = signer.ok_or(Refusal::ProofInvalid)?;
+    let (now, window) = (desk.now(), shape(gateway.dialect(), app).request_time_window());
+    let request_time = request_time.ok_or(Refusal::RequestTimeIllegal)?;
+    if now.since(request_time).max(request_time.since(now)) > window {
+        return Err(Refusal::RequestTimeIllegal);
+    }
+    Ok(signer)
+}
+
+/// Opens an encrypted body: to its consumer, our answers' key is the platform's.
+async fn open(
+    keeper: &Arc<Keeper>,
+    consumer: &Arc<Consumer>,
+    body: EncryptedBody,
+) -> Result<(zeroize::Zeroizing<Vec<u8>>, WireKey), Refusal> {
+    let (keeper_there, consumer, decoy) = (Arc::clone(keeper), Arc::clone(consumer), keeper.draw());
+    let work = move || {
+        let private = keeper_there.drop_in_answer_key(&consumer).ok_or(Refusal::EncryptionInvalid)?;
+        body.open(&private, decoy)
+    };
+    let opened = keeper.tasks.spawn_blocking(work).await.map_err(|_busy| Refusal::RateLimited)??;
+    Ok((opened.plaintext, opened.key))
+}
+
+async fn exchange(
+    desk: &Arc<DropIn>,
+    account: &Arc<Account>,
+    (consumer, arrival): (&Consumer, &Arrival),
+    code: AuthCode,
+) -> Result<Outcome, Refusal> {
+    if !consumer.may(Verb::Exchange, &account.credential.name) {
+        return Err(Refusal::AccessDenied);
+    }
+    match desk.keeper.exchange(account, code, &consumer.name).await {
+        Ok(exchanged) => give(desk, account, &exchanged.customer, (consumer, arrival)).await,
+        Err(failure) => outcome_of(&failure, account),
+    }
+}
+
+/// What an exchange that bought nothing is in the dialect.
+///
+/// Only what the platform says of the code itself is passed on: a refusal of the keeper's own credential is
+/// no fault of the caller's. A code in doubt is told as used, since only a new one can help.
+fn outcome_of(failure: &ExchangeFailure, account: &Account) -> Result<Outcome, Refusal> {
+    match failure {
+        ExchangeFailure::Later(_) => Ok(Outcome::Unknown),
+        ExchangeFailure::NotYours | ExchangeFailure::Ended { because: Trouble::InDoubt, .. } => {
+            Err(Refusal::CodeUsed)
+        }
+        ExchangeFailure::NoCustomers => Err(Refusal::ApiUnknown),
+        ExchangeFailure::Ended { code, .. } => {
+            let gateway = Gateway::of(account.credential.source.dialect());
+            let said = gateway.zip(code.as_deref()).and_then(|(gateway, code)| gateway.outcome_of_code(code));
+            Err(match said {
+                Some(Outcome::Refused(refusal)) if is_about_the_code(refusal) => refusal,
+                Some(_) | None => Refusal::CodeInvalid,
+            })
+        }
+    }
+}
+
+const fn is_about_the_code(refusal: Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::CodeInvalid
+            | Refusal::CodeMalformed
+            | Refusal::CodeUsed
+            | Refusal::CodeExpired
+            | Refusal::CustomerUnknown
+            | Refusal::CustomerFrozen
+    )
+}
+
+async fn refresh(
+    desk: &Arc<DropIn>,
+    account: &Arc<Account>,
+    caller: (&Consumer, &Arrival),
+    handle: &RefreshToken,
+) -> Result<Outcome, Refusal> {
+    if !caller.0.may(Verb::Read, &account.credential.name) {
+        return Err(Refusal::AccessDenied);
+    }
+    let customer = customer_of(handle).ok_or(Refusal::RefreshInvalid)?;
+    give(desk, account, &customer, caller).await
+}
+
+/// The customer's tokens, as they are held. When only the customer's new authorization can help, that is
+/// said; anything else is our own trouble, and temporary.
+async fn give(
+    desk: &Arc<DropIn>,
+    account: &Arc<Account>,
+    customer: &CustomerId,
+    (consumer, arrival): (&Consumer, &Arrival),
+) -> Result<Outcome, Refusal> {
+    let leaf = match desk.token(account, Some(customer), (consumer, arrival), false).await {
+        Ok(leaf) => leaf,
+        Err(ReadFailure::NoSuchSlot) => return Err(Refusal::RefreshInvalid),
+        Err(ReadFailure::Unavailable(denial)) => {
+            return match denial.because {
+                Trouble::RefreshRefused | Trouble::Forgotten | Trouble::InDoubt => {
+                    Err(Refusal::RefreshInvalid)
+                }
+                Trouble::NotSent
+                | Trouble::Ambiguous
+                | Trouble::CredentialRefused
+                | Trouble::RateLimited
+                | Trouble::QuotaExhausted
+                | Trouble::Refused
+                | Trouble::AnswerUnreadable
+                | Trouble::Store
+                | Trouble::SealBroken => Ok(Outcome::Unknown),
+            };
+        }
+    };
+    let now = desk.now();
+    let Some(kept) = leaf.good(now) else { return Ok(Outcome::Unknown) };
+    let usable = usable(kept.expires_at, &leaf.upkeep, &account.terms, now);
+    let margin = Duration::from_secs(u64::from(consumer.margin_floor_s));
+    Ok(Outcome::Granted(Granted::TokenSet(TokenSet {
+        access: copy(&kept.access),
+        access_expires_at: now.after(told(usable, margin)),
+        refresh: handle_of(customer),
+        refresh_expires_at: kept.refresh_expires_at.unwrap_or(kept.expires_at),
+        customer: customer.clone(),
+    })))
+}
+
+const HANDLE: &str = "keeper-";
+
+/// What a client library gets for a refresh token. The real one never leaves the keeper.
+///
+/// It names the customer and is no secret: it is taken only in a request that is signed by a consumer which
+/// may read that customer's tokens anyway.
+fn handle_of(customer: &CustomerId) -> RefreshToken {
+    RefreshToken::new(format!("{HANDLE}{}", URL_SAFE_NO_PAD.encode(customer.as_str())))
+}
+
+fn customer_of(handle: &RefreshToken) -> Option<CustomerId> {
+    let bytes = URL_SAFE_NO_PAD.decode(handle.expose().strip_prefix(HANDLE)?).ok()?;
+    CustomerId::parse(std::str::from_utf8(&bytes).ok()?).ok()
+}
+
+/// Encrypts if the request was, and signs, off the event loop; an answer to a stranger goes unsigned.
+///
+/// When too many answers wait for their signatures, the connection ends without one: the caller repeats its
+/// request, and gets the same answer then.
+async fn sign(keeper: &Arc<Keeper>, unsigned: UnsignedAnswer, known: Known) -> Response<Bytes> {
+    let Some(signer) = known.signer else { return unsigned.unsigned() };
+    let keeper_there = Arc::clone(keeper);
+    let work = move || {
+        let private = keeper_there.drop_in_answer_key(&signer.consumer)?;
+        let unsigned = match known.wire_key {
+            Some(wire_key) => unsigned.encrypted(&wire_key, &signer.key).ok()?,
+            None => unsigned,
+        };
+        let signature = private.sign(&unsigned.text_to_sign()).ok()?;
+        Some(unsigned.signed(ANSWER_KEY_VERSION, &signature))
+    };
+    if let Ok(Some(response)) = keeper.tasks.spawn_blocking(work).await {
+        return response;
+    }
+    tracing::warn!("a drop-in answer could not be signed");
+    let mut response = Response::new(Bytes::new());
+    response.extensions_mut().insert(mintkeep_web::note::DropConnection);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_names_its_customer_and_fits_where_a_refresh_token_does() {
+        let longest = CustomerId::parse(&"c".repeat(CustomerId::CHARS_MAX)).unwrap();
+        assert!(handle_of(&longest).expose().len() <= 128);
+        assert_eq!(customer_of(&handle_of(&longest)), Some(longest));
+        for wrong in ["", "keeper-", "keeper-!", "keeper-YSBi", "281010033AB2F588D14B43238637264FCA5A5E35"] {
+            assert_eq!(customer_of(&RefreshToken::new(wrong.to_owned())), None, "{wrong}");
+        }
+    }
+}

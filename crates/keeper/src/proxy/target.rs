@@ -1,0 +1,116 @@
+//! Where a call goes: the credential's own platform, whatever the caller wrote.
+
+use http::Uri;
+use http::uri::PathAndQuery;
+use mintkeep_protocol::dialect::query::Query;
+
+const ROOT: &str = "/proxy/";
+
+/// The credential and the platform's path of a call; `None` if the path climbs.
+pub(super) fn split(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix(ROOT)?;
+    let slash = rest.find('/')?;
+    let (credential, path) = rest.split_at(slash);
+    path.split('/').all(is_plain).then_some((credential, path))
+}
+
+/// Whether a segment is one name, however it is escaped: not `.` or `..`, and nothing that ends a segment for
+/// somebody who reads it less strictly.
+fn is_plain(segment: &str) -> bool {
+    let Some(decoded) = decode(segment) else { return false };
+    let climbs = decoded.iter().all(|byte| *byte == b'.') && !decoded.is_empty();
+    !climbs
+        && !decoded.iter().any(|byte| matches!(byte, b'/' | b'\\' | b'%' | b';') || byte.is_ascii_control())
+}
+
+fn decode(segment: &str) -> Option<Vec<u8>> {
+    let mut bytes = segment.bytes();
+    let mut decoded = Vec::with_capacity(segment.len());
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digits = [bytes.next()?, bytes.next()?];
+            let digits = std::str::from_utf8(&digits).ok().filter(|digits| !digits.starts_with('+'))?;
+            decoded.push(u8::from_str_radix(digits, 16).ok()?);
+        } else {
+            decoded.push(byte);
+        }
+    }
+    Some(decoded)
+}
+
+/// The full URL: the base URL's own host and prefix, the path, and the query without the caller's own token.
+pub(super) fn onward(base_url: &str, path: &str, query: Option<&str>) -> Option<Uri> {
+    let base: Uri = base_url.parse().ok()?;
+    let mut parts = base.into_parts();
+    let prefix = parts.path_and_query.as_ref().map_or("", PathAndQuery::path).trim_end_matches('/');
+    let mut target = format!("{prefix}{path}");
+    let mut separator = '?';
+    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        // A name that can't be read could be the token's to somebody else.
+        let probe = format!("{name}=x");
+        if Query::read(&probe).ok()?.get("access_token").is_some() {
+            continue;
+        }
+        target.push(separator);
+        target.push_str(pair);
+        separator = '&';
+    }
+    parts.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_climbs_goes_nowhere() {
+        #[rustfmt::skip]
+        let cases = [
+            ("/proxy/shop/cgi-bin/user/get",  Some(("shop", "/cgi-bin/user/get"))),
+            ("/proxy/shop/",                  Some(("shop", "/"))),
+            ("/proxy/shop//cgi-bin/a",        Some(("shop", "//cgi-bin/a"))),
+            ("/proxy/shop/a.b/..c/v1.0",      Some(("shop", "/a.b/..c/v1.0"))),
+            ("/proxy/shop/%E4%BD%A0",         Some(("shop", "/%E4%BD%A0"))),
+            ("/proxy/shop",                   None),
+            ("/proxy/shop/../other/a",        None),
+            ("/proxy/shop/a/..",              None),
+            ("/proxy/shop/./a",               None),
+            ("/proxy/shop/%2e%2E/a",          None),
+            ("/proxy/shop/.%2e/a",            None),
+            ("/proxy/shop/..%2fa",            None),
+            ("/proxy/shop/..\\a",             None),
+            ("/proxy/shop/%252e%252e/a",      None),
+            ("/proxy/shop/..;/a",             None),
+            ("/proxy/shop/a%00",              None),
+            ("/proxy/shop/a%0d%0ab",          None),
+            ("/proxy/shop/a%2",               None),
+            ("/proxy/shop/a%+1",              None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(split(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_call_goes_to_the_credentials_own_host_without_the_callers_own_token() {
+        let base = "https://api.example:8443/prefix/";
+        #[rustfmt::skip]
+        let cases = [
+            ("/a",              None,                                  Some("https://api.example:8443/prefix/a")),
+            ("//evil.example",  None,                                  Some("https://api.example:8443/prefix//evil.example")),
+            ("/a",              Some("x=1&y=%20"),                     Some("https://api.example:8443/prefix/a?x=1&y=%20")),
+            ("/a",              Some("access_token=t&x=1"),            Some("https://api.example:8443/prefix/a?x=1")),
+            ("/a",              Some("x=1&access%5Ftoken=t"),          Some("https://api.example:8443/prefix/a?x=1")),
+            ("/a",              Some("access_token"),                  Some("https://api.example:8443/prefix/a")),
+            ("/a",              Some("access_token=a&access_token=b"), Some("https://api.example:8443/prefix/a")),
+            ("/a",              Some("acc%zz=t"),                      None),
+        ];
+        for (path, query, expected) in cases {
+            let uri = onward(base, path, query).map(|uri| uri.to_string());
+            assert_eq!(uri.as_deref(), expected, "{path} {query:?}");
+        }
+        assert_eq!(onward("https://api.example", "/a", None).unwrap().to_string(), "https://api.example/a");
+    }
+}

@@ -1,0 +1,198 @@
+//! A stand-in for the platforms: it grants what is asked, counts the calls, and can be down.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use async_trait::async_trait;
+use axum::body::Body;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use mintkeep_keeper::proxy::{Onward, OnwardFault};
+use mintkeep_protocol::crypto::RsaPrivateKey;
+use mintkeep_protocol::dialect::AnswerContext;
+use mintkeep_protocol::dialect::alipay::{self, Echo, Gateway};
+use mintkeep_protocol::ident::CustomerId;
+use mintkeep_protocol::outcome::{Granted, Outcome, Refusal, TokenSet};
+use mintkeep_protocol::port::upstream::{FaultCause, Upstream, UpstreamFault};
+use mintkeep_protocol::request::RequestId;
+use mintkeep_protocol::secret::{AccessToken, RefreshToken};
+use mintkeep_protocol::time::Clock;
+use serde_json::{Value, json};
+
+use crate::rig::HandClock;
+
+/// How long the stand-in's app tokens live, in seconds.
+pub const LIFE_S: u64 = 7_200;
+/// How long a customer's access token lives, in seconds.
+pub const CUSTOMER_LIFE_S: u64 = 259_200;
+/// Of every token that the stand-in grants.
+pub const PLANTED: &str = "planted-token-";
+/// Of every refresh token that it grants.
+pub const PLANTED_REFRESH: &str = "planted-refresh-";
+
+/// The one key pair of the wallet and of the app at it: making one takes long.
+pub static KEY: LazyLock<Arc<RsaPrivateKey>> = LazyLock::new(|| Arc::new(RsaPrivateKey::generate().unwrap()));
+
+#[derive(Default)]
+struct State {
+    calls: usize,
+    minted: usize,
+    legacy: Option<String>,
+    stable: Option<String>,
+    dingtalk: Option<String>,
+    spent: HashSet<Vec<u8>>,
+    forwarded: Vec<http::Request<Bytes>>,
+}
+
+pub struct Platform {
+    state: Mutex<State>,
+    clock: Arc<HandClock>,
+    pub is_down: AtomicBool,
+}
+
+impl Platform {
+    pub fn new(clock: Arc<HandClock>) -> Self {
+        Self { state: Mutex::default(), clock, is_down: AtomicBool::new(false) }
+    }
+
+    /// How many requests for tokens arrived.
+    pub fn calls(&self) -> usize {
+        self.state.lock().unwrap().calls
+    }
+
+    /// What came through the proxy, in order.
+    pub fn forwarded(&self) -> Vec<http::Request<Bytes>> {
+        self.state.lock().unwrap().forwarded.clone()
+    }
+
+    /// Ends all tokens, as a platform does after a leak.
+    pub fn revoke_all(&self) {
+        let mut state = self.state.lock().unwrap();
+        (state.legacy, state.stable, state.dingtalk) = (None, None, None);
+    }
+
+    fn is_down(&self) -> bool {
+        self.is_down.load(Ordering::SeqCst)
+    }
+
+    /// `applyToken`: any code is good once, and is its customer's name.
+    fn apply_token(&self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        let now = self.clock.now();
+        let mut state = self.state.lock().unwrap();
+        let outcome = if state.spent.insert(request.body().to_vec()) {
+            let minted = state.mint();
+            let life = std::time::Duration::from_secs(CUSTOMER_LIFE_S);
+            Outcome::Granted(Granted::TokenSet(TokenSet {
+                access_expires_at: now.after(life),
+                refresh: RefreshToken::new(minted.replace(PLANTED, PLANTED_REFRESH)),
+                refresh_expires_at: now.after(life),
+                access: AccessToken::new(minted),
+                customer: CustomerId::parse(body["authCode"].as_str().unwrap_or("c1")).unwrap(),
+            }))
+        } else {
+            Outcome::Refused(Refusal::CodeUsed)
+        };
+        let context =
+            AnswerContext { path: request.uri().path(), now, request_id: RequestId::new(now, 0), app: None };
+        let answer = alipay::answer(Gateway::MiniProgram, &Echo::of(request), &outcome, &context);
+        let signature = KEY.sign(&answer.text_to_sign()).unwrap();
+        answer.signed(1, &signature)
+    }
+}
+
+impl State {
+    fn mint(&mut self) -> String {
+        self.minted = self.minted.saturating_add(1);
+        format!("{PLANTED}{:032}", self.minted)
+    }
+
+    fn answer(&mut self, request: &http::Request<Bytes>) -> Value {
+        let minted = self.mint();
+        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        match request.uri().path() {
+            "/cgi-bin/token" => {
+                self.legacy = Some(minted.clone());
+                json!({ "access_token": minted, "expires_in": LIFE_S })
+            }
+            "/cgi-bin/stable_token" => {
+                let is_forced = body["force_refresh"] == true;
+                let current = self.stable.take().filter(|_| !is_forced).unwrap_or(minted);
+                self.stable = Some(current.clone());
+                json!({ "access_token": current, "expires_in": LIFE_S })
+            }
+            "/v1.0/oauth2/accessToken" => {
+                let current = self.dingtalk.take().unwrap_or(minted);
+                self.dingtalk = Some(current.clone());
+                json!({ "accessToken": current, "expireIn": LIFE_S })
+            }
+            path => panic!("the stand-in has no {path}"),
+        }
+    }
+
+    /// What an API of the platform answers, in the form of the token that came along.
+    fn serve(&self, request: &http::Request<Bytes>) -> http::Response<Body> {
+        let is_good = |shown: &str, held: &Option<String>| held.as_deref() == Some(shown);
+        let answer = |status: u16, body: Value| {
+            http::Response::builder().status(status).body(Body::from(body.to_string())).unwrap()
+        };
+        if let Some(shown) = request.headers().get("x-acs-dingtalk-access-token") {
+            if is_good(shown.to_str().unwrap(), &self.dingtalk) {
+                return answer(200, json!({ "result": "done" }));
+            }
+            return answer(400, json!({ "code": "InvalidAuthentication", "message": "no" }));
+        }
+        let query = request.uri().query().unwrap_or_default();
+        let shown = query.split('&').find_map(|pair| pair.strip_prefix("access_token=")).unwrap_or_default();
+        if !is_good(shown, &self.stable) && !is_good(shown, &self.legacy) {
+            return answer(200, json!({ "errcode": 40001, "errmsg": "invalid credential" }));
+        }
+        if request.uri().path() == "/file" {
+            let body = Body::from(vec![b'f'; 1_000_000]);
+            return http::Response::builder()
+                .header("connection", "x-hop")
+                .header("x-hop", "1")
+                .body(body)
+                .unwrap();
+        }
+        answer(200, json!({ "errcode": 0, "errmsg": "ok" }))
+    }
+}
+
+#[async_trait]
+impl Upstream for Platform {
+    async fn send(
+        &self,
+        _base_url: &str,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, UpstreamFault> {
+        if self.is_down() {
+            return Err(UpstreamFault::NotSent(FaultCause::Connect));
+        }
+        {
+            let mut state = self.state.lock().unwrap();
+            state.calls = state.calls.saturating_add(1);
+        }
+        if request.uri().path().ends_with("/applyToken") {
+            return Ok(self.apply_token(&request));
+        }
+        let answer = self.state.lock().unwrap().answer(&request);
+        Ok(http::Response::new(serde_json::to_vec(&answer).unwrap().into()))
+    }
+}
+
+#[async_trait]
+impl Onward for Platform {
+    async fn forward(&self, request: http::Request<Body>) -> Result<http::Response<Body>, OnwardFault> {
+        if self.is_down() {
+            return Err(OnwardFault::NotSent);
+        }
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_broken| OnwardFault::Ambiguous)?.to_bytes();
+        let request = http::Request::from_parts(head, body);
+        let mut state = self.state.lock().unwrap();
+        state.forwarded.push(request.clone());
+        Ok(state.serve(&request))
+    }
+}

@@ -1,0 +1,110 @@
+//! The proxy.
+
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use mintkeep_protocol::keep::credential::TokenSource;
+use serde_json::json;
+
+use crate::platform::PLANTED;
+use crate::rig::{Rig, read};
+
+async fn rig() -> (Rig, String) {
+    let rig = Rig::new().await;
+    rig.add("wx", TokenSource::WeChatStable).await;
+    rig.add("ding", TokenSource::DingTalk).await;
+    rig.add_wallet("mini").await;
+    rig.clock.advance_s(60);
+    let made = rig.consumer("shop").await;
+    (rig, made.key.to_string())
+}
+
+async fn call(rig: &Rig, key: &str, method: &str, path: &str, body: Body) -> Response<Body> {
+    let request =
+        Request::builder().method(method).uri(path).header("authorization", format!("Bearer {key}"));
+    rig.send(request.body(body).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_call_goes_to_the_platform_with_the_token_where_it_belongs_and_nothing_of_ours() {
+    let (rig, key) = rig().await;
+    let answer =
+        call(&rig, &key, "POST", "/proxy/wx/cgi-bin/menu?a=1&access_token=mine", Body::from("{}")).await;
+    assert_eq!(read(answer).await, (200, json!({ "errcode": 0, "errmsg": "ok" })));
+    let answer = call(&rig, &key, "GET", "/proxy/ding/v1.0/users?access_token=mine", Body::empty()).await;
+    assert_eq!(read(answer).await, (200, json!({ "result": "done" })));
+
+    let sent = rig.platform.forwarded();
+    let uris: Vec<String> = sent.iter().map(|request| request.uri().to_string()).collect();
+    assert!(
+        uris[0].starts_with(&format!("https://platform.example/cgi-bin/menu?a=1&access_token={PLANTED}")),
+        "{uris:?}"
+    );
+    assert_eq!(uris[1], "https://platform.example/v1.0/users");
+    assert_eq!(sent[0].body(), "{}");
+    for request in sent {
+        assert!(!request.headers().contains_key("authorization"), "the consumer's key stays here");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_token_is_renewed_and_the_call_made_once_more() {
+    let (rig, key) = rig().await;
+    for (path, calls) in [("/proxy/wx/cgi-bin/menu", 1), ("/proxy/ding/v1.0/users", 2)] {
+        rig.platform.revoke_all();
+        let (before, sent) = (rig.platform.calls(), rig.platform.forwarded().len());
+        let (status, answer) = read(call(&rig, &key, "POST", path, Body::from("{}")).await).await;
+        assert_eq!((status, answer.get("code")), (200, None), "{path}: {answer}");
+        assert_ne!(answer["errcode"], 40001, "{path}");
+        assert_eq!(
+            (rig.platform.calls() - before, rig.platform.forwarded().len() - sent),
+            (1, 2),
+            "{path} {calls}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_long_body_streams_through_and_is_not_sent_twice() {
+    let (rig, key) = rig().await;
+    let long = vec![b'a'; 200_000];
+    rig.platform.revoke_all();
+    let (_, answer) =
+        read(call(&rig, &key, "POST", "/proxy/wx/upload", Body::from(long.clone())).await).await;
+    assert_eq!(answer["errcode"], 40001, "its caller sends it again");
+    let (_, answer) =
+        read(call(&rig, &key, "POST", "/proxy/wx/upload", Body::from(long.clone())).await).await;
+    assert_eq!(answer["errcode"], 0, "with the token that was renewed meanwhile");
+    let sent = rig.platform.forwarded();
+    assert_eq!((sent.len(), sent[1].body().len()), (2, long.len()));
+
+    let answer = call(&rig, &key, "GET", "/proxy/wx/file", Body::empty()).await;
+    assert!(!answer.headers().contains_key("x-hop") && !answer.headers().contains_key("connection"));
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes().len(), 1_000_000);
+}
+
+#[tokio::test]
+async fn what_is_not_to_be_forwarded_is_not() {
+    let (rig, key) = rig().await;
+    let before = rig.platform.calls();
+    #[rustfmt::skip]
+    let cases = [
+        ("no key",             "GET",   "planted",   "/proxy/wx/a",           401),
+        ("no such credential", "GET",   key.as_str(), "/proxy/none/a",         403),
+        ("a path that climbs", "GET",   &key,        "/proxy/wx/../ding/a",   400),
+        ("escaped",            "GET",   &key,        "/proxy/wx/%2e%2e/a",    400),
+        ("a signed dialect",   "GET",   &key,        "/proxy/mini/a",         501),
+        ("its customer",       "GET",   &key,        "/proxy/mini/c1/a",      501),
+        ("a method of proxies", "TRACE", &key,       "/proxy/wx/a",           405),
+    ];
+    for (case, method, key, path, status) in cases {
+        assert_eq!(call(&rig, key, method, path, Body::empty()).await.status(), status, "{case}");
+    }
+    assert_eq!((rig.platform.forwarded().len(), rig.platform.calls()), (0, before));
+    rig.platform.is_down.store(true, Ordering::SeqCst);
+    let (status, problem) = read(call(&rig, &key, "GET", "/proxy/wx/a", Body::empty()).await).await;
+    assert_eq!((status, &problem["type"]), (502, &json!("urn:mintkeep:problem:platform-unreachable")));
+    assert!(!problem.to_string().contains(PLANTED), "{problem}");
+}
