@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use axum::Router;
 use mintkeep_issuer::consent::{self, ConsentSettings};
+use mintkeep_keeper::admin_routes::{self, ReadMasterKeys};
 use mintkeep_store::{SqliteOptions, SqliteStore};
 use mintkeep_web::access_log::AccessLog;
 use mintkeep_web::admin_token::AdminToken;
@@ -34,7 +35,7 @@ pub async fn run(file: &Path) -> Result<()> {
     let store = SqliteStore::open(folder, SqliteOptions::new(clock))?;
 
     let drain = settings.drain;
-    let served = serve(settings, (&process, Arc::clone(&store), &metrics)).await;
+    let served = serve(settings, keys_of(file), (&process, Arc::clone(&store), &metrics)).await;
     let drain = if served.is_ok() { drain } else { DrainSettings::AT_ONCE };
     let stopped = wiring::stop(&process, drain).await;
     store.close();
@@ -43,8 +44,18 @@ pub async fn run(file: &Path) -> Result<()> {
     served.and(stopped)
 }
 
+/// Reads the master keys anew, for their rotation.
+fn keys_of(file: &Path) -> ReadMasterKeys {
+    let file = file.to_owned();
+    Arc::new(move || match config::load(&file) {
+        Ok((settings, _warnings)) => Ok(settings.master),
+        Err(_) => Err("the configuration has mistakes: see `mintkeep config check`".to_owned()),
+    })
+}
+
 async fn serve(
     settings: Settings,
+    master_keys: ReadMasterKeys,
     (process, store, metrics): (&Process, Arc<SqliteStore>, &Metrics),
 ) -> Result<()> {
     let manners =
@@ -72,7 +83,8 @@ async fn serve(
     if let Some(door) = keeper_door {
         let keeper = wiring::open_keeper(process, &records).await?;
         wiring::serve_keeper(process, door, &keeper);
-        admin = admin_listener::beside(admin, mintkeep_keeper::admin_routes::router(keeper, token, None));
+        let keepers_admin = admin_routes::router(keeper, token, Some(master_keys));
+        admin = admin_listener::beside(admin, keepers_admin);
     }
     wiring::serve_admin(process, admin_door, metrics, admin);
     process.house.readiness.started();
