@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use mintkeep_issuer::admin::{self, MovableClock as _};
-use mintkeep_issuer::consent::{self, ConsentSettings};
 use mintkeep_issuer::faults::Faults;
 use mintkeep_keeper::{Keeper, admin_routes};
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
@@ -23,7 +22,7 @@ use crate::sandbox_clock::SandboxClock;
 use crate::telemetry::{self, Metrics};
 use crate::welcome::Welcome;
 use crate::wiring::{Door, Process, Records};
-use crate::{admin_listener, folder, sandbox, sandbox_keeper, welcome, wiring};
+use crate::{admin_listener, folder, sandbox, sandbox_browser, sandbox_keeper, welcome, wiring};
 
 /// For people, every request.
 const LOG: LogSettings = LogSettings { format: Format::Text, level: tracing::Level::INFO, access: true };
@@ -90,13 +89,13 @@ async fn serve(
     let faults = Arc::new(Faults::new(process.house.entropy.clone()));
 
     let door = |bound| Door { bound, tls: None, manners: Manners::default() };
-    let pages = consent::router(Arc::clone(&issuer), ConsentSettings::default());
-    wiring::serve_issuer(process, door(issuer_socket), &issuer, (pages, Some(Arc::clone(&faults))));
-    let sandbox = admin::Sandbox { clock: clock.clone(), faults };
-    let token = AdminToken::new(&ClientSecret::new(admin_token));
     let keeper = wiring::open_keeper(process, &records).await?;
     follow_clock(&keeper, &clock);
     sandbox_keeper::seed(&keeper, &issuer, data).await?;
+    let pages = sandbox_browser::pages(&issuer, &keeper, data).await?;
+    wiring::serve_issuer(process, door(issuer_socket), &issuer, (pages, Some(Arc::clone(&faults))));
+    let sandbox = admin::Sandbox { clock: clock.clone(), faults };
+    let token = AdminToken::new(&ClientSecret::new(admin_token));
     let issuers_admin = admin::router(Arc::clone(&issuer), Some(sandbox), token);
     let keepers_admin = admin_routes::router(Arc::clone(&keeper), token, None);
     let admin = admin_listener::beside(issuers_admin, keepers_admin);

@@ -52,6 +52,7 @@ fn table(welcome: &Welcome) -> String {
     }
     let (gateway, gateway_secret) = GATEWAY;
     let _ = writeln!(text, "  customers    {CUSTOMER_ACTIVE} (active), {CUSTOMER_FROZEN} (frozen)");
+    let _ = writeln!(text, "  in a browser http://{issuer}/sandbox/shop (demo mini program)");
     let _ = writeln!(text, "  gateway      {gateway} {gateway_secret} (may introspect)\n");
     text
 }

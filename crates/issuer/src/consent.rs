@@ -15,6 +15,7 @@ mod assets;
 mod fields;
 mod granted;
 mod page;
+pub mod sandbox_wallet;
 mod session;
 mod sign_in;
 mod spent;

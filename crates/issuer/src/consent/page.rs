@@ -89,20 +89,9 @@ pub(super) struct Picture<'p> {
     pub source: &'p str,
 }
 
-/// The logo of an app, if a browser can be trusted with it: from the web, or an image in the URL itself.
-///
-/// A picture runs no script, be it an SVG; anything else in its URL is not followed.
+/// The logo of an app, if it is on the web. A picture runs no script, be it an SVG.
 pub(super) fn logo(app: &App) -> Option<Picture<'_>> {
-    const INLINE: [&str; 4] = [
-        "data:image/png;base64,",
-        "data:image/jpeg;base64,",
-        "data:image/webp;base64,",
-        "data:image/svg+xml",
-    ];
     let url = app.settings.logo_url.as_deref()?;
-    if INLINE.iter().any(|start| url.starts_with(start)) {
-        return Some(Picture { url, source: "data:" });
-    }
     origin_of(url).map(|source| Picture { url, source })
 }
 
@@ -180,14 +169,12 @@ mod tests {
     use crate::consent::tests::app;
 
     #[test]
-    fn a_logo_is_a_picture_from_the_web_or_in_the_url_and_nothing_else() {
+    fn a_logo_is_a_picture_from_the_web_and_nothing_else() {
         #[rustfmt::skip]
         let cases = [
             ("https://cdn.example/a.svg?b",    Some("https://cdn.example")),
             ("http://127.0.0.1:9/a.png",       Some("http://127.0.0.1:9")),
-            ("data:image/svg+xml,%3Csvg%3E",   Some("data:")),
-            ("data:image/png;base64,AAAA",     Some("data:")),
-            ("data:text/html,x",               None),
+            ("data:image/svg+xml,%3Csvg%3E",   None),
             ("javascript:alert(1)",            None),
             ("https://a; script-src */",       None),
             ("//cdn.example/a.png",            None),
@@ -209,14 +196,14 @@ mod tests {
         );
         let frame_origins = ["https://wallet.example".to_owned()];
         let most = Policy {
-            picture: Some(Picture { url: "", source: "data:" }),
+            picture: Some(Picture { url: "", source: "https://cdn.example" }),
             script: true,
             form_leads_to: Some("http://127.0.0.1:9"),
             frame_origins: &frame_origins,
         };
         assert_eq!(
             most.text(),
-            "default-src 'none'; style-src 'self'; base-uri 'none'; img-src 'self' data:; script-src 'self'; \
+            "default-src 'none'; style-src 'self'; base-uri 'none'; img-src 'self' https://cdn.example; script-src 'self'; \
              form-action 'self' https: http://127.0.0.1:9; frame-ancestors https://wallet.example"
         );
     }

@@ -18,7 +18,7 @@ pub enum WayBack {
 }
 
 /// The parameters that only we may put into a redirect URL.
-const OURS: [&str; 3] = ["authCode", "authResult", "state"];
+const OURS: [&str; 2] = ["authCode", "authResult"];
 
 impl WayBack {
     /// Whether the app registered it.
@@ -58,13 +58,15 @@ pub fn origin_of(url: &str) -> Option<&str> {
     (matches!(scheme, "https" | "http") && is_host).then(|| url.get(..length))?
 }
 
-/// `url` with `answer` added to its query; what the query had of the same names is dropped.
+/// `url` with `answer` added to its query; what the query had of the same names is dropped, and whatever
+/// poses as an answer of ours.
 #[must_use]
 pub fn with_answer(url: &str, answer: &[(&str, &str)]) -> String {
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
     let is_kept = |pair: &&str| {
         let name = form_urlencoded::parse(pair.as_bytes()).next().map(|(name, _)| name);
-        !pair.is_empty() && name.is_some_and(|name| !OURS.contains(&&*name))
+        let is_taken = |name: &str| OURS.contains(&name) || answer.iter().any(|(taken, _)| *taken == name);
+        !pair.is_empty() && name.is_some_and(|name| !is_taken(&name))
     };
     let mut pairs: Vec<String> = query.split('&').filter(is_kept).map(str::to_owned).collect();
     for (name, value) in answer {
@@ -135,11 +137,16 @@ mod tests {
             ("empty query",    "https://a.example/b?",                 "https://a.example/b?authCode=C%2B1&authResult=SUCCESS"),
             ("own query",      "https://a.example/b?x=%20&y",          "https://a.example/b?x=%20&y&authCode=C%2B1&authResult=SUCCESS"),
             ("a forged code",  "https://a.example/b?authCode=E&x=1",   "https://a.example/b?x=1&authCode=C%2B1&authResult=SUCCESS"),
+            ("the app's state", "https://a.example/b?state=1",         "https://a.example/b?state=1&authCode=C%2B1&authResult=SUCCESS"),
             ("forged encoded", "https://a.example/b?%61uthResult=E",   "https://a.example/b?authCode=C%2B1&authResult=SUCCESS"),
         ];
         for (case, url, expected) in cases {
             assert_eq!(with_answer(url, &answer), expected, "{case}");
         }
+        assert_eq!(
+            with_answer("https://a.example/?state=1&x=2", &[("state", "3")]),
+            "https://a.example/?x=2&state=3"
+        );
     }
 
     #[test]
