@@ -1,11 +1,13 @@
 //! `mintkeep dev`: both roles on loopback, the sandbox on, nothing to set up.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use mintkeep_issuer::admin::{self, MovableClock as _};
 use mintkeep_issuer::faults::Faults;
+use mintkeep_keeper::dropin::DropIn;
 use mintkeep_keeper::{Keeper, admin_routes};
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
 use mintkeep_protocol::port::entropy::{Entropy, SystemEntropy, draw};
@@ -92,7 +94,8 @@ async fn serve(
     let keeper = wiring::open_keeper(process, &records).await?;
     follow_clock(&keeper, &clock);
     sandbox_keeper::seed(&keeper, &issuer, data).await?;
-    let pages = sandbox_browser::pages(&issuer, &keeper, data).await?;
+    let merchants_keeper = wiring::keeper_routes(process, &keeper, DropIn::new(Arc::clone(&keeper)));
+    let pages = sandbox_browser::pages(&issuer, merchants_keeper, data).await?;
     wiring::serve_issuer(process, door(issuer_socket), &issuer, (pages, Some(Arc::clone(&faults))));
     let sandbox = admin::Sandbox { clock: clock.clone(), faults };
     let token = AdminToken::new(&ClientSecret::new(admin_token));
@@ -139,5 +142,10 @@ fn master_keys(data: &Path) -> Result<MasterKeyRing> {
 fn new_token() -> String {
     let mut bytes = [0_u8; 32];
     SystemEntropy.fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(64);
+    for byte in bytes {
+        // Writing to a text can't fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

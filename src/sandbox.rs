@@ -121,14 +121,13 @@ async fn seed_keys(issuer: &Issuer, data: &Path, dialect: Dialect) -> Result<App
     let folder = keys_folder(data, dialect);
     make_folder(&folder)?;
     let private_file = folder.join("app_private.pem");
-    let private = match read_text(&private_file)? {
-        Some(pem) => RsaPrivateKey::from_pem(&pem)
-            .with_context(|| format!("{}: remove it to have a new pair made", private_file.display()))?,
-        None => {
-            let made = issuer.tasks.spawn_blocking(RsaPrivateKey::generate).await??;
-            write_secret(&private_file, &made.to_pem())?;
-            made
-        }
+    let private = if let Some(pem) = read_text(&private_file)? {
+        RsaPrivateKey::from_pem(&pem)
+            .with_context(|| format!("{}: remove it to have a new pair made", private_file.display()))?
+    } else {
+        let made = issuer.tasks.spawn_blocking(RsaPrivateKey::generate).await??;
+        write_secret(&private_file, &made.to_pem())?;
+        made
     };
     let platform = issuer.signer.latest(dialect).context("the platform has no key for this dialect")?;
     fs::write(folder.join("app_public.pem"), private.public().to_pem())?;

@@ -8,7 +8,6 @@ use axum::Router;
 use mintkeep_issuer::consent::sandbox_wallet::{self, SandboxWallet};
 use mintkeep_issuer::consent::{self, ConsentSettings};
 use mintkeep_issuer::issuer::Issuer;
-use mintkeep_keeper::Keeper;
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::crypto::RsaPrivateKey;
 use mintkeep_protocol::ident::{AppId, CustomerId, ServiceId};
@@ -20,8 +19,8 @@ use crate::folder::{make_folder, read_text, write_secret};
 use crate::sandbox::{APPS, CUSTOMER_ACTIVE, CUSTOMER_FROZEN, WALLET};
 use crate::sandbox_shop::{self, Merchant};
 
-/// The pages that the issuer's listener has for browsers in a sandbox.
-pub async fn pages(issuer: &Arc<Issuer>, keeper: &Arc<Keeper>, data: &Path) -> Result<Router> {
+/// The pages that the issuer's listener has for browsers in a sandbox. The demo's merchant asks `keeper`.
+pub async fn pages(issuer: &Arc<Issuer>, keeper: Router, data: &Path) -> Result<Router> {
     let wallet = wallet(issuer, data).await?;
     for app in APPS.iter().filter(|app| app.dialect.is_signed()) {
         for id in [app.id, app.keeper_id] {
@@ -31,10 +30,7 @@ pub async fn pages(issuer: &Arc<Issuer>, keeper: &Arc<Keeper>, data: &Path) -> R
     let wallet_url = Some(format!("{}/sandbox/wallet", issuer.public_url));
     let settings = ConsentSettings { wallet_url, ..ConsentSettings::default() };
     let key = read_text(&data.join("sandbox").join("consumer.key"))?.unwrap_or_default();
-    let merchant = Merchant {
-        keeper: mintkeep_keeper::routes::router(Arc::clone(keeper)),
-        authorization: format!("Bearer {}", key.trim()),
-    };
+    let merchant = Merchant { keeper, authorization: format!("Bearer {}", key.trim()) };
     Ok(consent::router(Arc::clone(issuer), settings)
         .merge(sandbox_wallet::router(Arc::clone(issuer), wallet))
         .merge(sandbox_shop::router(merchant)))

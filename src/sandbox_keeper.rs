@@ -43,18 +43,17 @@ fn new_credential(
     issuer: &Issuer,
     data: &Path,
 ) -> Result<NewCredential> {
-    let proof = match app.secret {
-        Some(secret) => NewProof::Secret(ClientSecret::new(secret.to_owned())),
-        None => {
-            let file = keys_folder(data, app.dialect).join("app_private.pem");
-            let pem = read_text(&file)?.with_context(|| format!("{} is gone", file.display()))?;
-            let platform = issuer.signer.latest(app.dialect).context("the platform has no key")?;
-            let public = platform.private.public().clone();
-            NewProof::Key {
-                private: RsaPrivateKey::from_pem(&pem)?,
-                version: 1,
-                platform: vec![AppKey { version: platform.version, public }],
-            }
+    let proof = if let Some(secret) = app.secret {
+        NewProof::Secret(ClientSecret::new(secret.to_owned()))
+    } else {
+        let file = keys_folder(data, app.dialect).join("app_private.pem");
+        let pem = read_text(&file)?.with_context(|| format!("{} is gone", file.display()))?;
+        let platform = issuer.signer.latest(app.dialect).context("the platform has no key")?;
+        let public = platform.private.public().clone();
+        NewProof::Key {
+            private: RsaPrivateKey::from_pem(&pem)?,
+            version: 1,
+            platform: vec![AppKey { version: platform.version, public }],
         }
     };
     Ok(NewCredential {

@@ -145,13 +145,18 @@ pub fn serve_issuer(
 pub fn serve_keeper(process: &Process, mut door: Door, keeper: &Arc<Keeper>) {
     let drop_in = DropIn::new(Arc::clone(keeper));
     door.manners.refusal_form = drop_in.refusal_form();
+    start(process, door, keeper_routes(process, keeper, drop_in));
+}
+
+/// The keeper's routes, for its listener, and for what asks it within the process.
+pub fn keeper_routes(process: &Process, keeper: &Arc<Keeper>, drop_in: Arc<DropIn>) -> Router {
     let parts = ListenerParts {
         drop_in,
         onward: Arc::new(HyperOnward::new()),
         tasks: process.house.tasks.clone(),
         watch_beat_every: WATCH_BEAT_EVERY,
     };
-    start(process, door, mintkeep_keeper::routes::router(Arc::clone(keeper), parts));
+    mintkeep_keeper::routes::router(Arc::clone(keeper), parts)
 }
 
 /// Serves the admin listener: what every process answers there, and the roles' admin APIs.

@@ -65,7 +65,9 @@ impl Merchant {
         match alipay::decode_response(GATEWAY, &check, &answer) {
             UpstreamAnswer::Granted(Received::Tokens(tokens)) => Ok(tokens),
             UpstreamAnswer::Refused { refusal, .. } => Err(refusal),
-            _ => panic!("not an answer that the keeper signed: {text}"),
+            UpstreamAnswer::Granted(_) | UpstreamAnswer::Ambiguous(_) => {
+                panic!("not an answer that the keeper signed: {text}")
+            }
         }
     }
 }

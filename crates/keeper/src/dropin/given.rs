@@ -72,10 +72,12 @@ mod tests {
         (RecordId::from_number(1), IpAddr::from(n.to_be_bytes()), key)
     }
 
+    /// Which token was given, and when, in milliseconds.
+    type Notes<'n> = &'n [(TokenDigest, u64)];
+
     #[test]
     fn the_same_token_counts_while_it_is_asked_for_again_within_ten_seconds() {
         let (one, other) = (TokenDigest::of("one"), TokenDigest::of("other"));
-        type Notes<'n> = &'n [(TokenDigest, u64)];
         #[rustfmt::skip]
         let cases: [(&str, Notes<'_>, u32); 6] = [
             ("first",                   &[(one, 0)],                            1),

@@ -8,13 +8,16 @@ use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use mintkeep_keeper::admin::{AdminFailure, MadeConsumer};
+use mintkeep_keeper::dropin::DropIn;
+use mintkeep_keeper::proxy::HyperOnward;
 use mintkeep_keeper::rotation::RotationProgress;
-use mintkeep_keeper::routes::router;
+use mintkeep_keeper::routes::{ListenerParts, WATCH_BEAT_EVERY, router};
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::consumer::{CredentialScope, Verb};
 use mintkeep_protocol::keep::credential::TokenSource;
 use mintkeep_protocol::keep::plan::Reported;
+use mintkeep_web::tasks::Tasks;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -31,7 +34,15 @@ async fn settled() -> World {
 }
 
 fn api(world: &World) -> Router {
-    router(Arc::clone(&world.processes[0].keeper))
+    let keeper = Arc::clone(&world.processes[0].keeper);
+    let drop_in = DropIn::new(Arc::clone(&keeper));
+    let parts = ListenerParts {
+        drop_in,
+        onward: Arc::new(HyperOnward::new()),
+        tasks: Tasks::new(1),
+        watch_beat_every: WATCH_BEAT_EVERY,
+    };
+    router(keeper, parts)
 }
 
 async fn call(api: &Router, request: Request<Body>) -> (Response<()>, Value) {
