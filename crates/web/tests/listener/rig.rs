@@ -14,7 +14,7 @@ use mintkeep_web::serve::{House, Listener, Manners, serve};
 use mintkeep_web::tasks::Tasks;
 use mintkeep_web::tls::Tls;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Longer than anything here takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,8 +61,11 @@ impl Rig {
         Self { address, tasks, readiness, log, writer }
     }
 
+    /// Connects. What is sent does not fit into the socket's own memory: the server has to take it.
     pub async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(4096).unwrap();
+        socket.connect(self.address).await.unwrap()
     }
 
     /// Stops the listener, and gives all lines of the access log.
@@ -75,9 +78,20 @@ impl Rig {
 
 /// All that comes until the server ends the connection, in whatever way.
 pub async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    until_end(stream).await.0
+}
+
+/// The same, of a connection that must not be reset: its peer might lose what it was told.
+pub async fn rest_unharmed(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let (text, ended) = until_end(stream).await;
+    ended.unwrap_or_else(|reset| panic!("{reset} after {text:?}"));
+    text
+}
+
+async fn until_end(stream: &mut (impl AsyncRead + Unpin)) -> (String, io::Result<usize>) {
     let mut bytes = Vec::new();
-    let _reset = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("it ends");
-    String::from_utf8(bytes).unwrap()
+    let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("it ends");
+    (String::from_utf8(bytes).unwrap(), ended)
 }
 
 /// One answer with a `content-length`, on a connection that stays open.

@@ -1,0 +1,16 @@
+//! The issuer of the built binary, from outside: `mintkeep dev` and what it says over its sockets.
+
+#![expect(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod life;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
+mod sandbox;
