@@ -25,6 +25,8 @@ use mintkeep_protocol::token::StoreEpoch;
 
 pub use open::DatabaseError;
 
+use housekeeping::Turn;
+
 use crate::cache::RecordCache;
 use crate::change::{Change, Intent};
 use fault::Fault;
@@ -100,16 +102,21 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// Deletes a bounded piece of what is long dead. The store does so by itself, every second.
+    /// Deletes a bounded piece of what is long dead, after another replica that is at it. The store does so
+    /// by itself, every second.
     ///
     /// # Errors
     ///
     /// [`StoreError`](mintkeep_protocol::port::issuer_store::StoreError): nothing was deleted.
     pub async fn tidy(&self) -> Stored<()> {
+        self.tidy_in(Turn::Wait).await
+    }
+
+    async fn tidy_in(&self, turn: Turn) -> Stored<()> {
         let now = self.clock.now();
         let after = self.tidied.load(Ordering::SeqCst);
         let mut db = self.client().await?;
-        let next = housekeeping::tidy(&mut db, after, now, now.before(self.audit_retention)).await?;
+        let next = housekeeping::tidy(&mut db, after, now, now.before(self.audit_retention), turn).await?;
         self.tidied.store(next, Ordering::SeqCst);
         Ok(())
     }
@@ -185,7 +192,7 @@ async fn keep_tidy(store: Weak<PostgresStore>) {
     loop {
         turn.tick().await;
         let Some(store) = store.upgrade().filter(|store| !store.connections.is_closed()) else { return };
-        if let Err(error) = store.tidy().await {
+        if let Err(error) = store.tidy_in(Turn::Pass).await {
             tracing::warn!(%error, "the store could not be tidied up; it is tried again later");
         }
     }
