@@ -9,7 +9,7 @@ use mintkeep_issuer::issuer::Issuer;
 use mintkeep_protocol::app::{App, AppKey, AppSettings, AppStatus, StoredSecret};
 use mintkeep_protocol::crypto::RsaPrivateKey;
 use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId, ServiceId};
-use mintkeep_protocol::issue::authenticate::secret_mac;
+use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
 use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::record::{AuditAction, Customer, CustomerStatus, Profile, Service, ServiceRole};
 use mintkeep_protocol::secret::ClientSecret;
@@ -95,7 +95,7 @@ async fn seed_app(issuer: &Issuer, seeded: &SandboxApp, id: &str, keys: Vec<AppK
     let no = RecordId::new(now, u32::from_be_bytes(draw(&*issuer.entropy)));
     let secrets = seeded.secret.map(|text| {
         let secret = ClientSecret::new(text.to_owned());
-        StoredSecret { mac: secret_mac(&issuer.secret_key, no, &secret), expires_at: None }
+        StoredSecret { mac: secret_mac(&issuer.secret_key, SecretOwner::App(no), &secret), expires_at: None }
     });
     let app = App {
         no,

@@ -16,7 +16,7 @@ use mintkeep_issuer::routes::router;
 use mintkeep_protocol::app::{App, AppKey, AppSettings, AppStatus, StoredSecret};
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, RsaPrivateKey};
 use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId, Scope, ServiceId};
-use mintkeep_protocol::issue::authenticate::secret_mac;
+use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
 use mintkeep_protocol::port::entropy::SystemEntropy;
 use mintkeep_protocol::port::issuer_store::IssuerStore;
 use mintkeep_protocol::record::{
@@ -126,7 +126,8 @@ impl Rig {
         let ids = [WECHAT, DINGTALK, MINI, HK];
         for (number, (dialect, id)) in (1..).zip(Dialect::ALL.into_iter().zip(ids)) {
             let no = RecordId::from_number(number);
-            let mac = secret_mac(&self.issuer.secret_key, no, &ClientSecret::new(SECRET.into()));
+            let mac =
+                secret_mac(&self.issuer.secret_key, SecretOwner::App(no), &ClientSecret::new(SECRET.into()));
             let key = AppKey { version: 1, public: APP_KEY.public().clone() };
             let app = App {
                 no,

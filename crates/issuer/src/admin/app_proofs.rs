@@ -7,7 +7,7 @@ use axum::extract::State;
 use http::StatusCode;
 use mintkeep_protocol::app::{App, AppKey, AppStatus, StoredSecret};
 use mintkeep_protocol::ident::{AppId, Dialect};
-use mintkeep_protocol::issue::authenticate::secret_mac;
+use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
 use mintkeep_protocol::record::AuditAction;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
@@ -49,7 +49,7 @@ pub(super) async fn rotate_secret(
             if app.dialect.is_signed() {
                 return Err(no_secret());
             }
-            let mac = secret_mac(key, app.no, &secret);
+            let mac = secret_mac(key, SecretOwner::App(app.no), &secret);
             app.secrets = rotated(&app.secrets, StoredSecret { mac, expires_at: None }, overlap, now);
             Ok(())
         })

@@ -6,7 +6,7 @@ use http::StatusCode;
 use mintkeep_protocol::app::{App, AppKey, AppSettings, AppStatus, StoredSecret};
 use mintkeep_protocol::crypto::{RsaPrivateKey, RsaPublicKey};
 use mintkeep_protocol::ident::{AppId, Dialect, RecordId};
-use mintkeep_protocol::issue::authenticate::secret_mac;
+use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
 use mintkeep_protocol::port::entropy::{Entropy, draw};
 use mintkeep_protocol::port::issuer_store::Commit;
 use mintkeep_protocol::record::AuditAction;
@@ -71,7 +71,7 @@ pub(super) async fn create(
         };
         let secret = (!asked.dialect.is_signed()).then(|| drawn_secret(&desk));
         if let Some(secret) = &secret {
-            let mac = secret_mac(&issuer.secret_key, app.no, secret);
+            let mac = secret_mac(&issuer.secret_key, SecretOwner::App(app.no), secret);
             app.secrets = vec![StoredSecret { mac, expires_at: None }];
         }
         let audit = desk.audit(AuditAction::AppCreated, &app.id, &arrival);

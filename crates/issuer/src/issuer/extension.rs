@@ -10,6 +10,7 @@ use std::sync::{PoisonError, RwLock};
 
 use mintkeep_protocol::record::{Pool, PoolKey};
 use mintkeep_protocol::time::Timestamp;
+use mintkeep_protocol::token::TokenKind;
 
 /// The exact ends of pools' current tokens.
 #[derive(Default)]
@@ -31,9 +32,12 @@ impl Extensions {
         Timestamp::from_unix_ms(up.div_euclid(SECOND_MS).saturating_mul(SECOND_MS))
     }
 
-    /// The pool as callers were told it is, if `pool` is what was stored then.
+    /// The pool as callers were told it is, if `pool` is what was stored then. Only DingTalk extends.
     pub fn exact(&self, pool: &Pool) -> Pool {
         let mut exact = pool.clone();
+        if pool.key.kind != TokenKind::DingTalkToken {
+            return exact;
+        }
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&pool.key).copied();
         if let Some(known) = known.filter(|known| known.stored == pool.current.expires_at) {
             exact.current.expires_at = known.promised;

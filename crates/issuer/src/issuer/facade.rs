@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mintkeep_protocol::app::{App, AppStatus};
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, Scope, ServiceId};
-use mintkeep_protocol::issue::authenticate::{AuthenticClient, secret_holds};
+use mintkeep_protocol::issue::authenticate::{AuthenticClient, SecretOwner, secret_holds, secret_mac};
 use mintkeep_protocol::issue::check::customer_may;
 use mintkeep_protocol::issue::code::issue_code;
 use mintkeep_protocol::outcome::Refusal;
@@ -41,12 +41,6 @@ pub struct Introspection {
     pub held: Held,
     /// What it is for.
     pub kind: TokenKind,
-}
-
-/// Names the store's record of a service where a record's number is wanted.
-fn service_owner(id: &ServiceId) -> RecordId {
-    let digest = mintkeep_protocol::crypto::sha256(id.as_str().as_bytes());
-    RecordId::from_number(i64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default()))
 }
 
 impl Issuer {
@@ -303,7 +297,8 @@ impl Issuer {
     ) -> Result<Arc<Service>, Failure> {
         let service = self.store.service(id).await?.ok_or(Refusal::ProofInvalid)?;
         let stored = std::slice::from_ref(&service.secret);
-        if !secret_holds(&self.secret_key, service_owner(id), stored, secret, self.clock.now()) {
+        let owner = SecretOwner::Service(id);
+        if !secret_holds(&self.secret_key, owner, stored, secret, self.clock.now()) {
             return Err(Refusal::ProofInvalid.into());
         }
         if service.role == role { Ok(service) } else { Err(Refusal::AccessDenied.into()) }
@@ -312,7 +307,7 @@ impl Issuer {
     /// What a service's secret is stored as.
     #[must_use]
     pub fn service_secret_mac(&self, id: &ServiceId, secret: &ClientSecret) -> [u8; 32] {
-        mintkeep_protocol::issue::authenticate::secret_mac(&self.secret_key, service_owner(id), secret)
+        secret_mac(&self.secret_key, SecretOwner::Service(id), secret)
     }
 }
 

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use mintkeep_protocol::dialect::query::{Malformed, Query};
 use mintkeep_protocol::ident::{AppId, Dialect};
 use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::outcome::Refusal;
@@ -51,24 +52,23 @@ fn invalid_client() -> Response {
     )
 }
 
-/// The form's fields; a name that comes twice, or a body that is no form, is refused.
-async fn form(desk: &Desk, body: Body) -> Result<Vec<(String, String)>, Response> {
-    let bytes: Bytes = read(body, &desk.issuer.limits)
-        .await
-        .map_err(|_| oauth_error(StatusCode::BAD_REQUEST, "invalid_request", "the body could not be read"))?;
-    let fields: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().collect();
-    let is_twice = fields
-        .iter()
-        .enumerate()
-        .any(|(at, (name, _))| fields.iter().skip(at.saturating_add(1)).any(|(other, _)| other == name));
-    if is_twice {
-        return Err(oauth_error(StatusCode::BAD_REQUEST, "invalid_request", "a parameter is included twice"));
-    }
-    Ok(fields)
+fn invalid_request(description: &'static str) -> Response {
+    oauth_error(StatusCode::BAD_REQUEST, "invalid_request", description)
 }
 
-fn field<'f>(fields: &'f [(String, String)], name: &str) -> Option<&'f str> {
-    fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+async fn read_form(desk: &Desk, body: Body) -> Result<Bytes, Response> {
+    read(body, &desk.issuer.limits).await.map_err(|_| invalid_request("the body could not be read"))
+}
+
+/// A form's parameters, or what is wrong with it; RFC 6749 section 3.2 refuses one that is included twice.
+fn form(body: &[u8]) -> Result<Query<'_>, &'static str> {
+    let text = std::str::from_utf8(body).map_err(|_| Malformed);
+    text.and_then(Query::read).map_err(|_| "the body is no form, or has a parameter twice")
+}
+
+/// The parameter that both endpoints are about.
+fn token_of<'f>(form: &'f Query<'_>) -> Result<&'f str, &'static str> {
+    form.get("token").ok_or("the parameter token is missing")
 }
 
 /// What RFC 7662 section 2.2 answers of a good token.
@@ -94,38 +94,36 @@ fn scope_text(found: &Introspection) -> String {
 
 /// `POST /oauth2/introspect`, for resource servers only: it would be an oracle for anyone else.
 pub(super) async fn introspect(State(desk): State<Desk>, request: http::Request<Body>) -> Response {
+    introspected(&desk, request).await.unwrap_or_else(|refused| refused)
+}
+
+async fn introspected(desk: &Desk, request: http::Request<Body>) -> Result<Response, Response> {
     let (head, body) = request.into_parts();
-    let Some((id, secret)) = auth::basic(&head.headers) else { return invalid_client() };
+    let (id, secret) = auth::basic(&head.headers).ok_or_else(invalid_client)?;
     match desk.issuer.service(&id, &secret, ServiceRole::ResourceServer).await {
         Ok(_service) => {}
         Err(Failure::Refused(Refusal::AccessDenied)) => {
-            return oauth_error(StatusCode::FORBIDDEN, "unauthorized_client", "not a resource server");
+            return Err(oauth_error(StatusCode::FORBIDDEN, "unauthorized_client", "not a resource server"));
         }
-        Err(Failure::Refused(_)) => return invalid_client(),
-        Err(failure) => return store_trouble(&failure),
+        Err(Failure::Refused(_)) => return Err(invalid_client()),
+        Err(failure) => return Err(store_trouble(&failure)),
     }
-    let fields = match form(&desk, body).await {
-        Ok(fields) => fields,
-        Err(response) => return response,
-    };
-    let Some(token) = field(&fields, "token") else {
-        return oauth_error(StatusCode::BAD_REQUEST, "invalid_request", "the parameter token is missing");
-    };
-    match desk.issuer.introspect(token).await {
-        Ok(Some(found)) => no_store(Json(ActiveToken {
-            active: true,
-            client_id: found.app.id.as_str(),
-            sub: &found.subject,
-            scope: scope_text(&found),
-            exp: found.held.expires_at.unix_s(),
-            iat: found.held.issued_at.unix_s(),
-            token_type: (found.kind != TokenKind::GrantRefresh).then_some("Bearer"),
-            iss: &desk.issuer.public_url,
-            dialect: found.app.dialect,
-        })),
-        Ok(None) => no_store(Json(json!({ "active": false }))),
-        Err(failure) => store_trouble(&failure),
-    }
+    let body = read_form(desk, body).await?;
+    let form = form(&body).map_err(invalid_request)?;
+    let token = token_of(&form).map_err(invalid_request)?;
+    let found = desk.issuer.introspect(token).await.map_err(|failure| store_trouble(&failure))?;
+    let Some(found) = found else { return Ok(no_store(Json(json!({ "active": false })))) };
+    Ok(no_store(Json(ActiveToken {
+        active: true,
+        client_id: found.app.id.as_str(),
+        sub: &found.subject,
+        scope: scope_text(&found),
+        exp: found.held.expires_at.unix_s(),
+        iat: found.held.issued_at.unix_s(),
+        token_type: (found.kind != TokenKind::GrantRefresh).then_some("Bearer"),
+        iss: &desk.issuer.public_url,
+        dialect: found.app.dialect,
+    })))
 }
 
 fn no_store(body: impl IntoResponse) -> Response {
@@ -145,34 +143,33 @@ pub(super) async fn revoke(
     arrival: Arrival,
     request: http::Request<Body>,
 ) -> Response {
+    revoked(&desk, &arrival, request).await.unwrap_or_else(|refused| refused)
+}
+
+async fn revoked(desk: &Desk, arrival: &Arrival, request: http::Request<Body>) -> Result<Response, Response> {
     let (head, body) = request.into_parts();
-    let fields = match form(&desk, body).await {
-        Ok(fields) => fields,
-        Err(response) => return response,
-    };
-    let client = match revoking_client(&desk.issuer, &head.headers, &fields, &arrival).await {
+    let body = read_form(desk, body).await?;
+    let form = form(&body).map_err(invalid_request)?;
+    let client = match revoking_client(&desk.issuer, &head.headers, &form, arrival).await {
         Ok(Some(client)) => client,
-        Ok(None) | Err(Failure::Refused(_)) => return invalid_client(),
-        Err(failure) => return store_trouble(&failure),
+        Ok(None) | Err(Failure::Refused(_)) => return Err(invalid_client()),
+        Err(failure) => return Err(store_trouble(&failure)),
     };
-    let Some(token) = field(&fields, "token") else {
-        return oauth_error(StatusCode::BAD_REQUEST, "invalid_request", "the parameter token is missing");
-    };
-    match desk.issuer.revoke(&client, token, &arrival).await {
-        Ok(()) => StatusCode::OK.into_response(),
-        Err(failure) => store_trouble(&failure),
-    }
+    let token = token_of(&form).map_err(invalid_request)?;
+    let revoked = desk.issuer.revoke(&client, token, arrival).await;
+    revoked.map_err(|failure| store_trouble(&failure))?;
+    Ok(StatusCode::OK.into_response())
 }
 
 /// The app behind a revocation: by Basic authentication, or by `client_id` and `client_secret`.
 async fn revoking_client(
     issuer: &Arc<Issuer>,
     headers: &HeaderMap,
-    fields: &[(String, String)],
+    form: &Query<'_>,
     arrival: &Arrival,
 ) -> Result<Option<AuthenticClient>, Failure> {
     let in_form = || {
-        let (id, secret) = (field(fields, "client_id")?, field(fields, "client_secret")?);
+        let (id, secret) = (form.get("client_id")?, form.get("client_secret")?);
         Some((id.to_owned(), ClientSecret::new(secret.to_owned())))
     };
     let in_header = auth::basic(headers).map(|(id, secret)| (id.to_string(), secret));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::app::{App, AppStatus, StoredSecret};
 use crate::crypto::{MacKey, same_bytes};
-use crate::ident::RecordId;
+use crate::ident::{RecordId, ServiceId};
 use crate::outcome::Refusal;
 use crate::request::{ClientProof, RequestSignature};
 use crate::secret::ClientSecret;
@@ -23,17 +23,31 @@ impl AuthenticClient {
     }
 }
 
+/// Whose secret it is.
+#[derive(Clone, Copy)]
+pub enum SecretOwner<'a> {
+    /// An app, by its number.
+    App(RecordId),
+    /// A resource server or a wallet, by its name.
+    Service(&'a ServiceId),
+}
+
 /// What a secret is stored as: bound to its owner, so that equal secrets don't look equal in a dump.
 #[must_use]
-pub fn secret_mac(key: &MacKey, owner: RecordId, secret: &ClientSecret) -> [u8; 32] {
-    key.mac(&[&owner.number().to_be_bytes(), secret.expose().as_bytes()])
+pub fn secret_mac(key: &MacKey, owner: SecretOwner<'_>, secret: &ClientSecret) -> [u8; 32] {
+    let secret = secret.expose().as_bytes();
+    match owner {
+        SecretOwner::App(number) => key.mac(&[b"a", &number.number().to_be_bytes(), secret]),
+        // No name has a NUL in it, so where the name ends is beyond doubt.
+        SecretOwner::Service(id) => key.mac(&[b"s", id.as_str().as_bytes(), b"\0", secret]),
+    }
 }
 
 /// Whether `secret` is one of `stored`, each compared in constant time.
 #[must_use]
 pub fn secret_holds(
     key: &MacKey,
-    owner: RecordId,
+    owner: SecretOwner<'_>,
     stored: &[StoredSecret],
     secret: &ClientSecret,
     now: Timestamp,
@@ -63,7 +77,7 @@ pub fn authenticate(
 ) -> Result<AuthenticClient, Refusal> {
     match proof {
         ClientProof::Secret(secret) => {
-            if !secret_holds(secret_key, app.no, &app.secrets, secret, now) {
+            if !secret_holds(secret_key, SecretOwner::App(app.no), &app.secrets, secret, now) {
                 return Err(Refusal::ProofInvalid);
             }
             match app.status {
@@ -138,7 +152,9 @@ mod tests {
     fn a_secret_is_good_for_its_app_until_its_end_and_only_then_is_the_apps_state_told() {
         use AppStatus::{Active, Disabled, SecretFrozen};
         let key = MacKey::new(b"k");
-        let mac = |text: &str| secret_mac(&key, RecordId::from_number(9), &ClientSecret::new(text.into()));
+        let mac = |text: &str| {
+            secret_mac(&key, SecretOwner::App(RecordId::from_number(9)), &ClientSecret::new(text.into()))
+        };
         let with = |status, end: Option<Timestamp>| {
             let mut app = app(status);
             let rotated = StoredSecret { mac: mac("old"), expires_at: end };
@@ -168,7 +184,10 @@ mod tests {
         let mut app = app(AppStatus::Active);
         let key = MacKey::new(b"k");
         let secret = || ClientSecret::new("s".into());
-        app.secrets = vec![StoredSecret { mac: secret_mac(&key, app.no, &secret()), expires_at: None }];
+        app.secrets = vec![StoredSecret {
+            mac: secret_mac(&key, SecretOwner::App(app.no), &secret()),
+            expires_at: None,
+        }];
         let proof = ClientProof::Secret(secret());
         app.addresses = vec!["10.0.0.0/8".parse().unwrap()];
         let mapped: IpAddr = "::ffff:10.1.2.3".parse().unwrap();

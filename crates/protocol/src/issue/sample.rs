@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use super::authenticate::{AuthenticClient, authenticate, secret_mac};
+use super::authenticate::{AuthenticClient, SecretOwner, authenticate, secret_mac};
 use crate::app::{App, AppSettings, AppStatus, StoredSecret};
 use crate::crypto::{MacKey, MasterKey};
 use crate::ident::{AppId, CustomerId, Dialect, RecordId, Scope};
@@ -42,7 +42,7 @@ pub fn app(dialect: Dialect) -> App {
 /// `app`, after it has shown a secret.
 pub fn client(app: &App) -> AuthenticClient {
     let (key, secret) = (MacKey::new(b"k"), ClientSecret::new("s".into()));
-    let mac = secret_mac(&key, app.no, &secret);
+    let mac = secret_mac(&key, SecretOwner::App(app.no), &secret);
     let app = App { secrets: vec![StoredSecret { mac, expires_at: None }], ..app.clone() };
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
     authenticate(&Arc::new(app), &ClientProof::Secret(secret), here, &key, NOW).unwrap()
