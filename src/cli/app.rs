@@ -28,6 +28,9 @@ pub enum AppVerb {
     /// Shows an app.
     #[command(after_help = "Example:\n  mintkeep app show wx0000000000000001")]
     Show(Id),
+    /// Changes what an app is called, where it may call from, and its settings.
+    #[command(after_help = SET_EXAMPLES)]
+    Set(Set),
     /// Gives an app a new secret, shown once; the old one stays good for a while.
     #[command(
         after_help = "Examples:\n  mintkeep app rotate-secret wx0000000000000001\n  mintkeep app rotate-secret wx0000000000000001 --overlap 0s    after a leak"
@@ -78,6 +81,13 @@ Examples:
   mintkeep app create --dialect dingtalk --name Bot --address 192.0.2.0/24 --setting access_lifetime_s=3600
   mintkeep app create --dialect miniprogram --name Shop --public-key app_public.pem
   mintkeep app create --dialect alipayhk --name Shop --private-key-out app_private.pem";
+
+const SET_EXAMPLES: &str = "\
+Examples:
+  mintkeep app set wx0000000000000001 --setting access_lifetime_s=3600 --setting daily_quota=0
+  mintkeep app set wx0000000000000001 --setting access_lifetime_s=null    the dialect's default again
+  mintkeep app set wx0000000000000001 --address 192.0.2.0/24
+  mintkeep app set wx0000000000000001 --any-address";
 
 /// Which app.
 #[derive(Debug, clap::Args)]
@@ -150,6 +160,26 @@ pub struct Create {
     key: KeyFiles,
 }
 
+/// What changes; the rest stays as it is.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+pub struct Set {
+    #[command(flatten)]
+    app: Id,
+    /// What people call it.
+    #[arg(long, group = "change")]
+    name: Option<String>,
+    /// Where it may call from, in place of what was allowed; may be given more than once.
+    #[arg(long = "address", value_name = "NETWORK", group = "change")]
+    addresses: Vec<String>,
+    /// It may call from anywhere.
+    #[arg(long, conflicts_with = "addresses", group = "change")]
+    any_address: bool,
+    /// A setting; `null` is the dialect's default again. May be given more than once.
+    #[arg(long = "setting", value_name = "NAME=VALUE", value_parser = setting, group = "change")]
+    settings: Vec<(String, Value)>,
+}
+
 /// `name=value`; the value is JSON if it can be read as that, else text.
 fn setting(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as access_lifetime_s=3600")?;
@@ -167,6 +197,7 @@ pub async fn run(client: &Client, verb: AppVerb) -> Result<(), Failure> {
             client.tell(&answer, tell_app);
             Ok(())
         }
+        AppVerb::Set(asked) => set(client, asked).await,
         AppVerb::RotateSecret { app, overlap } => rotate_secret(client, &app, overlap).await,
         AppVerb::AddKey { app, version, key } => add_key(client, &app, (version, &key)).await,
         AppVerb::RevokeTokens(app) => change(client, &app, "revoke-tokens").await,
@@ -236,6 +267,20 @@ async fn list(client: &Client, most: u64) -> Result<(), Failure> {
             "no apps; `mintkeep app create` makes one",
         );
     });
+    Ok(())
+}
+
+async fn set(client: &Client, asked: Set) -> Result<(), Failure> {
+    let mut body = Map::new();
+    body.insert("settings".to_owned(), asked.settings.into_iter().collect::<Map<_, _>>().into());
+    if let Some(name) = asked.name {
+        body.insert("name".to_owned(), name.into());
+    }
+    if asked.any_address || !asked.addresses.is_empty() {
+        body.insert("addresses".to_owned(), asked.addresses.into());
+    }
+    let answer = client.ask(Method::PATCH, &asked.app.path(""), Some(Value::Object(body))).await?;
+    client.tell(&answer, tell_app);
     Ok(())
 }
 

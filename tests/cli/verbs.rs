@@ -16,11 +16,13 @@ fn the_exit_code_tells_who_said_no() {
     let not_there = sandbox.folder.path().join("nowhere");
     let not_there = not_there.to_str().unwrap();
     #[rustfmt::skip]
-    let cases: [(&str, &[&str], i32, &str); 16] = [
+    let cases: [(&str, &[&str], i32, &str); 18] = [
         ("done",                 &["app", "show", "wx0000000000000001"],              0, ""),
         ("no such app",          &["app", "show", "wx9"],                             1, "no such app"),
         ("the dialect's refusal", &["code", "issue", "--app", "MINI0000000000000001", "--customer", "2160000000000002"], 1, "frozen"),
         ("unknown dialect",      &["app", "create", "--dialect", "fax", "--name", "x"], 1, "wechat"),
+        ("unknown setting",      &["app", "set", "wx0000000000000001", "--setting", "colour=1"], 1, "no such setting"),
+        ("nothing to change",    &["app", "set", "wx0000000000000001"],               2, "--setting"),
         ("unknown code",         &["fault", "add", "--dialect", "wechat", "--action", "answer", "--code", "x"], 1, "code must be one"),
         ("no such credential",   &["token", "get", "nothing"],                        1, "no such credential"),
         ("no such grant",        &["grant", "revoke", "1"],                           1, "no such grant"),
@@ -101,6 +103,15 @@ fn an_app_lives_by_its_verbs() {
         sandbox.json(&["app", verb, id]);
         assert_eq!(sandbox.json(&["inspect", token])["state"], state, "{verb}");
     }
+    let narrowed =
+        ["app", "set", id, "--name", "Other", "--address", "192.0.2.0/24", "--setting", "overlap_s=7"];
+    let changed = sandbox.json(&narrowed);
+    assert_eq!(changed["addresses"], json!(["192.0.2.0/24"]));
+    assert_eq!(changed["settings"], json!({"access_lifetime_s": 60, "overlap_s": 7}), "the rest stays");
+    assert!(issuer_says(&sandbox, &token_path(new)).contains("40164"), "from elsewhere");
+    let widened = sandbox.json(&["app", "set", id, "--any-address", "--setting", "overlap_s=null"]);
+    assert_eq!((&widened["addresses"], &widened["name"]), (&json!([]), &json!("Other")));
+    assert_eq!(widened["settings"], json!({"access_lifetime_s": 60}));
     let shown = sandbox.run(&["app", "show", id]);
     assert!(shown.out.contains("access_lifetime_s=60") && !shown.out.contains(new), "{shown:?}");
     assert!(sandbox.run(&["app", "list"]).out.contains(id));
