@@ -2,6 +2,7 @@
 
 mod admin_listener;
 mod args;
+mod certificates;
 mod cli;
 mod config;
 mod dev;

@@ -15,6 +15,7 @@ use mintkeep_web::serve::Manners;
 use utoipa::openapi::OpenApi;
 
 use crate::admin_listener;
+use crate::certificates;
 use crate::config::{self, DrainSettings, ListenerSettings, Settings, StoreSettings};
 use crate::telemetry::{self, Metrics};
 use crate::wiring::{self, Door, Process, Records};
@@ -35,7 +36,11 @@ pub async fn run(file: &Path) -> Result<()> {
     let store = SqliteStore::open(folder, SqliteOptions::new(clock))?;
 
     let drain = settings.drain;
-    let served = serve(settings, keys_of(file), (&process, Arc::clone(&store), &metrics)).await;
+    let shown = certificates::shown(&settings);
+    let served = tokio::select! {
+        served = serve(settings, keys_of(file), (&process, Arc::clone(&store), &metrics)) => served,
+        ended = certificates::renew(file, &shown) => ended,
+    };
     let drain = if served.is_ok() { drain } else { DrainSettings::AT_ONCE };
     let stopped = wiring::stop(&process, drain).await;
     store.close();

@@ -24,7 +24,7 @@ pub struct Server {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// A folder with `text` as `mintkeep.toml` and the files it refers to.
@@ -74,7 +74,7 @@ impl Server {
         let (say, lines) = channel();
         let errors = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || errors.lines().map_while(Result::ok).try_for_each(|line| say.send(line)));
-        Self { child, lines, seen: Vec::new(), _folder: folder }
+        Self { child, lines, seen: Vec::new(), folder }
     }
 
     /// The next line of the log that `wanted` says something of.
@@ -101,6 +101,11 @@ impl Server {
         let addresses = [listening("admin"), listening("issuer"), listening("keeper")];
         self.line(|line| (line["message"] == "ready").then_some(()));
         addresses
+    }
+
+    /// Writes over a file that the configuration refers to.
+    pub fn put(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), text).unwrap();
     }
 
     pub fn signal(&self, name: &str) {

@@ -1,7 +1,7 @@
 //! A server from its start to its end.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -93,12 +93,10 @@ fn metrics_count_requests_by_listener_endpoint_and_code() {
     assert_eq!(server.end().0.code(), Some(0));
 }
 
-#[test]
-fn a_listener_with_a_certificate_speaks_tls_and_nothing_else() {
-    let tls = "[issuer.tls]\ncertificate = \"tls/server.pem\"\nkey = \"file:tls/server.key\"";
-    let mut server = Server::start(&configuration(tls, "[drain]\nnotice_s = 0"));
-    let [_admin, issuer, _keeper] = server.ready();
+const METADATA: &str = "GET /.well-known/oauth-authorization-server HTTP/1.1\r\nconnection: close\r\n\r\n";
 
+/// A client that trusts only the tests' authority.
+fn tls_client(address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(Path::new(TLS).join("authority.pem")).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -108,13 +106,48 @@ fn a_listener_with_a_certificate_speaks_tls_and_nothing_else() {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
-    let client = ClientConnection::new(Arc::new(config), name).unwrap();
-    let request = "GET /.well-known/oauth-authorization-server HTTP/1.1\r\nconnection: close\r\n\r\n";
-    let answer = exchange(StreamOwned::new(client, connect(issuer)), request);
+    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), connect(address))
+}
+
+#[test]
+fn sighup_shows_the_files_new_certificate_and_a_file_with_a_mistake_changes_nothing() {
+    let mut server = Server::start(&configuration(ISSUER_TLS, "[drain]\nnotice_s = 0"));
+    let [_admin, issuer, _keeper] = server.ready();
+    let is_trusted = || {
+        let mut client = tls_client(issuer);
+        let (connection, stream) = (&mut client.conn, &mut client.sock);
+        connection.complete_io(stream).is_ok()
+    };
+    assert!(is_trusted());
+
+    server.put("tls/server.pem", "no certificate");
+    server.signal("HUP");
+    server.line(|line| line["message"].as_str()?.contains("stay as they are").then_some(()));
+    assert!(is_trusted(), "the old one is still shown");
+
+    for name in ["pem", "key"] {
+        let stranger = std::fs::read_to_string(Path::new(TLS).join(format!("stranger.{name}"))).unwrap();
+        server.put(&format!("tls/server.{name}"), &stranger);
+    }
+    server.signal("HUP");
+    server.line(|line| line["message"].as_str()?.contains("new connections").then_some(()));
+    assert!(!is_trusted(), "a certificate of somebody else's authority");
+    server.signal("TERM");
+    assert_eq!(server.end().0.code(), Some(0));
+}
+
+const ISSUER_TLS: &str = "[issuer.tls]\ncertificate = \"tls/server.pem\"\nkey = \"file:tls/server.key\"";
+
+#[test]
+fn a_listener_with_a_certificate_speaks_tls_and_nothing_else() {
+    let mut server = Server::start(&configuration(ISSUER_TLS, "[drain]\nnotice_s = 0"));
+    let [_admin, issuer, _keeper] = server.ready();
+
+    let answer = exchange(tls_client(issuer), METADATA);
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("https://tokens.example.com"), "{answer}");
 
     let mut plain = connect(issuer);
-    plain.write_all(request.as_bytes()).unwrap();
+    plain.write_all(METADATA.as_bytes()).unwrap();
     let mut bytes = Vec::new();
     let _reset = plain.read_to_end(&mut bytes);
     assert!(!bytes.starts_with(b"HTTP/"));

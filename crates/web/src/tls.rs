@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -9,9 +10,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use tokio_rustls::TlsAcceptor;
 
-/// What a listener shows, and asks of its callers.
+/// What a listener shows, and asks of its callers. Clones share it.
 #[derive(Clone)]
-pub struct Tls(TlsAcceptor);
+pub struct Tls(Arc<ArcSwap<ServerConfig>>);
 
 /// Why certificates and keys can't be used. Says what to do, and nothing of the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,12 +65,17 @@ impl Tls {
         let mut config =
             builder.with_single_cert(chain, key).map_err(|error| TlsRejected::Unfit(error.to_string()))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        Ok(Self(Arc::new(ArcSwap::from_pointee(config))))
+    }
+
+    /// Shows and asks what `fresh` does, from the next connection on.
+    pub fn take_over(&self, fresh: &Self) {
+        self.0.store(fresh.0.load_full());
     }
 
     /// What shakes hands.
-    pub(crate) const fn acceptor(&self) -> &TlsAcceptor {
-        &self.0
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.0.load_full())
     }
 }
 

@@ -1,0 +1,58 @@
+//! New certificates without a restart: SIGHUP reads the configuration file again and shows what it names.
+
+use std::path::Path;
+
+use anyhow::Result;
+use mintkeep_web::tls::Tls;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{self, Settings};
+
+/// The TLS of each listener, by name.
+pub type Shown = [(&'static str, Option<Tls>); 3];
+
+/// The TLS that `settings` name.
+pub fn shown(settings: &Settings) -> Shown {
+    [
+        ("admin", settings.admin.tls.clone()),
+        ("issuer", settings.issuer.as_ref().and_then(|(listener, _url)| listener.tls.clone())),
+        ("keeper", settings.keeper.as_ref().and_then(|listener| listener.tls.clone())),
+    ]
+}
+
+/// At each SIGHUP, lets `shown` take over what `file` names by then. Without end.
+///
+/// A file with a mistake changes nothing. Whether a listener speaks TLS at all is not changed either.
+///
+/// # Errors
+///
+/// The operating system tells no signals.
+pub async fn renew(file: &Path, shown: &Shown) -> Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    while hangup.recv().await.is_some() {
+        take_over(file, shown);
+    }
+    Ok(())
+}
+
+fn take_over(file: &Path, shown: &Shown) {
+    let settings = match config::load(file) {
+        Ok((settings, _warnings)) => settings,
+        Err(error) => {
+            tracing::error!(%error, "SIGHUP: the certificates stay as they are");
+            return;
+        }
+    };
+    for ((listener, current), (_, fresh)) in shown.iter().zip(self::shown(&settings)) {
+        match (current, fresh) {
+            (Some(current), Some(fresh)) => {
+                current.take_over(&fresh);
+                tracing::info!(listener, "SIGHUP: new connections see the certificates of the file");
+            }
+            (None, None) => {}
+            (Some(_), None) | (None, Some(_)) => {
+                tracing::warn!(listener, "SIGHUP: restart the server to turn TLS on or off");
+            }
+        }
+    }
+}
