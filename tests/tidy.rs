@@ -31,7 +31,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("mintkeep-web", &["mintkeep-protocol"]),
     ("mintkeep-issuer", &["mintkeep-protocol", "mintkeep-web"]),
     ("mintkeep-keeper", &["mintkeep-protocol", "mintkeep-web"]),
-    ("mintkeep-bench", &["mintkeep-protocol"]),
+    ("mintkeep-bench", &["mintkeep-protocol", "mintkeep-store"]),
     (
         "mintkeep",
         &["mintkeep-protocol", "mintkeep-store", "mintkeep-web", "mintkeep-issuer", "mintkeep-keeper"],

@@ -62,6 +62,15 @@ impl RecordCache {
         }
     }
 
+    /// Shows what became of a change.
+    pub fn settle(&self, change: &Change, is_done: bool) {
+        if is_done {
+            self.publish(change);
+        } else {
+            self.forget(change);
+        }
+    }
+
     /// Shows a change that is durable.
     pub fn publish(&self, change: &Change) {
         match change {

@@ -1,10 +1,15 @@
 //! The store for replicas: PostgreSQL, shared by any number of processes.
 
+mod connections;
 mod fault;
+mod gather;
+mod hot;
 mod housekeeping;
 mod keeper;
 mod open;
+mod packed;
 mod read;
+mod retry;
 mod rows;
 mod schema;
 mod write;
@@ -14,7 +19,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_postgres::{Client, Pool as Connections};
+use deadpool_postgres::ClientWrapper;
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, Stored};
@@ -25,19 +30,20 @@ use mintkeep_protocol::token::StoreEpoch;
 
 pub use open::DatabaseError;
 
+use connections::{CONNECTIONS_MIN, Connections};
+use fault::Fault;
+use gather::Gatherer;
+use hot::{RowKey, Table};
 use housekeeping::Turn;
+use retry::Tries;
+use write::write;
 
 use crate::cache::RecordCache;
 use crate::change::{Change, Intent};
-use fault::Fault;
-use write::write;
 
 /// How old a cached record may be: another replica's change is seen after this time at the latest, even if
 /// its notification is lost.
 const RECORD_AGE_MAX: Duration = Duration::from_secs(1);
-
-/// How often a transaction is tried that the engine undid because of another one.
-const TRIES_MAX: u32 = 5;
 
 /// How often what is long dead is looked for.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
@@ -71,8 +77,10 @@ impl PostgresOptions {
 /// say) is the server's setting. Cached records are at most [`RECORD_AGE_MAX`] old; guards never look at
 /// them.
 pub struct PostgresStore {
-    connections: Connections,
-    cache: RecordCache,
+    connections: Arc<Connections>,
+    cache: Arc<RecordCache>,
+    pools: Gatherer,
+    grants: Gatherer,
     clock: Arc<dyn Clock>,
     audit_retention: Duration,
     /// The last grant that was looked at for being dead.
@@ -86,13 +94,15 @@ impl PostgresStore {
     ///
     /// [`DatabaseError`], which says what to do.
     pub async fn open(url: &str, options: PostgresOptions) -> Result<Arc<Self>, DatabaseError> {
-        let connections = open::pool(open::config(url)?, options.connections_max)?;
-        let db = connections.get().await.map_err(Fault::from)?;
-        open::check_schema(&db).await?;
-        drop(db);
+        let most = options.connections_max.max(CONNECTIONS_MIN);
+        let connections = Arc::new(Connections::of(open::pool(open::config(url)?, most)?));
+        open::check_schema(connections.ask(async |db| schema::there(db).await).await?)?;
+        let cache = Arc::new(RecordCache::aging(RECORD_AGE_MAX));
         let store = Arc::new(Self {
+            pools: Gatherer::start(Table::Pools, connections.clone(), cache.clone()),
+            grants: Gatherer::start(Table::Grants, connections.clone(), cache.clone()),
             connections,
-            cache: RecordCache::aging(RECORD_AGE_MAX),
+            cache,
             clock: options.clock,
             audit_retention: options.audit_retention,
             tidied: AtomicI64::new(i64::MIN),
@@ -115,8 +125,9 @@ impl PostgresStore {
     async fn tidy_in(&self, turn: Turn) -> Stored<()> {
         let now = self.clock.now();
         let after = self.tidied.load(Ordering::SeqCst);
-        let mut db = self.client().await?;
-        let next = housekeeping::tidy(&mut db, after, now, now.before(self.audit_retention), turn).await?;
+        let audit_before = now.before(self.audit_retention);
+        let mut db = self.connections.get().await?;
+        let next = db.work(async |db| housekeeping::tidy(db, after, now, audit_before, turn).await).await?;
         self.tidied.store(next, Ordering::SeqCst);
         Ok(())
     }
@@ -128,7 +139,7 @@ impl PostgresStore {
     ///
     /// [`DatabaseError`], which says what to do; nothing was changed then.
     pub async fn migrate(url: &str) -> Result<(usize, usize), DatabaseError> {
-        let connections = open::pool(open::config(url)?, 1)?;
+        let connections = open::pool(open::migration_config(url)?, 1)?;
         let mut db = connections.get().await.map_err(Fault::from)?;
         let found = schema::migrate(&mut db).await?;
         Ok((found, found.max(schema::CURRENT)))
@@ -139,8 +150,15 @@ impl PostgresStore {
         self.connections.close();
     }
 
-    async fn client(&self) -> Result<Client, Fault> {
-        Ok(self.connections.get().await?)
+    /// Asks for one record.
+    async fn ask<T>(&self, question: impl AsyncFnOnce(&ClientWrapper) -> Result<T, Fault>) -> Stored<T> {
+        Ok(self.connections.ask(question).await?)
+    }
+
+    /// Asks for many records, which may take a while, on a connection of one's own.
+    async fn list<T>(&self, question: impl AsyncFnOnce(&ClientWrapper) -> Result<T, Fault>) -> Stored<T> {
+        let mut db = self.connections.get().await?;
+        Ok(db.work(async |db| question(db).await).await?)
     }
 
     /// Makes a change that knows no quota.
@@ -153,35 +171,28 @@ impl PostgresStore {
 
     /// Makes a change, and shows it in the cache.
     async fn change(&self, change: Change, audit: Option<AuditEntry>) -> Stored<Presented> {
+        let row = RowKey::of(&change);
         let intent = Intent { change, audit };
-        let written = self.transact(&intent).await;
-        match &written {
-            Ok(Presented::Done) => self.cache.publish(&intent.change),
-            Ok(Presented::Lost | Presented::OverQuota) | Err(_) => self.cache.forget(&intent.change),
+        match row.map(|row| (row, row.table())) {
+            Some((row, Table::Pools)) => self.pools.change(row, intent).await,
+            Some((row, Table::Grants)) => self.grants.change(row, intent).await,
+            None => {
+                let written = self.transact(&intent).await;
+                self.cache.settle(&intent.change, matches!(written, Ok(Presented::Done)));
+                Ok(written?)
+            }
         }
-        Ok(written?)
     }
 
-    /// The one place where a transaction is tried again that met another one.
     async fn transact(&self, intent: &Intent) -> Result<Presented, Fault> {
-        for _ in 1..TRIES_MAX {
-            match self.try_transact(intent).await {
-                Err(fault) if fault.is_conflict() => {}
+        let mut tries = Tries::default();
+        loop {
+            let mut db = self.connections.get().await?;
+            match db.work(async |db| write(db, intent).await).await {
+                Err(fault) if tries.allow_another(&fault) => {}
                 written => return written,
             }
         }
-        self.try_transact(intent).await
-    }
-
-    async fn try_transact(&self, intent: &Intent) -> Result<Presented, Fault> {
-        let mut db = self.client().await?;
-        let tx = db.transaction().await?;
-        let written = write(&tx, intent).await?;
-        match written {
-            Presented::Done => tx.commit().await?,
-            Presented::Lost | Presented::OverQuota => tx.rollback().await?,
-        }
-        Ok(written)
     }
 }
 
@@ -209,22 +220,22 @@ macro_rules! revised {
 #[async_trait]
 impl IssuerStore for PostgresStore {
     async fn epoch(&self) -> Stored<StoreEpoch> {
-        let stored = schema::meta(&self.client().await?, "epoch").await?;
+        let stored = self.ask(async |db| schema::meta(&**db, "epoch").await).await?;
         Ok(StoreEpoch(stored.and_then(|epoch| u16::try_from(epoch).ok()).unwrap_or(0)))
     }
 
     async fn app(&self, id: &AppId) -> Stored<Option<Arc<App>>> {
-        let load = async { Ok(read::app(&self.client().await?, id).await?) };
+        let load = self.ask(async |db| read::app(db, id).await);
         self.cache.apps.get_or_load(id, load).await
     }
 
     async fn app_by_no(&self, no: RecordId) -> Stored<Option<Arc<App>>> {
-        let load = async { Ok(read::app_by_no(&self.client().await?, no).await?) };
+        let load = self.ask(async |db| read::app_by_no(db, no).await);
         self.cache.apps_by_no.get_or_load(&no, load).await
     }
 
     async fn apps(&self, after: Option<&AppId>, most: u32) -> Stored<Vec<Arc<App>>> {
-        let apps = read::apps(&self.client().await?, after, most).await?;
+        let apps = self.list(async |db| read::apps(db, after, most).await).await?;
         Ok(apps.into_iter().map(Arc::new).collect())
     }
 
@@ -237,7 +248,7 @@ impl IssuerStore for PostgresStore {
     }
 
     async fn pool(&self, key: PoolKey) -> Stored<Option<Arc<Pool>>> {
-        let load = async { Ok(read::pool(&self.client().await?, key).await?) };
+        let load = self.ask(async |db| read::pool(db, key).await);
         self.cache.pools.get_or_load(&key, load).await
     }
 
@@ -246,7 +257,7 @@ impl IssuerStore for PostgresStore {
     }
 
     async fn grant(&self, id: RecordId) -> Stored<Option<Arc<Grant>>> {
-        let load = async { Ok(read::grant(&self.client().await?, id).await?) };
+        let load = self.ask(async |db| read::grant(db, id).await);
         self.cache.grants.get_or_load(&id, load).await
     }
 
@@ -255,12 +266,12 @@ impl IssuerStore for PostgresStore {
     }
 
     async fn grants(&self, query: &GrantQuery) -> Stored<Vec<Arc<Grant>>> {
-        let grants = read::grants(&self.client().await?, query).await?;
+        let grants = self.list(async |db| read::grants(db, query).await).await?;
         Ok(grants.into_iter().map(Arc::new).collect())
     }
 
     async fn customer(&self, id: &CustomerId) -> Stored<Option<Arc<Customer>>> {
-        let load = async { Ok(read::customer(&self.client().await?, id).await?) };
+        let load = self.ask(async |db| read::customer(db, id).await);
         self.cache.customers.get_or_load(id, load).await
     }
 
@@ -269,7 +280,7 @@ impl IssuerStore for PostgresStore {
     }
 
     async fn service(&self, id: &ServiceId) -> Stored<Option<Arc<Service>>> {
-        let load = async { Ok(read::service(&self.client().await?, id).await?) };
+        let load = self.ask(async |db| read::service(db, id).await);
         self.cache.services.get_or_load(id, load).await
     }
 
@@ -278,7 +289,7 @@ impl IssuerStore for PostgresStore {
     }
 
     async fn platform_keys(&self) -> Stored<Vec<PlatformKey>> {
-        Ok(read::platform_keys(&self.client().await?).await?)
+        Ok(self.list(async |db| read::platform_keys(db).await).await?)
     }
 
     async fn add_platform_key(&self, key: PlatformKey) -> Stored<Commit> {
@@ -286,7 +297,7 @@ impl IssuerStore for PostgresStore {
     }
 
     async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {
-        Ok(read::audit_tail(&self.client().await?, after, most).await?)
+        Ok(self.list(async |db| read::audit_tail(db, after, most).await).await?)
     }
 
     async fn write_audit(&self, audit: AuditEntry) -> Stored<()> {

@@ -15,6 +15,9 @@ pub enum Fault {
     /// No connection could be had in time.
     #[error("no connection: {0}")]
     Connection(String),
+    /// The server was asked and said nothing: it is frozen, or the way to it is.
+    #[error("the database did not answer in time")]
+    Silent,
     /// A row can't be read back as a record.
     #[error(transparent)]
     Row(#[from] Damaged),
@@ -34,10 +37,33 @@ impl Fault {
         self.state() == Some(&SqlState::UNIQUE_VIOLATION)
     }
 
+    /// Whether it is the doing of one row, and another row's statement would go through.
+    pub fn is_a_rows(&self) -> bool {
+        // Data exceptions, integrity constraints, and what a trigger raises.
+        let of_rows = ["22", "23", "P0"];
+        let damaged = matches!(self, Self::Row(_));
+        damaged
+            || self.state().is_some_and(|state| of_rows.iter().any(|class| state.code().starts_with(class)))
+    }
+
+    /// Whether the connection is of no more use: broken, silent, to a server that ends, or to one that became
+    /// a standby.
+    pub fn ends_connection(&self) -> bool {
+        match self {
+            Self::Engine(error) => error.code().is_none_or(|state| {
+                *state == SqlState::READ_ONLY_SQL_TRANSACTION
+                    || *state == SqlState::ADMIN_SHUTDOWN
+                    || *state == SqlState::CRASH_SHUTDOWN
+            }),
+            Self::Silent => true,
+            Self::Connection(_) | Self::Row(_) => false,
+        }
+    }
+
     fn state(&self) -> Option<&SqlState> {
         match self {
             Self::Engine(error) => error.code(),
-            Self::Connection(_) | Self::Row(_) => None,
+            Self::Connection(_) | Self::Silent | Self::Row(_) => None,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What is long dead is deleted, a little at a time, by one of the replicas at a time.
 
-use deadpool_postgres::{Client, Transaction};
+use deadpool_postgres::{ClientWrapper, Transaction};
 use mintkeep_protocol::time::Timestamp;
 
 use super::fault::Fault;
-use crate::flat::{STAGE_ACTIVE, STAGE_ISSUED, STAGE_REVOKED};
+use crate::flat::STAGE_ISSUED;
 use crate::sqlite::{CALLS_KEPT_DAYS, DEAD_CODE_KEPT, DEAD_GRANT_KEPT, REMOVED_KEPT};
 
 /// How many grants are looked at, and how many audit lines are deleted, in one go.
@@ -24,7 +24,7 @@ pub enum Turn {
 
 /// One go: the grants after `after`, and the audit before `audit_before`. Gives the grant to go on after.
 pub async fn tidy(
-    db: &mut Client,
+    db: &mut ClientWrapper,
     after: i64,
     now: Timestamp,
     audit_before: Timestamp,
@@ -52,17 +52,14 @@ pub async fn tidy(
 
 async fn tidy_grants(db: &Transaction<'_>, after: i64, now: Timestamp) -> Result<Option<i64>, Fault> {
     let sql = "WITH chunk AS (SELECT id FROM grant_record WHERE id > $1 ORDER BY id LIMIT $2), \
-         dead AS (DELETE FROM grant_record AS found USING chunk WHERE found.id = chunk.id AND CASE stage \
-             WHEN $3 THEN code_expires_at <= $4 \
-             WHEN $5 THEN greatest(expires_at, refresh_expires_at) <= $6 \
-             WHEN $7 THEN revoked_at <= $6 END) \
+         dead AS (DELETE FROM grant_record AS found USING chunk WHERE found.id = chunk.id \
+             AND found.over_at <= CASE found.stage WHEN $3 THEN $4::bigint ELSE $5::bigint END) \
          SELECT max(id) FROM chunk";
     let codes_before = now.before(DEAD_CODE_KEPT).unix_ms();
     let grants_before = now.before(DEAD_GRANT_KEPT).unix_ms();
     let statement = db.prepare_cached(sql).await?;
-    #[rustfmt::skip]
     let values: super::read::Values<'_> =
-        &[&after, &CHUNK_ROWS, &STAGE_ISSUED, &codes_before, &STAGE_ACTIVE, &grants_before, &STAGE_REVOKED];
+        &[&after, &CHUNK_ROWS, &STAGE_ISSUED, &codes_before, &grants_before];
     Ok(db.query_one(&statement, values).await?.try_get(0)?)
 }
 

@@ -39,7 +39,7 @@ impl KeeperStore for PostgresStore {
     }
 
     async fn credentials(&self, after: Option<RecordId>, most: u32) -> Stored<Vec<Credential>> {
-        Ok(read::credentials(&self.client().await?, after, most).await?)
+        self.list(async |db| read::credentials(db, after, most).await).await
     }
 
     async fn put_credential(&self, credential: Credential, audit: AuditEntry) -> Stored<Commit> {
@@ -53,7 +53,7 @@ impl KeeperStore for PostgresStore {
     }
 
     async fn consumers(&self) -> Stored<Vec<Consumer>> {
-        Ok(read::consumers(&self.client().await?).await?)
+        self.list(async |db| read::consumers(db).await).await
     }
 
     async fn put_consumer(&self, consumer: Consumer, audit: AuditEntry) -> Stored<Commit> {
@@ -61,11 +61,11 @@ impl KeeperStore for PostgresStore {
     }
 
     async fn slot(&self, key: &SlotKey) -> Stored<Option<Slot>> {
-        Ok(read::slot(&self.client().await?, key).await?)
+        self.ask(async |db| read::slot(db, key).await).await
     }
 
     async fn slots(&self, of: Option<RecordId>, after: Option<&SlotKey>, most: u32) -> Stored<Vec<Slot>> {
-        Ok(read::slots(&self.client().await?, of, after, most).await?)
+        self.list(async |db| read::slots(db, of, after, most).await).await
     }
 
     async fn take_lease(&self, leased: &Slot) -> Stored<Commit> {
@@ -91,19 +91,19 @@ impl KeeperStore for PostgresStore {
     }
 
     async fn history(&self, key: &SlotKey) -> Stored<Vec<HistoryEntry>> {
-        Ok(read::history(&self.client().await?, key).await?)
+        self.list(async |db| read::history(db, key).await).await
     }
 
     async fn calls(&self, account: &QuotaAccount) -> Stored<u32> {
-        Ok(read::calls(&self.client().await?, account).await?)
+        self.ask(async |db| read::calls(db, account).await).await
     }
 
     async fn exchange(&self, key: &ExchangeKey) -> Stored<Option<Exchange>> {
-        Ok(read::exchange(&self.client().await?, key).await?)
+        self.ask(async |db| read::exchange(db, key).await).await
     }
 
     async fn open_exchanges(&self, most: u32) -> Stored<Vec<Exchange>> {
-        Ok(read::open_exchanges(&self.client().await?, most).await?)
+        self.list(async |db| read::open_exchanges(db, most).await).await
     }
 
     async fn take_exchange(&self, exchange: &Exchange, forget_before: Timestamp) -> Stored<Commit> {
@@ -140,7 +140,7 @@ impl KeeperStore for PostgresStore {
     }
 
     async fn changes_since(&self, mark: ChangeMark, most: u32) -> Stored<(ChangeMark, Vec<Followed>)> {
-        Ok(read::changes_since(&self.client().await?, mark, most).await?)
+        self.list(async |db| read::changes_since(db, mark, most).await).await
     }
 
     async fn write_keeper_audit(&self, audit: AuditEntry) -> Stored<()> {
@@ -148,6 +148,6 @@ impl KeeperStore for PostgresStore {
     }
 
     async fn change_mark(&self) -> Stored<ChangeMark> {
-        Ok(read::change_mark(&self.client().await?).await?)
+        self.ask(async |db| read::change_mark(db).await).await
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio_postgres::{Config, NoTls};
 
 use super::fault::Fault;
-use super::schema;
+use super::schema::{self, SchemaThere};
 
 /// How long it may take to connect.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
@@ -17,6 +17,11 @@ const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(3);
 /// How long one statement may take, and a transaction may wait for its next one. In milliseconds, as the
 /// engine counts them.
 const STATEMENT_MS_MAX: u32 = 5_000;
+
+/// Every plan goes by an index, row by row, and is made once. A plan that was made for an empty table is then
+/// good for a full one, and rows are locked in the order of their keys.
+const PLANS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
+     -c plan_cache_mode=force_generic_plan";
 
 /// How long sent data may stay unacknowledged before the connection counts as broken.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
@@ -61,15 +66,28 @@ impl From<Fault> for DatabaseError {
     }
 }
 
-/// The settings of every connection.
+/// The settings of a store's connections.
 pub fn config(url: &str) -> Result<Config, DatabaseError> {
+    let limits = format!(
+        "-c statement_timeout={STATEMENT_MS_MAX} -c idle_in_transaction_session_timeout={STATEMENT_MS_MAX}"
+    );
+    config_with(url, &format!("{limits} {PLANS}"))
+}
+
+/// The settings of a migration's connection: its statements take as long as the tables are large, but none
+/// keeps others from a table for long while it waits for it.
+pub fn migration_config(url: &str) -> Result<Config, DatabaseError> {
+    config_with(url, &format!("-c lock_timeout={STATEMENT_MS_MAX}"))
+}
+
+fn config_with(url: &str, settings: &str) -> Result<Config, DatabaseError> {
     let mut config: Config = url.parse().map_err(|_| DatabaseError::Url)?;
     let own = config.get_options().unwrap_or_default();
-    let limits = format!(
-        "{own} -c statement_timeout={STATEMENT_MS_MAX} \
-         -c idle_in_transaction_session_timeout={STATEMENT_MS_MAX}"
-    );
-    config.options(limits).connect_timeout(CONNECT_MAX).tcp_user_timeout(SILENCE_MAX).keepalives(true);
+    config
+        .options(format!("{own} {settings}"))
+        .connect_timeout(CONNECT_MAX)
+        .tcp_user_timeout(SILENCE_MAX)
+        .keepalives(true);
     if config.get_application_name().is_none() {
         config.application_name("mintkeep");
     }
@@ -90,12 +108,12 @@ pub fn pool(config: Config, connections_max: usize) -> Result<Pool, DatabaseErro
 }
 
 /// Whether the tables are ones that this version can work with.
-pub async fn check_schema(db: &Client) -> Result<(), DatabaseError> {
-    let found = schema::found(db).await?.unwrap_or(0);
+pub fn check_schema(there: Option<SchemaThere>) -> Result<(), DatabaseError> {
+    let SchemaThere { found, serves_from } = there.unwrap_or_default();
     if found < schema::CURRENT {
         return Err(DatabaseError::Behind { found, needed: schema::CURRENT });
     }
-    if schema::serves_from(db).await? > schema::CURRENT {
+    if serves_from > schema::CURRENT {
         return Err(DatabaseError::Newer { found, known: schema::CURRENT });
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! What is read, one function for each question.
 
-use deadpool_postgres::Client;
+use deadpool_postgres::ClientWrapper;
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::GrantQuery;
@@ -19,32 +19,32 @@ pub type Answer<T> = Result<T, Fault>;
 /// What is put into a statement's places.
 pub type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-pub async fn app(db: &Client, id: &AppId) -> Answer<Option<App>> {
+pub async fn app(db: &ClientWrapper, id: &AppId) -> Answer<Option<App>> {
     let sql = format!("SELECT {} FROM app WHERE id = $1", rows::APP);
     let row = one(db, &sql, &[&id.as_str()], rows::app).await?;
     Ok(row.map(AppRow::into_app).transpose()?)
 }
 
-pub async fn app_by_no(db: &Client, no: RecordId) -> Answer<Option<App>> {
+pub async fn app_by_no(db: &ClientWrapper, no: RecordId) -> Answer<Option<App>> {
     let sql = format!("SELECT {} FROM app WHERE no = $1", rows::APP);
     let row = one(db, &sql, &[&no.number()], rows::app).await?;
     Ok(row.map(AppRow::into_app).transpose()?)
 }
 
-pub async fn apps(db: &Client, after: Option<&AppId>, most: u32) -> Answer<Vec<App>> {
+pub async fn apps(db: &ClientWrapper, after: Option<&AppId>, most: u32) -> Answer<Vec<App>> {
     let sql = format!("SELECT {} FROM app WHERE id > $1 ORDER BY id LIMIT $2", rows::APP);
     // No identifier is empty, so all are after the empty one.
     let rows = many(db, &sql, &[&after.map_or("", AppId::as_str), &i64::from(most)], rows::app).await?;
     rows.into_iter().map(|row| Ok(row.into_app()?)).collect()
 }
 
-pub async fn pool(db: &Client, key: PoolKey) -> Answer<Option<Pool>> {
+pub async fn pool(db: &ClientWrapper, key: PoolKey) -> Answer<Option<Pool>> {
     let sql = format!("SELECT {} FROM pool WHERE app = $1 AND kind = $2", rows::POOL);
     let row = one(db, &sql, &[&key.app.number(), &i16::from(key.kind.number())], rows::pool).await?;
     Ok(row.map(PoolRow::into_pool).transpose()?)
 }
 
-pub async fn grant(db: &Client, id: RecordId) -> Answer<Option<Grant>> {
+pub async fn grant(db: &ClientWrapper, id: RecordId) -> Answer<Option<Grant>> {
     let sql = format!("SELECT {} FROM grant_record WHERE id = $1", rows::GRANT);
     let row = one(db, &sql, &[&id.number()], rows::grant).await?;
     Ok(row.map(GrantRow::into_grant).transpose()?)
@@ -54,19 +54,20 @@ pub async fn grant(db: &Client, id: RecordId) -> Answer<Option<Grant>> {
 ///
 /// Each form of the question has a plan of its own: an app's grants and an app's grants of a customer are
 /// a stretch of the index, a customer's grants are a point in it for each app, all grants are the table.
-pub async fn grants(db: &Client, query: &GrantQuery) -> Answer<Vec<Grant>> {
+pub async fn grants(db: &ClientWrapper, query: &GrantQuery) -> Answer<Vec<Grant>> {
     let app = query.app.map_or(0, RecordId::number);
     let customer = query.customer.as_ref().map_or("", CustomerId::as_str);
     let after = query.after.map_or(i64::MIN, RecordId::number);
     let most = i64::from(query.most);
     let (which, asked): (&str, Vec<&(dyn ToSql + Sync)>) = match (query.app, &query.customer) {
         (Some(_), Some(_)) => {
-            ("id > $1 AND app = $3 AND customer = $4", vec![&after, &most, &app, &customer])
+            let of_both = "id > $1 AND app = $3 AND right(customer, 6) = right($4, 6) AND customer = $4";
+            (of_both, vec![&after, &most, &app, &customer])
         }
         (Some(_), None) => ("id > $1 AND app = $3", vec![&after, &most, &app]),
         (None, Some(_)) => {
-            let of_each_app = "id > $1 AND id IN (SELECT listed.id FROM app \
-                 JOIN grant_record AS listed ON listed.app = app.no AND listed.customer = $3)";
+            let of_each_app = "id > $1 AND id IN (SELECT listed.id FROM app JOIN grant_record AS listed \
+                 ON listed.app = app.no AND right(listed.customer, 6) = right($3, 6) AND listed.customer = $3)";
             (of_each_app, vec![&after, &most, &customer])
         }
         (None, None) => ("id > $1", vec![&after, &most]),
@@ -76,29 +77,29 @@ pub async fn grants(db: &Client, query: &GrantQuery) -> Answer<Vec<Grant>> {
     rows.into_iter().map(|row| Ok(row.into_grant()?)).collect()
 }
 
-pub async fn customer(db: &Client, id: &CustomerId) -> Answer<Option<Customer>> {
+pub async fn customer(db: &ClientWrapper, id: &CustomerId) -> Answer<Option<Customer>> {
     document(db, "customer", "SELECT document FROM customer WHERE id = $1", id.as_str()).await
 }
 
-pub async fn service(db: &Client, id: &ServiceId) -> Answer<Option<Service>> {
+pub async fn service(db: &ClientWrapper, id: &ServiceId) -> Answer<Option<Service>> {
     document(db, "service", "SELECT document FROM service WHERE id = $1", id.as_str()).await
 }
 
-pub async fn platform_keys(db: &Client) -> Answer<Vec<PlatformKey>> {
+pub async fn platform_keys(db: &ClientWrapper) -> Answer<Vec<PlatformKey>> {
     let sql = format!("SELECT {} FROM platform_key ORDER BY purpose, version", rows::PLATFORM_KEY);
     let rows = many(db, &sql, &[], rows::platform_key).await?;
     rows.into_iter().map(|row| Ok(row.into_key()?)).collect()
 }
 
 /// The last lines after number `after`, oldest first.
-pub async fn audit_tail(db: &Client, after: Option<i64>, most: u32) -> Answer<Vec<(i64, AuditEntry)>> {
+pub async fn audit_tail(db: &ClientWrapper, after: Option<i64>, most: u32) -> Answer<Vec<(i64, AuditEntry)>> {
     let sql = format!("SELECT {} FROM audit WHERE n > $1 ORDER BY n DESC LIMIT $2", rows::AUDIT);
     let lines = many(db, &sql, &[&after.unwrap_or(0), &i64::from(most)], rows::audit).await?;
     lines.into_iter().rev().map(|(n, line)| Ok((n, line.into_entry()?))).collect()
 }
 
 async fn document<T: DeserializeOwned>(
-    db: &Client,
+    db: &ClientWrapper,
     what: &'static str,
     sql: &str,
     id: &str,
@@ -108,7 +109,7 @@ async fn document<T: DeserializeOwned>(
 }
 
 pub async fn one<T>(
-    db: &Client,
+    db: &ClientWrapper,
     sql: &str,
     values: Values<'_>,
     read: fn(&Row) -> Read<T>,
@@ -118,7 +119,7 @@ pub async fn one<T>(
 }
 
 pub async fn many<T>(
-    db: &Client,
+    db: &ClientWrapper,
     sql: &str,
     values: Values<'_>,
     read: fn(&Row) -> Read<T>,

@@ -3,7 +3,8 @@
 use tokio_postgres::Row;
 
 use super::fault::Fault;
-use crate::flat::{AppRow, AuditRow, GrantRow, PlatformKeyRow, PoolRow};
+use super::packed::unpack;
+use crate::flat::{AppRow, AuditRow, Damaged, GrantRow, PlatformKeyRow, PoolRow};
 
 /// What reading a row gives.
 pub type Read<T> = Result<T, Fault>;
@@ -41,29 +42,12 @@ pub fn pool(row: &Row) -> Read<PoolRow> {
     })
 }
 
-/// The columns that [`grant`] reads.
-pub const GRANT: &str = "id, app, customer, scopes, salt, stage, code_expires_at, spent_at, revoked_at, \
-     generation, issued_at, expires_at, refresh_expires_at, \
-     previous_generation, previous_issued_at, previous_expires_at, made_by, token_epoch, revision";
+/// The columns that [`grant`] reads, and that are written.
+pub const GRANT: &str = "id, app, over_at, revision, stage, customer, body";
 
 pub fn grant(row: &Row) -> Read<GrantRow> {
-    Ok(GrantRow {
-        id: row.try_get(0)?,
-        app: row.try_get(1)?,
-        customer: row.try_get(2)?,
-        scopes: row.try_get(3)?,
-        salt: row.try_get(4)?,
-        stage: row.try_get(5)?,
-        code_expires_at: row.try_get(6)?,
-        spent_at: row.try_get(7)?,
-        revoked_at: row.try_get(8)?,
-        access: (row.try_get(9)?, row.try_get(10)?, row.try_get(11)?),
-        refresh_expires_at: row.try_get(12)?,
-        previous: (row.try_get(13)?, row.try_get(14)?, row.try_get(15)?),
-        made_by: row.try_get(16)?,
-        token_epoch: row.try_get(17)?,
-        revision: row.try_get(18)?,
-    })
+    let columns = (row.try_get(0)?, row.try_get(1)?, row.try_get(4)?, row.try_get(3)?);
+    Ok(unpack(columns, row.try_get(5)?, row.try_get(6)?).ok_or(Damaged("grant"))?)
 }
 
 /// The columns that [`platform_key`] reads.

@@ -1,6 +1,7 @@
 //! The tables, and how older ones become today's.
 
-use deadpool_postgres::{Client, GenericClient};
+use deadpool_postgres::ClientWrapper;
+use tokio_postgres::GenericClient;
 
 use super::fault::Fault;
 
@@ -19,37 +20,42 @@ const MIGRATION_LOCK: i64 = 64_685_337;
 
 /// Brings the tables up to date, all steps or none, one process at a time. Gives the schema that was found;
 /// if that is newer than ours, nothing was done.
-pub async fn migrate(db: &mut Client) -> Result<usize, Fault> {
+pub async fn migrate(db: &mut ClientWrapper) -> Result<usize, Fault> {
     let tx = db.transaction().await?;
     tx.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
     tx.batch_execute("CREATE TABLE IF NOT EXISTS meta (name text PRIMARY KEY, value bigint NOT NULL)")
         .await?;
-    let found = meta(&tx, "schema").await?.and_then(|found| usize::try_from(found).ok()).unwrap_or(0);
+    let found = meta(&*tx, "schema").await?.and_then(|found| usize::try_from(found).ok()).unwrap_or(0);
     if found >= CURRENT {
         return Ok(found);
     }
     for step in STEPS.iter().skip(found) {
         tx.batch_execute(step).await?;
     }
-    set_meta(&tx, "schema", i64::try_from(CURRENT).unwrap_or(i64::MAX)).await?;
-    set_meta(&tx, "serves_from", SERVES_FROM).await?;
+    set_meta(&*tx, "schema", i64::try_from(CURRENT).unwrap_or(i64::MAX)).await?;
+    set_meta(&*tx, "serves_from", SERVES_FROM).await?;
     tx.commit().await?;
     Ok(found)
 }
 
-/// The schema that is there; `None`: none at all.
-pub async fn found(db: &Client) -> Result<Option<usize>, Fault> {
+/// What is known of the tables that are there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SchemaThere {
+    /// Their schema.
+    pub found: usize,
+    /// The oldest schema whose Mintkeep works with them.
+    pub serves_from: usize,
+}
+
+/// What tables there are; `None`: none at all.
+pub async fn there(db: &ClientWrapper) -> Result<Option<SchemaThere>, Fault> {
     let there = db.query_one("SELECT to_regclass('meta') IS NOT NULL", &[]).await?;
     if !there.try_get::<_, bool>(0)? {
         return Ok(None);
     }
-    Ok(meta(db, "schema").await?.and_then(|found| usize::try_from(found).ok()))
-}
-
-/// The oldest schema whose Mintkeep works with the tables that are there.
-pub async fn serves_from(db: &Client) -> Result<usize, Fault> {
-    let from = meta(db, "serves_from").await?;
-    Ok(from.and_then(|from| usize::try_from(from).ok()).unwrap_or(0))
+    let number = |stored: Option<i64>| stored.and_then(|stored| usize::try_from(stored).ok()).unwrap_or(0);
+    let (found, serves_from) = (meta(&**db, "schema").await?, meta(&**db, "serves_from").await?);
+    Ok(Some(SchemaThere { found: number(found), serves_from: number(serves_from) }))
 }
 
 /// One of the store's own numbers.

@@ -1,31 +1,42 @@
 //! What is written, one function for each change: its guard is in the `WHERE`, the row count is the answer.
 
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{ClientWrapper, Transaction};
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::port::keeper_store::Presented;
-use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, Service};
+use mintkeep_protocol::record::{AuditEntry, Customer, PlatformKey, Service};
 
 use super::fault::Fault;
+use super::hot::{self, RowKey};
 use super::read::Values;
-use super::rows;
 use crate::change::{Change, Intent, guard};
-use crate::flat::{AppRow, AuditRow, GrantRow, PlatformKeyRow, PoolRow, to_document};
+use crate::flat::{AppRow, AuditRow, PlatformKeyRow, to_document};
 
 /// What became of one intent.
 pub type Written = Result<Presented, Fault>;
 
-/// Writes a change and its audit line. Unless it is done, the caller undoes what there is of it.
-pub async fn write(db: &Transaction<'_>, intent: &Intent) -> Written {
+/// Writes a change and its audit line, all or nothing.
+pub async fn write(db: &mut ClientWrapper, intent: &Intent) -> Written {
+    if let Some(row) = RowKey::of(&intent.change) {
+        return hot::write_one(db, row, intent).await;
+    }
+    let tx = db.transaction().await?;
+    let written = write_in(&tx, intent).await?;
+    match written {
+        Presented::Done => tx.commit().await?,
+        Presented::Lost | Presented::OverQuota => tx.rollback().await?,
+    }
+    Ok(written)
+}
+
+async fn write_in(db: &Transaction<'_>, intent: &Intent) -> Written {
     let written = match &intent.change {
         Change::PutApp(app) => put_app(db, app).await,
         Change::DeleteApp(app) => delete_app(db, app).await,
-        Change::PutPool(pool) => put_pool(db, pool).await,
-        Change::PutGrant(grant) => put_grant(db, grant).await,
         Change::PutCustomer(customer) => put_customer(db, customer).await,
         Change::PutService(service) => put_service(db, service).await,
         Change::AddPlatformKey(key) => add_platform_key(db, key).await,
         Change::Keeper(change) => super::keeper::write::write(db, change).await,
-        Change::Nothing => Ok(Presented::Done),
+        Change::PutPool(_) | Change::PutGrant(_) | Change::Nothing => Ok(Presented::Done),
     }?;
     if let (Presented::Done, Some(line)) = (written, &intent.audit) {
         write_audit(db, line).await?;
@@ -52,74 +63,6 @@ async fn delete_app(db: &Transaction<'_>, app: &App) -> Written {
         db.execute("DELETE FROM grant_record WHERE app = $1", &[&no]).await?;
     }
     Ok(deleted)
-}
-
-async fn put_pool(db: &Transaction<'_>, pool: &Pool) -> Written {
-    let insert = format!(
-        "INSERT INTO pool ({}) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING",
-        rows::POOL
-    );
-    let update = "UPDATE pool SET salt = $3, generation = $4, issued_at = $5, expires_at = $6, \
-         previous_generation = $7, previous_issued_at = $8, previous_expires_at = $9, token_epoch = $10, \
-         quota_day = $11, used_today = $12, forced_today = $13, forced_at = $14, revision = $15 \
-         WHERE app = $1 AND kind = $2 AND revision + 1 = $15";
-    let row = PoolRow::of(pool);
-    let values: Values<'_> = &[
-        &row.app,
-        &row.kind,
-        &row.salt,
-        &row.current.0,
-        &row.current.1,
-        &row.current.2,
-        &row.previous.0,
-        &row.previous.1,
-        &row.previous.2,
-        &row.token_epoch,
-        &row.quota_day,
-        &row.used_today,
-        &row.forced_today,
-        &row.forced_at,
-        &row.revision,
-    ];
-    guarded(db, if guard(row.revision) == 0 { &insert } else { update }, values).await
-}
-
-async fn put_grant(db: &Transaction<'_>, grant: &Grant) -> Written {
-    let insert = format!(
-        "INSERT INTO grant_record ({}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, \
-         $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING",
-        rows::GRANT
-    );
-    // App and customer never change; leaving them out keeps the update off the index.
-    let update = "UPDATE grant_record SET scopes = $4, salt = $5, stage = $6, code_expires_at = $7, \
-         spent_at = $8, revoked_at = $9, generation = $10, issued_at = $11, expires_at = $12, \
-         refresh_expires_at = $13, previous_generation = $14, previous_issued_at = $15, \
-         previous_expires_at = $16, made_by = $17, token_epoch = $18, revision = $19 \
-         WHERE id = $1 AND app = $2 AND customer = $3 AND revision + 1 = $19";
-    let row = GrantRow::of(grant);
-    let values: Values<'_> = &[
-        &row.id,
-        &row.app,
-        &row.customer,
-        &row.scopes,
-        &row.salt,
-        &row.stage,
-        &row.code_expires_at,
-        &row.spent_at,
-        &row.revoked_at,
-        &row.access.0,
-        &row.access.1,
-        &row.access.2,
-        &row.refresh_expires_at,
-        &row.previous.0,
-        &row.previous.1,
-        &row.previous.2,
-        &row.made_by,
-        &row.token_epoch,
-        &row.revision,
-    ];
-    guarded(db, if guard(row.revision) == 0 { &insert } else { update }, values).await
 }
 
 async fn put_customer(db: &Transaction<'_>, customer: &Customer) -> Written {

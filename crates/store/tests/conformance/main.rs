@@ -9,6 +9,8 @@ mod cluster;
 #[cfg(test)]
 mod folder;
 #[cfg(test)]
+mod gather;
+#[cfg(test)]
 mod grants;
 #[cfg(test)]
 mod keeper;

@@ -1,6 +1,6 @@
 //! What the keeper reads, one function for each question.
 
-use deadpool_postgres::Client;
+use deadpool_postgres::ClientWrapper;
 use mintkeep_protocol::ident::RecordId;
 use mintkeep_protocol::keep::consumer::Consumer;
 use mintkeep_protocol::keep::credential::Credential;
@@ -57,7 +57,7 @@ fn exchange_row(row: &Row) -> Read<ExchangeRow> {
     })
 }
 
-pub async fn credentials(db: &Client, after: Option<RecordId>, most: u32) -> Answer<Vec<Credential>> {
+pub async fn credentials(db: &ClientWrapper, after: Option<RecordId>, most: u32) -> Answer<Vec<Credential>> {
     let sql = format!(
         "SELECT {CREDENTIAL} FROM credential WHERE no > $1 AND removed_at IS NULL ORDER BY no LIMIT $2"
     );
@@ -66,13 +66,13 @@ pub async fn credentials(db: &Client, after: Option<RecordId>, most: u32) -> Ans
     rows.into_iter().map(|row| Ok(row.into_credential()?)).collect()
 }
 
-pub async fn consumers(db: &Client) -> Answer<Vec<Consumer>> {
+pub async fn consumers(db: &ClientWrapper) -> Answer<Vec<Consumer>> {
     let sql = format!("SELECT {CONSUMER} FROM consumer WHERE revoked_at IS NULL ORDER BY no");
     let rows = many(db, &sql, &[], named).await?;
     rows.into_iter().map(|row| Ok(row.into_consumer()?)).collect()
 }
 
-pub async fn slot(db: &Client, key: &SlotKey) -> Answer<Option<Slot>> {
+pub async fn slot(db: &ClientWrapper, key: &SlotKey) -> Answer<Option<Slot>> {
     let sql = format!("SELECT {SLOT} FROM slot WHERE credential = $1 AND customer = $2");
     let row = one(db, &sql, &[&key.credential.number(), &customer_column(key)], slot_row).await?;
     Ok(row.map(SlotRow::into_slot).transpose()?)
@@ -80,7 +80,7 @@ pub async fn slot(db: &Client, key: &SlotKey) -> Answer<Option<Slot>> {
 
 /// A stretch of the primary key; of one credential's part of it if `of` names it.
 pub async fn slots(
-    db: &Client,
+    db: &ClientWrapper,
     of: Option<RecordId>,
     after: Option<&SlotKey>,
     most: u32,
@@ -111,7 +111,7 @@ pub async fn slots(
     rows.into_iter().map(|row| Ok(row.into_slot()?)).collect()
 }
 
-pub async fn history(db: &Client, key: &SlotKey) -> Answer<Vec<HistoryEntry>> {
+pub async fn history(db: &ClientWrapper, key: &SlotKey) -> Answer<Vec<HistoryEntry>> {
     let sql = "SELECT document FROM slot_history WHERE credential = $1 AND customer = $2 \
          ORDER BY revision DESC LIMIT $3";
     let asked: Values<'_> = &[&key.credential.number(), &customer_column(key), &HISTORY_KEPT_MAX];
@@ -119,7 +119,7 @@ pub async fn history(db: &Client, key: &SlotKey) -> Answer<Vec<HistoryEntry>> {
     lines.iter().map(|line| Ok(into_history(line)?)).collect()
 }
 
-pub async fn calls(db: &Client, account: &QuotaAccount) -> Answer<u32> {
+pub async fn calls(db: &ClientWrapper, account: &QuotaAccount) -> Answer<u32> {
     let sql = "SELECT calls FROM quota_call WHERE dialect = $1 AND app = $2 AND kind = $3 AND day = $4";
     let (dialect, kind) = (account.dialect.name(), account.kind.name());
     let asked: Values<'_> = &[&dialect, &account.app.as_str(), &kind, &account.day];
@@ -127,13 +127,13 @@ pub async fn calls(db: &Client, account: &QuotaAccount) -> Answer<u32> {
     Ok(u32::try_from(calls.unwrap_or(0)).unwrap_or(u32::MAX))
 }
 
-pub async fn exchange(db: &Client, key: &ExchangeKey) -> Answer<Option<Exchange>> {
+pub async fn exchange(db: &ClientWrapper, key: &ExchangeKey) -> Answer<Option<Exchange>> {
     let sql = format!("SELECT {EXCHANGE} FROM code_exchange WHERE credential = $1 AND code = $2");
     let row = one(db, &sql, &[&key.credential.number(), &key.code.as_slice()], exchange_row).await?;
     Ok(row.map(ExchangeRow::into_exchange).transpose()?)
 }
 
-pub async fn open_exchanges(db: &Client, most: u32) -> Answer<Vec<Exchange>> {
+pub async fn open_exchanges(db: &ClientWrapper, most: u32) -> Answer<Vec<Exchange>> {
     let sql =
         format!("SELECT {EXCHANGE} FROM code_exchange WHERE is_open ORDER BY credential, code LIMIT $1");
     let rows = many(db, &sql, &[&i64::from(most)], exchange_row).await?;
@@ -145,7 +145,11 @@ pub async fn open_exchanges(db: &Client, most: u32) -> Answer<Vec<Exchange>> {
 /// A mark is a transaction's number, and transactions commit in another order than they began in. So the
 /// mark to go on from stays behind the oldest transaction that was under way before the records were read:
 /// a change that commits later is still found, and one that committed since may be found twice.
-pub async fn changes_since(db: &Client, mark: ChangeMark, most: u32) -> Answer<(ChangeMark, Vec<Change>)> {
+pub async fn changes_since(
+    db: &ClientWrapper,
+    mark: ChangeMark,
+    most: u32,
+) -> Answer<(ChangeMark, Vec<Change>)> {
     let settled = change_mark(db).await?;
     let sql = |columns: &str, table: &str| {
         format!("SELECT {columns}, mark FROM {table} WHERE mark > $1 ORDER BY mark LIMIT $2")
@@ -176,7 +180,7 @@ pub async fn changes_since(db: &Client, mark: ChangeMark, most: u32) -> Answer<(
 }
 
 /// The last transaction before the oldest that is under way: all up to it have ended.
-pub async fn change_mark(db: &Client) -> Answer<ChangeMark> {
+pub async fn change_mark(db: &ClientWrapper) -> Answer<ChangeMark> {
     let sql = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1";
     let mark: Option<i64> = one(db, sql, &[], |row| Ok(row.try_get(0)?)).await?;
     Ok(ChangeMark(mark.unwrap_or(0)))

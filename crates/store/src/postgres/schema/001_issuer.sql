@@ -27,31 +27,22 @@ CREATE TABLE pool (
     PRIMARY KEY (app, kind)
 ) WITH (fillfactor = 50);
 
--- Ids grow with time, so that new grants land at the table's end.
+-- Ids grow with time, so that new grants land at the table's end. What is neither looked up nor guarded is packed
+-- into `body` (postgres/packed.rs). `over_at` is when the grant is dead: its code expired, its last token did, or it
+-- was revoked. `stage` is 0 for a code that was issued, 1 for a grant, 2 for a revoked one.
 CREATE TABLE grant_record (
-    id                   bigint PRIMARY KEY,
-    app                  bigint  NOT NULL,
-    customer             text    NOT NULL,
-    scopes               text    NOT NULL,
-    salt                 bytea    NOT NULL,
-    stage                smallint NOT NULL,
-    code_expires_at      bigint  NOT NULL,
-    spent_at             bigint ,
-    revoked_at           bigint ,
-    generation           bigint ,
-    issued_at            bigint ,
-    expires_at           bigint ,
-    refresh_expires_at   bigint ,
-    previous_generation  bigint ,
-    previous_issued_at   bigint ,
-    previous_expires_at  bigint ,
-    made_by              bytea,
-    token_epoch          bigint  NOT NULL,
-    revision             bigint  NOT NULL
-) WITH (fillfactor = 85);
+    id        bigint PRIMARY KEY,
+    app       bigint   NOT NULL,
+    over_at   bigint   NOT NULL,
+    revision  bigint   NOT NULL,
+    stage     smallint NOT NULL,
+    customer  text     NOT NULL,
+    body      bytea    NOT NULL
+) WITH (fillfactor = 90);
 
 -- The one index: lists an app's grants, an app's grants of a customer, and by way of the apps a customer's.
-CREATE INDEX grant_record_by_app ON grant_record (app, customer);
+-- Customers' ids differ at their end, and a grant has only so many bytes.
+CREATE INDEX grant_record_by_app ON grant_record (app, right(customer, 6));
 
 CREATE TABLE customer (
     id        text PRIMARY KEY,

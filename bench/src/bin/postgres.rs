@@ -1,0 +1,212 @@
+//! How many durable changes a second the store makes in PostgreSQL: what `mintkeep serve` does with it, without HTTP.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use clap::{Parser, ValueEnum};
+use mintkeep_bench::{Stopwatch, percentile};
+use mintkeep_protocol::ident::{CustomerId, RecordId, Scope};
+use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
+use mintkeep_protocol::record::{
+    ActiveTokens, AuditAction, AuditEntry, Grant, GrantStage, Held, Pool, PoolKey,
+};
+use mintkeep_protocol::request::RequestDigest;
+use mintkeep_protocol::time::{Clock, Timestamp};
+use mintkeep_protocol::token::{Generation, Salt, TokenKind};
+use mintkeep_store::{PostgresOptions, PostgresStore};
+use tokio::task::JoinSet;
+
+/// Makes changes for a while, and prints how many it made.
+#[derive(Parser)]
+struct Arguments {
+    /// The database; its tables are made if they are not there.
+    url: String,
+    /// What is measured.
+    #[arg(value_enum)]
+    work: Work,
+    /// How many ask at once, each waiting for its answer before it asks again.
+    clients: NonZeroU32,
+    /// For how long, in seconds; of `fill`, how many thousand grants.
+    amount: u32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Work {
+    /// A new token of an app's pool, with its audit line: each client has an app of its own.
+    Mint,
+    /// A code becomes a grant, with its audit line. The codes are issued beforehand.
+    Exchange,
+    /// Codes are issued and become grants.
+    Fill,
+}
+
+/// A moment in 2027. The records' times are not what is measured.
+const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    PostgresStore::migrate(&arguments.url).await?;
+    let store = PostgresStore::open(&arguments.url, PostgresOptions::new(Arc::new(Still))).await?;
+    let wanted = Duration::from_secs(arguments.amount.into());
+    let grants_each = match arguments.work {
+        Work::Mint => 0,
+        // More than any client exchanges in that time.
+        Work::Exchange => arguments.amount.saturating_mul(120_000) / arguments.clients,
+        Work::Fill => arguments.amount.saturating_mul(1_000) / arguments.clients,
+    };
+    let issued = at_once(&arguments, |client| issue(store.clone(), client, grants_each)).await?;
+    let watch = Stopwatch::start();
+    let mut waits = match arguments.work {
+        Work::Mint => at_once(&arguments, |client| mint(store.clone(), client, wanted)).await?,
+        Work::Exchange | Work::Fill => {
+            let until = if matches!(arguments.work, Work::Fill) { Duration::MAX } else { wanted };
+            at_once(&arguments, |client| exchange(store.clone(), client, grants_each, until)).await?
+        }
+    };
+    let took = watch.elapsed();
+    waits.sort_unstable();
+    let changes = u32::try_from(waits.len())?;
+    let report = serde_json::json!({
+        "changes": changes,
+        "grants": issued.len(),
+        "changes_per_s": f64::from(changes) / took.as_secs_f64(),
+        "p50_ms": percentile(&waits, 50).as_secs_f64() * 1_000.0,
+        "p99_ms": percentile(&waits, 99).as_secs_f64() * 1_000.0,
+    });
+    #[expect(clippy::print_stdout, reason = "the harness reads it from there")]
+    {
+        println!("{report}");
+    }
+    store.close();
+    Ok(())
+}
+
+/// Runs one task for each client; all that they waited.
+async fn at_once<F: Future<Output = anyhow::Result<Vec<Duration>>> + Send + 'static>(
+    arguments: &Arguments,
+    work: impl Fn(u32) -> F,
+) -> anyhow::Result<Vec<Duration>> {
+    let mut clients = JoinSet::new();
+    for client in 0..arguments.clients.get() {
+        clients.spawn(work(client));
+    }
+    let mut waits = Vec::new();
+    while let Some(client) = clients.join_next().await {
+        waits.extend(client??);
+    }
+    Ok(waits)
+}
+
+async fn mint(store: Arc<PostgresStore>, client: u32, wanted: Duration) -> anyhow::Result<Vec<Duration>> {
+    let key = PoolKey { app: RecordId::from_number(client.into()), kind: TokenKind::WeChatToken };
+    let found = store.pool(key).await?.map_or(0, |pool| pool.revision);
+    let mut pool = Pool {
+        key,
+        salt: Salt([5; 16]),
+        current: held(1),
+        previous: None,
+        token_epoch: 0,
+        quota_day: 20_833,
+        used_today: 1,
+        forced_today: 0,
+        forced_at: None,
+        revision: found,
+    };
+    let watch = Stopwatch::start();
+    let mut waits = Vec::new();
+    while watch.elapsed() < wanted {
+        pool.previous = Some(pool.current);
+        pool.current = held(pool.revision.saturating_add(2));
+        let asked = Stopwatch::start();
+        let done = store.commit_access(pool.clone(), Some(line(AuditAction::TokenMinted))).await?;
+        ensure!(done == Commit::Done, "nobody else mints for this app");
+        waits.push(asked.elapsed());
+        pool.revision = pool.revision.saturating_add(1);
+    }
+    Ok(waits)
+}
+
+/// Issues codes, numbered as if each had been made a millisecond after the one before.
+async fn issue(store: Arc<PostgresStore>, client: u32, grants: u32) -> anyhow::Result<Vec<Duration>> {
+    let mut waits = Vec::new();
+    for round in 0..grants {
+        let asked = Stopwatch::start();
+        let done = store.commit_grant(code(client, round)?, line(AuditAction::CodeIssued)).await?;
+        ensure!(done == Commit::Done, "give each run a database of its own");
+        waits.push(asked.elapsed());
+    }
+    Ok(waits)
+}
+
+async fn exchange(
+    store: Arc<PostgresStore>,
+    client: u32,
+    grants: u32,
+    wanted: Duration,
+) -> anyhow::Result<Vec<Duration>> {
+    let tokens = ActiveTokens {
+        access: held(1),
+        refresh_expires_at: NOW.after(Duration::from_hours(24 * 30)),
+        previous: None,
+        made_by: Some(RequestDigest([6; 16])),
+    };
+    let watch = Stopwatch::start();
+    let mut waits = Vec::new();
+    for round in 0..grants {
+        if watch.elapsed() >= wanted {
+            break;
+        }
+        let mut grant = code(client, round)?;
+        grant.stage = GrantStage::Active { spent_at: NOW, tokens };
+        grant.revision = 1;
+        let asked = Stopwatch::start();
+        let done = store.commit_grant(grant, line(AuditAction::CodeExchanged)).await?;
+        ensure!(done == Commit::Done, "nobody else exchanges this code");
+        waits.push(asked.elapsed());
+    }
+    Ok(waits)
+}
+
+fn code(client: u32, round: u32) -> anyhow::Result<Grant> {
+    let made_at = NOW.after(Duration::from_millis(round.into()));
+    let number =
+        u64::from(round).wrapping_mul(4_096).wrapping_add(client.into()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    Ok(Grant {
+        id: RecordId::new(made_at, client),
+        app: RecordId::from_number(i64::from(client % 16)),
+        customer: CustomerId::parse(&format!("2160{:012}", number % 1_000_000_000_000))?,
+        scopes: vec![Scope::parse("auth_user").context("a scope")?],
+        salt: Salt([5; 16]),
+        stage: GrantStage::Issued,
+        token_epoch: 0,
+        code_expires_at: made_at.after(Duration::from_mins(10)),
+        revision: 0,
+    })
+}
+
+fn held(generation: i64) -> Held {
+    let expires_at = NOW.after(Duration::from_hours(2));
+    Held { generation: Generation::from_number(generation), issued_at: NOW, expires_at }
+}
+
+fn line(action: AuditAction) -> AuditEntry {
+    AuditEntry {
+        at: NOW,
+        actor: "app wx0000000000000001".into(),
+        action,
+        subject: "grant 140512345678901".into(),
+        address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+        request_id: "6aac005a-01bfdbee-79769285".into(),
+    }
+}

@@ -1,0 +1,113 @@
+//! Connections and their deadlines: a bounded pool for what needs a connection to itself, a few shared ones
+//! whose questions are pipelined, and an end to whichever no longer answers.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use deadpool_postgres::{Client, ClientWrapper, Object, Pool};
+
+use super::fault::Fault;
+
+/// How long the engine may take for one piece of work: more than one statement may take, so
+/// that a server which still answers says so itself. A frozen one is given up after this.
+const ANSWER_MAX: Duration = Duration::from_secs(6);
+
+/// How many connections are shared by the small questions, which wait for one round trip and for nobody's work.
+const LANES: usize = 2;
+
+/// The least number of connections that everything works with: the lanes, the two writers, and two for the rest.
+pub const CONNECTIONS_MIN: usize = LANES + 4;
+
+/// All connections of a store.
+pub struct Connections {
+    pool: Pool,
+    lanes: [Mutex<Option<Arc<ClientWrapper>>>; LANES],
+    next_lane: AtomicUsize,
+}
+
+impl Connections {
+    /// Connections of `pool`; none is made yet.
+    pub fn of(pool: Pool) -> Self {
+        Self { pool, lanes: Default::default(), next_lane: AtomicUsize::new(0) }
+    }
+
+    /// A connection for what takes several statements, or long.
+    pub async fn get(&self) -> Result<Lent, Fault> {
+        Ok(Lent(Some(self.pool.get().await?)))
+    }
+
+    /// Asks one small question, on a connection that others ask on at the same time.
+    pub async fn ask<T>(
+        &self,
+        question: impl AsyncFnOnce(&ClientWrapper) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let lane = self.next_lane.fetch_add(1, Ordering::Relaxed) % LANES;
+        let place = self.lanes.get(lane).ok_or_else(closed)?;
+        let db = self.lane(place).await?;
+        let answer = in_time(question(&db)).await;
+        if answer.as_ref().is_err_and(Fault::ends_connection) {
+            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+            place.take_if(|there| Arc::ptr_eq(there, &db));
+        }
+        answer
+    }
+
+    async fn lane(&self, place: &Mutex<Option<Arc<ClientWrapper>>>) -> Result<Arc<ClientWrapper>, Fault> {
+        if self.is_closed() {
+            return Err(closed());
+        }
+        let there = place.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(db) = there.filter(|db| !db.is_closed()) {
+            return Ok(db);
+        }
+        // Taken out of the pool for good: it ends with its last question.
+        let db = Arc::new(Object::take(self.pool.get().await?));
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(db.clone());
+        Ok(db)
+    }
+
+    /// Ends all that are free, and the others when their work ends.
+    pub fn close(&self) {
+        self.pool.close();
+        for lane in &self.lanes {
+            lane.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+    }
+
+    /// Whether [`Self::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.pool.is_closed()
+    }
+}
+
+/// A connection of one's own for a while.
+pub struct Lent(Option<Client>);
+
+impl Lent {
+    /// Does one piece of work. A connection that broke, or did not answer in time, is not used again.
+    pub async fn work<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut ClientWrapper) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let Some(db) = &mut self.0 else { return Err(closed()) };
+        let done = in_time(work(db)).await;
+        if done.as_ref().is_err_and(Fault::ends_connection) {
+            drop(self.0.take().map(Object::take));
+        }
+        done
+    }
+
+    /// Whether it still works, as far as is known.
+    pub fn is_usable(&self) -> bool {
+        self.0.as_ref().is_some_and(|db| !db.is_closed())
+    }
+}
+
+fn closed() -> Fault {
+    Fault::Connection("the store is closed".into())
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    tokio::time::timeout(ANSWER_MAX, work).await.unwrap_or(Err(Fault::Silent))
+}
