@@ -12,7 +12,6 @@ mod answer;
 mod asking;
 pub mod assertion;
 mod assets;
-mod fields;
 mod granted;
 mod page;
 pub mod sandbox_wallet;

@@ -8,9 +8,9 @@
 mod given;
 mod secrets;
 mod signed;
-mod throttle;
 mod usable;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -32,9 +32,9 @@ use mintkeep_web::limits::Limits;
 use mintkeep_web::note::{AnswerNote, OutcomeCode};
 use mintkeep_web::problem::Problem;
 use mintkeep_web::serve::{RefusalForm, Refused};
+use mintkeep_web::throttle::Throttle;
 
 use self::given::Given;
-use self::throttle::Throttle;
 use crate::keeper::Keeper;
 use crate::reader::{ReadFailure, Reading};
 use crate::roster::Account;
@@ -43,7 +43,8 @@ use crate::shelf::Leaf;
 /// What the endpoints work on.
 pub struct DropIn {
     keeper: Arc<Keeper>,
-    failures: Throttle,
+    /// By address and the app that the caller says it is. A good proof is never refused for them.
+    failures: Throttle<(IpAddr, AppId)>,
     given: Given,
 }
 

@@ -3,7 +3,8 @@
 //! * What a listener does for every request: [`serve`], within [`limits`], over [`tls`] or plainly. It
 //!   tells the handlers of each request's [`arrival`], and takes a [`note`] of what they answered, for the
 //!   [`access_log`] and the [`metrics`]. On the way out, [`readiness`] goes first.
-//! * What handlers call: [`body`], [`auth`], [`admin_token`], [`asked`], [`problem`].
+//! * What handlers call: [`body`], [`auth`], [`admin_token`], [`asked`], [`problem`], [`throttle`]; for pages
+//!   [`browser`] and [`fields`].
 //! * The homes of what is banned elsewhere: [`clock`], [`stopwatch`], [`tasks`].
 
 pub mod access_log;
@@ -12,7 +13,9 @@ pub mod arrival;
 pub mod asked;
 pub mod auth;
 pub mod body;
+pub mod browser;
 pub mod clock;
+pub mod fields;
 pub mod limits;
 pub mod metrics;
 pub mod note;
@@ -21,4 +24,5 @@ pub mod readiness;
 pub mod serve;
 pub mod stopwatch;
 pub mod tasks;
+pub mod throttle;
 pub mod tls;

@@ -13,14 +13,14 @@ use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::record::Customer;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::body::read;
+use mintkeep_web::browser::see_other;
+use mintkeep_web::fields::Fields;
 use serde::Serialize;
 
 use super::Desk;
 use super::asking::{Asking, AskingRefused, KnownAsking};
-use super::fields::Fields;
 use super::page::{AskPage, DonePage, Policy, logo, send};
 use super::session::{Session, Ticket, TicketRejected};
-use super::sign_in::see_other;
 use super::way_back::{WayBack, origin_of, with_answer};
 use super::words::{Words, wanted};
 use crate::issuer::Failure;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mintkeep_protocol::app::{App, AppStatus};
 use mintkeep_protocol::ident::{AppId, Scope};
+use mintkeep_web::fields::Fields;
 
-use super::fields::Fields;
 use super::way_back::WayBack;
 
 /// How many scopes may be asked for at once.

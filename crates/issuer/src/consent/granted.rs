@@ -14,12 +14,12 @@ use mintkeep_protocol::record::{Grant, GrantStage};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::body::read;
+use mintkeep_web::browser::see_other;
+use mintkeep_web::fields::Fields;
 
 use super::Desk;
-use super::fields::Fields;
 use super::page::{GrantedApp, GrantedPage, send};
 use super::session::Session;
-use super::sign_in::see_other;
 use super::words::{Words, wanted};
 use crate::issuer::Failure;
 

@@ -5,12 +5,10 @@ use std::fmt::Write as _;
 use askama::Template;
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{
-    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
-    VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
-};
+use http::header::{CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_FRAME_OPTIONS};
 use http::{HeaderValue, StatusCode};
 use mintkeep_protocol::app::App;
+use mintkeep_web::browser::guarded;
 
 use super::way_back::origin_of;
 use super::words::Words;
@@ -141,20 +139,6 @@ pub(super) fn send(page: &impl Template, status: StatusCode, words: &Words, poli
         headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     }
     guarded(response)
-}
-
-/// The headers of every answer of these pages: kept nowhere, taken for nothing else, told to nobody.
-pub(super) fn guarded(mut response: Response) -> Response {
-    const GUARDS: [(HeaderName, &str); 3] = [
-        (CACHE_CONTROL, "no-store"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Not "no-referrer": a browser then hides its origin from our own forms.
-        (REFERRER_POLICY, "same-origin"),
-    ];
-    for (name, value) in GUARDS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response {

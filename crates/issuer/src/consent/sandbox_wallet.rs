@@ -14,11 +14,11 @@ use mintkeep_protocol::ident::{CustomerId, ServiceId};
 use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::record::CustomerStatus;
 use mintkeep_web::body::read;
+use mintkeep_web::browser::see_other;
+use mintkeep_web::fields::Fields;
 
 use super::assertion;
-use super::fields::Fields;
 use super::page::{ErrorPage, Policy, send};
-use super::sign_in::see_other;
 use super::way_back::with_answer;
 use super::words::{EN, Words};
 use crate::issuer::Issuer;

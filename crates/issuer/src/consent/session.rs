@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderMap;
-use http::header::COOKIE;
 use mintkeep_protocol::crypto::{MacKey, same_bytes};
 use mintkeep_protocol::ident::{CustomerId, RecordId};
 use mintkeep_protocol::time::Timestamp;
@@ -155,21 +153,10 @@ fn read_ticket(text: &str) -> Option<(Ticket, Vec<u8>)> {
     Some((Ticket { shown_at, page }, URL_SAFE_NO_PAD.decode(seal).ok()?))
 }
 
-/// The value of a cookie.
-#[must_use]
-pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(known, _)| *known == name)
-        .map(|(_, value)| value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consent::fields::Fields;
+    use mintkeep_web::fields::Fields;
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 
@@ -242,14 +229,5 @@ mod tests {
         assert_ne!(text, seals().revocation(&session("1", 1), RecordId::from_number(8)));
         assert_ne!(text, seals().revocation(&session("1", 2), RecordId::from_number(7)));
         assert_ne!(text, seals().revocation(&session("2", 1), RecordId::from_number(7)));
-    }
-
-    #[test]
-    fn a_cookie_is_found_among_others_by_its_whole_name() {
-        let mut headers = HeaderMap::new();
-        headers.append(COOKIE, "xs=1; s=2".parse().unwrap());
-        headers.append(COOKIE, "t=3=4".parse().unwrap());
-        assert_eq!((cookie(&headers, "s"), cookie(&headers, "t")), (Some("2"), Some("3=4")));
-        assert_eq!(cookie(&headers, "x"), None);
     }
 }

@@ -1,20 +1,20 @@
 //! From the wallet's assertion to a session in the browser.
 
-use http::header::{HOST, LOCATION, ORIGIN, SET_COOKIE};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use mintkeep_protocol::crypto::RsaPublicKey;
 use mintkeep_protocol::ident::ServiceId;
 use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::port::issuer_store::Stored;
 use mintkeep_protocol::record::ServiceRole;
 use mintkeep_protocol::time::Timestamp;
+use mintkeep_web::browser::{cookie, is_own_form, see_other};
 
 use super::Desk;
 use super::assertion::{Asserted, AssertionRejected, Presented};
-use super::page::{ErrorPage, Policy, guarded, send};
-use super::session::{SESSION_LIFE, Session, cookie};
+use super::page::{ErrorPage, Policy, send};
+use super::session::{SESSION_LIFE, Session};
 use super::spent::Spend;
 use super::way_back::{origin_of, with_answer};
 use super::words::Words;
@@ -138,29 +138,7 @@ impl Desk {
     }
 
     /// Whether a form was sent from a page of ours.
-    ///
-    /// A browser says where a form comes from in `Sec-Fetch-Site`, or at least in `Origin`. Who sends
-    /// neither is no browser that could be led astray, and still needs the ticket and the cookie.
     pub(super) fn is_own_form(&self, headers: &HeaderMap) -> bool {
-        const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-        if let Some(site) = headers.get(FETCH_SITE) {
-            return site == "same-origin";
-        }
-        let Some(origin) = headers.get(ORIGIN) else { return true };
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        origin.to_str().is_ok_and(|origin| {
-            Some(origin) == origin_of(&self.0.issuer.public_url)
-                || origin.split_once("://").map(|(_, origin_host)| origin_host) == host && host.is_some()
-        })
+        is_own_form(headers, origin_of(&self.0.issuer.public_url))
     }
-}
-
-/// "Go there, and ask for it by GET."
-pub(super) fn see_other(url: &str) -> Response {
-    let Ok(location) = HeaderValue::from_str(url) else {
-        return guarded(StatusCode::BAD_REQUEST.into_response());
-    };
-    let mut response = guarded(StatusCode::SEE_OTHER.into_response());
-    response.headers_mut().insert(LOCATION, location);
-    response
 }

@@ -1,11 +1,10 @@
 //! Who failed to prove itself, and how often.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use mintkeep_protocol::ident::AppId;
 use mintkeep_protocol::time::Timestamp;
 
 /// How many failures of one caller are answered as what they are, in each window.
@@ -15,32 +14,47 @@ const WINDOW: Duration = Duration::from_mins(1);
 /// How many callers are counted at once. Past that, further ones are over the limit from their first failure.
 const CALLERS_MAX: usize = 10_000;
 
-/// A caller: its address, and the app that it says it is.
-pub(super) type Who = (IpAddr, AppId);
-
 #[derive(Debug, Clone, Copy)]
 struct Failed {
     since: Timestamp,
     times: u32,
 }
 
-/// Counts failures. A good proof is never refused for the failures before it.
-#[derive(Default)]
-pub(super) struct Throttle(Mutex<HashMap<Who, Failed>>);
+/// Counts the failures of callers, each named by a `Who`. Whether a good proof is looked at after too many
+/// failures is its user's to decide.
+pub struct Throttle<Who>(Mutex<HashMap<Who, Failed>>);
 
-impl Throttle {
+impl<Who> Default for Throttle<Who> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl Failed {
+    fn is_current(&self, now: Timestamp) -> bool {
+        self.since <= now && now < self.since.after(WINDOW)
+    }
+}
+
+impl<Who: Eq + Hash> Throttle<Who> {
+    /// When the caller may try again, if it failed as often as it may.
+    pub fn over_until(&self, who: &Who, now: Timestamp) -> Option<Timestamp> {
+        let callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = callers.get(who).filter(|failed| failed.is_current(now))?;
+        (failed.times >= FAILURES_MAX).then(|| failed.since.after(WINDOW))
+    }
+
     /// Notes a failure; `true`: it is one too many.
-    pub(super) fn failed(&self, who: Who, now: Timestamp) -> bool {
+    pub fn failed(&self, who: Who, now: Timestamp) -> bool {
         let mut callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_current = |failed: &Failed| failed.since <= now && now < failed.since.after(WINDOW);
         if callers.len() >= CALLERS_MAX && !callers.contains_key(&who) {
-            callers.retain(|_, failed| is_current(failed));
+            callers.retain(|_, failed| failed.is_current(now));
             if callers.len() >= CALLERS_MAX {
                 return true;
             }
         }
         let failed = callers.entry(who).or_insert(Failed { since: now, times: 0 });
-        if !is_current(failed) {
+        if !failed.is_current(now) {
             *failed = Failed { since: now, times: 0 };
         }
         failed.times = failed.times.saturating_add(1);
@@ -54,8 +68,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 
-    fn who(n: u32) -> Who {
-        (IpAddr::from(n.to_be_bytes()), AppId::parse("wx1").unwrap())
+    fn who(n: u32) -> (u32, &'static str) {
+        (n, "wx1")
     }
 
     #[test]
@@ -65,8 +79,22 @@ mod tests {
         assert!((0..10).all(|_| !throttle.failed(who(1), NOW)));
         assert!(throttle.failed(who(1), before_end));
         assert!(!throttle.failed(who(2), before_end), "another address");
-        assert!(!throttle.failed((who(1).0, AppId::parse("wx2").unwrap()), before_end), "another app");
+        assert!(!throttle.failed((1, "wx2"), before_end), "another app");
         assert!(!throttle.failed(who(1), NOW.after(WINDOW)), "a new window");
+    }
+
+    #[test]
+    fn who_failed_ten_times_is_over_until_the_window_ends() {
+        let throttle = Throttle::default();
+        let end = NOW.after(WINDOW);
+        for _ in 0..9 {
+            throttle.failed(who(1), NOW);
+        }
+        assert_eq!(throttle.over_until(&who(1), NOW), None);
+        throttle.failed(who(1), NOW);
+        let last = end.before(Duration::from_millis(1));
+        assert_eq!(throttle.over_until(&who(1), last), Some(end));
+        assert_eq!((throttle.over_until(&who(1), end), throttle.over_until(&who(2), NOW)), (None, None));
     }
 
     #[test]
