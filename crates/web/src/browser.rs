@@ -77,8 +77,9 @@ mod tests {
 
     #[test]
     fn a_form_is_ours_if_the_browser_says_so_or_no_browser_speaks() {
+        type Lines = &'static [(&'static str, &'static str)];
         #[rustfmt::skip]
-        let cases: [(&str, &[(&str, &str)], bool); 9] = [
+        let cases: [(&str, Lines, bool); 9] = [
             ("no browser",             &[],                                                              true),
             ("our page",               &[("sec-fetch-site", "same-origin")],                             true),
             ("another port",           &[("sec-fetch-site", "same-site")],                               false),

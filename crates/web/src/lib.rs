@@ -5,6 +5,7 @@
 //!   [`access_log`] and the [`metrics`]. On the way out, [`readiness`] goes first.
 //! * What handlers call: [`body`], [`auth`], [`admin_token`], [`asked`], [`problem`], [`throttle`]; for pages
 //!   [`browser`] and [`fields`].
+//! * The frame of the [`console`]'s pages, whose rooms are the roles'.
 //! * The homes of what is banned elsewhere: [`clock`], [`stopwatch`], [`tasks`].
 
 pub mod access_log;
@@ -15,6 +16,7 @@ pub mod auth;
 pub mod body;
 pub mod browser;
 pub mod clock;
+pub mod console;
 pub mod fields;
 pub mod limits;
 pub mod metrics;

@@ -1,0 +1,237 @@
+//! A visit to a page behind the door: what was asked, and the ways to answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse as _, Response};
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, RETRY_AFTER, X_FRAME_OPTIONS};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use zeroize::Zeroizing;
+
+use crate::arrival::Arrival;
+use crate::browser::{guarded, see_other};
+use crate::fields::Fields;
+use crate::problem::Problem;
+
+use super::sessions::SessionId;
+use super::{House, Link};
+
+/// What a page says once, after a change.
+pub struct Notice {
+    /// What was done.
+    pub text: String,
+    /// What is shown this once, each under what it is.
+    pub secrets: Vec<(&'static str, Zeroizing<String>)>,
+    /// Whether it did not work.
+    pub is_trouble: bool,
+}
+
+impl Notice {
+    /// What was done.
+    #[must_use]
+    pub fn said(text: impl Into<String>) -> Self {
+        Self { text: text.into(), secrets: vec![], is_trouble: false }
+    }
+
+    /// Why it was not done.
+    #[must_use]
+    pub fn trouble(text: impl Into<String>) -> Self {
+        Self { is_trouble: true, ..Self::said(text) }
+    }
+
+    /// The same, with something that is shown this once.
+    #[must_use]
+    pub fn with_secret(mut self, what: &'static str, secret: String) -> Self {
+        self.secrets.push((what, Zeroizing::new(secret)));
+        self
+    }
+}
+
+/// A request that came through the door: its session is live, and a form's token was right.
+#[derive(Clone)]
+pub struct Visit(pub(super) Arc<Stay>);
+
+pub(super) struct Stay {
+    pub house: House,
+    pub session: SessionId,
+    form_token: String,
+    path: String,
+    fields: Fields,
+    arrival: Arrival,
+}
+
+impl<S: Sync> FromRequestParts<S> for Visit {
+    type Rejection = Response;
+
+    /// A page that is not behind the door answers nobody.
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Response> {
+        parts.extensions.get().cloned().ok_or_else(|| guarded(StatusCode::UNAUTHORIZED.into_response()))
+    }
+}
+
+impl Visit {
+    pub(super) fn new(
+        house: House,
+        (session, form_token): (SessionId, String),
+        (path, fields): (String, Fields),
+        arrival: Arrival,
+    ) -> Self {
+        Self(Arc::new(Stay { house, session, form_token, path, fields, arrival }))
+    }
+
+    /// What every form must carry in `form_token`.
+    #[must_use]
+    pub fn form_token(&self) -> &str {
+        &self.0.form_token
+    }
+
+    /// Whence the request came, for the audit.
+    #[must_use]
+    pub fn arrival(&self) -> &Arrival {
+        &self.0.arrival
+    }
+
+    /// A field of the query, or of the form; an empty one counts as absent.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.0.fields.get(name).map(str::trim).filter(|value| !value.is_empty())
+    }
+
+    /// A page: `body` within the frame.
+    #[must_use]
+    pub fn page(&self, title: &str, body: &impl Template) -> Response {
+        self.page_with(StatusCode::OK, title, body)
+    }
+
+    fn page_with(&self, status: StatusCode, title: &str, body: &impl Template) -> Response {
+        let Ok(body) = body.render() else { return unmade() };
+        let hall = &self.0.house.0;
+        let notice = hall.sessions.take(self.0.session, &self.0.path);
+        let is_here = |link: &Link| {
+            let beneath = self.0.path.strip_prefix(link.path);
+            beneath.is_some_and(|rest| rest.is_empty() || (rest.starts_with('/') && link.path != "/"))
+        };
+        let menu: Vec<(Link, bool)> = hall.menu.iter().map(|link| (*link, is_here(link))).collect();
+        let frame = FramePage {
+            title,
+            body: &body,
+            menu: &menu,
+            notice: notice.as_ref(),
+            form_token: &self.0.form_token,
+        };
+        send(&frame, status)
+    }
+
+    /// A page that says why there is nothing else to see.
+    #[must_use]
+    pub fn trouble(&self, status: StatusCode, title: &str, text: &str) -> Response {
+        self.page_with(status, title, &TroubleBody { title, text })
+    }
+
+    /// The same, of a use-case's own words.
+    #[must_use]
+    pub fn problem(&self, problem: &Problem) -> Response {
+        let mut response = self.trouble(problem.status, problem.title, &words_of(problem));
+        if let Some(wait) = problem.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds(wait)));
+        }
+        response
+    }
+
+    /// Goes to the page at `path`, which then says `notice` once.
+    #[must_use]
+    pub fn done(&self, path: &str, notice: Notice) -> Response {
+        let page = path.split('?').next().unwrap_or(path);
+        self.0.house.0.sessions.leave(self.0.session, page, notice);
+        see_other(path)
+    }
+
+    /// Goes back to the page at `path`, which then says what came of a change.
+    #[must_use]
+    pub fn back(&self, path: &str, outcome: Result<Notice, Problem>) -> Response {
+        let notice = outcome.unwrap_or_else(|problem| {
+            let words = words_of(&problem);
+            let stop = if words.is_empty() { "." } else { ": " };
+            Notice::trouble(format!("{}{stop}{words}", problem.title))
+        });
+        self.done(path, notice)
+    }
+}
+
+/// What a problem says to do, without the paths of the API: those are not for who sits at a page.
+fn words_of(problem: &Problem) -> String {
+    if problem.detail.contains("/admin/v1/") { String::new() } else { problem.detail.to_string() }
+}
+
+/// Whole seconds, rounded up.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
+}
+
+#[derive(Template)]
+#[template(path = "console/frame.html")]
+struct FramePage<'p> {
+    title: &'p str,
+    /// HTML that a template made.
+    body: &'p str,
+    menu: &'p [(Link, bool)],
+    notice: Option<&'p Notice>,
+    form_token: &'p str,
+}
+
+#[derive(Template)]
+#[template(path = "console/trouble_body.html")]
+struct TroubleBody<'p> {
+    title: &'p str,
+    text: &'p str,
+}
+
+/// A refusal without the menu.
+#[derive(Template)]
+#[template(path = "console/trouble.html")]
+pub(super) struct TroublePage<'p> {
+    pub title: &'p str,
+    pub text: &'p str,
+}
+
+/// The sign-in page.
+#[derive(Template)]
+#[template(path = "console/sign_in.html")]
+pub(super) struct SignInPage<'p> {
+    /// Where to go afterwards.
+    pub to: &'p str,
+    pub trouble: Option<&'p str>,
+}
+
+/// Nothing runs, nothing is loaded but our own style and icon, nobody frames it, and forms lead only here.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
+                      form-action 'self'; frame-ancestors 'none'";
+
+/// Sends a page.
+pub(super) fn send(page: &impl Template, status: StatusCode) -> Response {
+    const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+    const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+    let Ok(html) = page.render() else { return unmade() };
+    let mut response = Response::new(Body::from(html));
+    *response.status_mut() = status;
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_FRAME_OPTIONS, "DENY"),
+        (OPENER_POLICY, "same-origin"),
+        (RESOURCE_POLICY, "same-origin"),
+    ];
+    for (name, value) in headers {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    guarded(response)
+}
+
+/// Rendering into memory fails only if a value's own `Display` does; ours don't.
+fn unmade() -> Response {
+    guarded((StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made.\n").into_response())
+}
