@@ -4,15 +4,15 @@
 //! no with a problem (RFC 9457) that tells what to do, and writes a line into the audit for each change.
 //! Times are milliseconds since the Unix epoch.
 
-mod app_proofs;
-mod app_words;
-mod apps;
-mod audit;
-mod customers;
-mod grants;
+pub(crate) mod app_proofs;
+pub(crate) mod app_words;
+pub(crate) mod apps;
+pub(crate) mod audit;
+pub(crate) mod customers;
+pub(crate) mod grants;
 mod inspect;
 mod platform_keys;
-mod sandbox;
+pub(crate) mod sandbox;
 mod services;
 mod settings;
 
@@ -60,9 +60,9 @@ pub struct Sandbox {
 
 /// What the routes work on.
 #[derive(Clone)]
-struct AdminDesk {
-    issuer: Arc<Issuer>,
-    sandbox: Option<Sandbox>,
+pub(crate) struct AdminDesk {
+    pub issuer: Arc<Issuer>,
+    pub sandbox: Option<Sandbox>,
 }
 
 impl FromRef<AdminDesk> for Limits {
@@ -160,7 +160,7 @@ const REMEDIES: [Remedy; 5] = [
         "add the scope to the app's setting `scopes`, or ask for `auth_base` or `auth_user`"),
 ];
 
-fn app_unknown() -> Problem {
+pub(crate) fn app_unknown() -> Problem {
     problem_of(&Failure::Refused(Refusal::ClientUnknown))
 }
 
@@ -169,7 +169,7 @@ fn customer_unknown() -> Problem {
 }
 
 /// A store that can't answer, in plain HTTP.
-fn unavailable(error: mintkeep_protocol::port::issuer_store::StoreError) -> Problem {
+pub(crate) fn unavailable(error: mintkeep_protocol::port::issuer_store::StoreError) -> Problem {
     crate::routes::wallet::problem_of(&Failure::Store(error))
 }
 
@@ -183,7 +183,7 @@ fn busy() -> Problem {
     .retry_after(Duration::from_secs(1))
 }
 
-fn unfit(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+pub(crate) fn unfit(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "unfit", "A field does not fit", detail)
 }
 

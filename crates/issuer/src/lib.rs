@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod consent;
+pub mod console;
 pub mod faults;
 pub mod issuer;
 pub mod routes;

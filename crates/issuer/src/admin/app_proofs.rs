@@ -31,7 +31,7 @@ const KEYS_MAX: usize = 16;
 #[utoipa::path(post, operation_id = "rotateAppSecret", path = "/admin/v1/apps/{id}/rotate-secret", tag = "apps",
     params(("id" = String, Path)), request_body = RotateSecret,
     responses((status = 200, body = SecretRotated), (status = 404, description = "No such app")))]
-pub(super) async fn rotate_secret(
+pub(crate) async fn rotate_secret(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Named(id): Named<AppId>,
@@ -93,7 +93,7 @@ fn no_keys() -> Problem {
     params(("id" = String, Path)), request_body = KeyAdd,
     responses((status = 201, body = KeyAdded), (status = 404, description = "No such app"),
         (status = 409, description = "The version is taken")))]
-pub(super) async fn add_key(
+pub(crate) async fn add_key(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Named(id): Named<AppId>,
@@ -140,7 +140,7 @@ fn free_version(app: &App, asked: Option<u32>) -> Result<u32, Problem> {
 #[utoipa::path(delete, operation_id = "removeAppKey", path = "/admin/v1/apps/{id}/keys/{version}", tag = "apps",
     params(("id" = String, Path), ("version" = u32, Path)),
     responses((status = 200, body = AppView), (status = 404, description = "No such app or key")))]
-pub(super) async fn remove_key(
+pub(crate) async fn remove_key(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Named((id, version)): Named<(AppId, u32)>,
@@ -166,7 +166,7 @@ pub(super) async fn remove_key(
 #[utoipa::path(post, operation_id = "revokeAppTokens", path = "/admin/v1/apps/{id}/revoke-tokens", tag = "apps",
     params(("id" = String, Path)),
     responses((status = 200, body = AppView), (status = 404, description = "No such app")))]
-pub(super) async fn revoke_tokens(
+pub(crate) async fn revoke_tokens(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Named(id): Named<AppId>,
@@ -186,7 +186,7 @@ pub(super) async fn revoke_tokens(
 #[utoipa::path(post, operation_id = "disableApp", path = "/admin/v1/apps/{id}/disable", tag = "apps",
     params(("id" = String, Path)),
     responses((status = 200, body = AppView), (status = 404, description = "No such app")))]
-pub(super) async fn disable(
+pub(crate) async fn disable(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Named(id): Named<AppId>,
@@ -198,7 +198,7 @@ pub(super) async fn disable(
 #[utoipa::path(post, operation_id = "enableApp", path = "/admin/v1/apps/{id}/enable", tag = "apps",
     params(("id" = String, Path)),
     responses((status = 200, body = AppView), (status = 404, description = "No such app")))]
-pub(super) async fn enable(
+pub(crate) async fn enable(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Named(id): Named<AppId>,
@@ -211,7 +211,7 @@ pub(super) async fn enable(
     params(("id" = String, Path)),
     responses((status = 200, body = AppView), (status = 404, description = "No such app"),
         (status = 409, description = "The dialect has no secrets")))]
-pub(super) async fn freeze_secret(
+pub(crate) async fn freeze_secret(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Named(id): Named<AppId>,

@@ -13,7 +13,7 @@ use super::settings::Settings;
 /// A new app.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AppCreate {
+pub(crate) struct AppCreate {
     /// What the platform calls it; left out: drawn in the dialect's style.
     #[schema(value_type = Option<String>, example = "wx5f1c9a7e2b3d4c60")]
     pub id: Option<AppId>,
@@ -39,7 +39,7 @@ pub(super) struct AppCreate {
 /// What to change of an app. What is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AppChange {
+pub(crate) struct AppChange {
     /// What people call it.
     pub name: Option<String>,
     /// Where it may call from, all of it; empty: from anywhere.
@@ -53,7 +53,7 @@ pub(super) struct AppChange {
 
 /// An app. Of its secrets only how long they are good.
 #[derive(Serialize, ToSchema)]
-pub(super) struct AppView {
+pub(crate) struct AppView {
     /// What the platform calls it.
     #[schema(value_type = String)]
     pub id: AppId,
@@ -83,7 +83,7 @@ pub(super) struct AppView {
 
 /// A secret that is good.
 #[derive(Serialize, ToSchema)]
-pub(super) struct SecretView {
+pub(crate) struct SecretView {
     /// Until when; `null`: without end.
     #[schema(value_type = Option<i64>)]
     pub expires_at: Option<Timestamp>,
@@ -91,7 +91,7 @@ pub(super) struct SecretView {
 
 /// A public key.
 #[derive(Serialize, ToSchema)]
-pub(super) struct KeyView {
+pub(crate) struct KeyView {
     /// Its `keyVersion`.
     pub version: u32,
     /// A `PUBLIC KEY` PEM block.
@@ -106,7 +106,7 @@ impl From<&AppKey> for KeyView {
 
 impl AppView {
     /// The app as it is at `now`.
-    pub(super) fn of(app: &App, now: Timestamp) -> Self {
+    pub(crate) fn of(app: &App, now: Timestamp) -> Self {
         let good = app.secrets.iter().filter(|secret| secret.expires_at.is_none_or(|end| now < end));
         Self {
             id: app.id.clone(),
@@ -125,7 +125,7 @@ impl AppView {
 
 /// A new app, and what is shown once.
 #[derive(Serialize, ToSchema)]
-pub(super) struct AppCreated {
+pub(crate) struct AppCreated {
     /// The app.
     pub app: AppView,
     /// Its secret, shown once; `null` for the signed dialects.
@@ -138,7 +138,7 @@ pub(super) struct AppCreated {
 
 /// Some apps.
 #[derive(Serialize, ToSchema)]
-pub(super) struct AppPage {
+pub(crate) struct AppPage {
     /// By id.
     pub apps: Vec<AppView>,
     /// What to give as `after` for the next page; `null`: this is the last one.
@@ -150,7 +150,7 @@ pub(super) struct AppPage {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct AppFilter {
+pub(crate) struct AppFilter {
     /// Only those after this id.
     #[param(value_type = Option<String>)]
     pub after: Option<AppId>,
@@ -161,14 +161,14 @@ pub(super) struct AppFilter {
 /// How a secret is rotated.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RotateSecret {
+pub(crate) struct RotateSecret {
     /// How long the old secrets stay good, in seconds, at most 30 days; left out: a day; 0: they end now.
     pub overlap_s: Option<u32>,
 }
 
 /// A new secret.
 #[derive(Serialize, ToSchema)]
-pub(super) struct SecretRotated {
+pub(crate) struct SecretRotated {
     /// The secret, shown once.
     pub secret: String,
     /// Until when the one before it is good; `null` if it has ended.
@@ -179,7 +179,7 @@ pub(super) struct SecretRotated {
 /// A further public key.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct KeyAdd {
+pub(crate) struct KeyAdd {
     /// Its `keyVersion`; left out: one more than the latest.
     pub version: Option<u32>,
     /// A `PUBLIC KEY` PEM block; left out: a pair is drawn.
@@ -188,7 +188,7 @@ pub(super) struct KeyAdd {
 
 /// A key that was added.
 #[derive(Serialize, ToSchema)]
-pub(super) struct KeyAdded {
+pub(crate) struct KeyAdded {
     /// Its `keyVersion`.
     pub version: u32,
     /// The public key.

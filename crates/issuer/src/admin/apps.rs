@@ -32,7 +32,7 @@ const COMMIT_TRIES: usize = 3;
 /// Makes an app. Its secret, or the private key if the pair is drawn here, is shown once.
 #[utoipa::path(post, operation_id = "createApp", path = "/admin/v1/apps", tag = "apps", request_body = AppCreate,
     responses((status = 201, body = AppCreated), (status = 409, description = "The id is taken")))]
-pub(super) async fn create(
+pub(crate) async fn create(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Asked(asked): Asked<AppCreate>,
@@ -110,7 +110,7 @@ fn id_taken() -> Problem {
 /// Lists apps, by id.
 #[utoipa::path(get, operation_id = "listApps", path = "/admin/v1/apps", tag = "apps", params(AppFilter),
     responses((status = 200, body = AppPage)))]
-pub(super) async fn list(
+pub(crate) async fn list(
     State(desk): State<AdminDesk>,
     Filter(filter): Filter<AppFilter>,
 ) -> Result<Json<AppPage>, Problem> {
@@ -123,7 +123,7 @@ pub(super) async fn list(
 }
 
 /// How many to list: what was asked for, within the bounds.
-pub(super) fn page_size(asked: Option<u32>, (usual, most): (u32, u32)) -> Result<u32, Problem> {
+pub(crate) fn page_size(asked: Option<u32>, (usual, most): (u32, u32)) -> Result<u32, Problem> {
     let asked = asked.unwrap_or(usual);
     if (1..=most).contains(&asked) { Ok(asked) } else { Err(unfit(format!("most must be 1 to {most}"))) }
 }
@@ -131,7 +131,7 @@ pub(super) fn page_size(asked: Option<u32>, (usual, most): (u32, u32)) -> Result
 /// Shows an app.
 #[utoipa::path(get, operation_id = "showApp", path = "/admin/v1/apps/{id}", tag = "apps", params(("id" = String, Path)),
     responses((status = 200, body = AppView), (status = 404, description = "No such app")))]
-pub(super) async fn show(
+pub(crate) async fn show(
     State(desk): State<AdminDesk>,
     Named(id): Named<AppId>,
 ) -> Result<Json<AppView>, Problem> {
@@ -143,7 +143,7 @@ pub(super) async fn show(
 #[utoipa::path(patch, operation_id = "changeApp", path = "/admin/v1/apps/{id}", tag = "apps", params(("id" = String, Path)),
     request_body = AppChange,
     responses((status = 200, body = AppView), (status = 404, description = "No such app")))]
-pub(super) async fn change(
+pub(crate) async fn change(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Named(id): Named<AppId>,
@@ -170,7 +170,7 @@ pub(super) async fn change(
 /// Deletes an app with its tokens and grants. An app made anew under its id has other tokens.
 #[utoipa::path(delete, operation_id = "deleteApp", path = "/admin/v1/apps/{id}", tag = "apps", params(("id" = String, Path)),
     responses((status = 204), (status = 404, description = "No such app")))]
-pub(super) async fn delete(
+pub(crate) async fn delete(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Named(id): Named<AppId>,
@@ -188,7 +188,7 @@ pub(super) async fn delete(
 
 impl AdminDesk {
     /// Loads an app, has `change` decide, commits; anew if somebody else changed it meanwhile.
-    pub(super) async fn change_app(
+    pub(crate) async fn change_app(
         &self,
         id: &AppId,
         (action, arrival): (AuditAction, &Arrival),
@@ -225,12 +225,12 @@ fn check_addresses(count: usize) -> Result<(), Problem> {
 }
 
 /// 256 random bits, in hexadecimal as WeChat's own secrets are.
-pub(super) fn drawn_secret(desk: &AdminDesk) -> ClientSecret {
+pub(crate) fn drawn_secret(desk: &AdminDesk) -> ClientSecret {
     ClientSecret::new(hexadecimal(&draw::<32>(&*desk.issuer.entropy)))
 }
 
 /// The key that was given, or a new pair.
-pub(super) async fn key_pair(
+pub(crate) async fn key_pair(
     desk: &AdminDesk,
     given: Option<String>,
 ) -> Result<(RsaPublicKey, Option<RsaPrivateKey>), Problem> {

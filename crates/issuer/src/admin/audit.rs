@@ -18,29 +18,29 @@ const PAGE: (u32, u32) = (100, 1_000);
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct AuditFilter {
+pub(crate) struct AuditFilter {
     /// Only those after this number.
-    after: Option<i64>,
+    pub after: Option<i64>,
     /// How many at most, 1 to 1000, and the latest of them; left out: 100.
-    most: Option<u32>,
+    pub most: Option<u32>,
 }
 
 /// A line of the audit.
 #[derive(Serialize, ToSchema)]
-pub(super) struct AuditLine {
+pub(crate) struct AuditLine {
     /// Its number; they only grow.
-    n: i64,
+    pub n: i64,
     /// When, who (`actor`), what (`action`), to what (`subject`), from where (`address`), by which request
     /// (`request_id`).
     #[serde(flatten)]
     #[schema(value_type = AuditWords)]
-    entry: AuditEntry,
+    pub entry: AuditEntry,
 }
 
 /// What an audit line says.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it only describes how `AuditEntry` is written")]
-pub(super) struct AuditWords {
+pub(crate) struct AuditWords {
     /// When.
     at: i64,
     /// Who: `app wx…`, `admin`, `wallet …`, `customer …`.
@@ -57,17 +57,17 @@ pub(super) struct AuditWords {
 
 /// Lines of the audit.
 #[derive(Serialize, ToSchema)]
-pub(super) struct AuditTail {
+pub(crate) struct AuditTail {
     /// The oldest first.
-    lines: Vec<AuditLine>,
+    pub lines: Vec<AuditLine>,
     /// What to give as `after` to hear what comes next.
-    last: Option<i64>,
+    pub last: Option<i64>,
 }
 
 /// Tells the latest lines of the audit, the oldest of them first.
 #[utoipa::path(get, operation_id = "tailAudit", path = "/admin/v1/audit", tag = "audit", params(AuditFilter),
     responses((status = 200, body = AuditTail)))]
-pub(super) async fn tail(
+pub(crate) async fn tail(
     State(desk): State<AdminDesk>,
     Filter(filter): Filter<AuditFilter>,
 ) -> Result<Json<AuditTail>, Problem> {

@@ -18,14 +18,14 @@ const PROFILE_CHARS_MAX: usize = 1_024;
 /// A customer's state and profile.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CustomerPut {
+pub(crate) struct CustomerPut {
     /// `active`, `frozen` or `deleted`; left out: `active`.
     #[serde(default = "active")]
     #[schema(value_type = Option<String>, example = "active")]
-    status: CustomerStatus,
+    pub status: CustomerStatus,
     /// What `inquiryUserInfo` tells.
     #[serde(default)]
-    profile: ProfileWords,
+    pub profile: ProfileWords,
 }
 
 const fn active() -> CustomerStatus {
@@ -35,19 +35,19 @@ const fn active() -> CustomerStatus {
 /// What an app may learn of a customer under `auth_user`.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ProfileWords {
+pub(crate) struct ProfileWords {
     /// The name they chose.
     #[serde(skip_serializing_if = "Option::is_none")]
-    nick_name: Option<String>,
+    pub nick_name: Option<String>,
     /// A picture's URL.
     #[serde(skip_serializing_if = "Option::is_none")]
-    avatar: Option<String>,
+    pub avatar: Option<String>,
     /// `m`, `f`, or what the platform has.
     #[serde(skip_serializing_if = "Option::is_none")]
-    gender: Option<String>,
+    pub gender: Option<String>,
     /// ISO 3166 country.
     #[serde(skip_serializing_if = "Option::is_none")]
-    nationality: Option<String>,
+    pub nationality: Option<String>,
 }
 
 impl ProfileWords {
@@ -67,15 +67,15 @@ impl ProfileWords {
 
 /// A customer.
 #[derive(Serialize, ToSchema)]
-pub(super) struct CustomerView {
+pub(crate) struct CustomerView {
     /// What the platform calls them.
     #[schema(value_type = String, example = "2160000000000001")]
-    id: CustomerId,
+    pub id: CustomerId,
     /// `active`, `frozen` or `deleted`.
     #[schema(value_type = String)]
-    status: CustomerStatus,
+    pub status: CustomerStatus,
     /// What `inquiryUserInfo` tells.
-    profile: ProfileWords,
+    pub profile: ProfileWords,
 }
 
 impl CustomerView {
@@ -93,7 +93,7 @@ impl CustomerView {
 #[utoipa::path(put, operation_id = "putCustomer", path = "/admin/v1/customers/{id}", tag = "customers",
     params(("id" = String, Path)), request_body = CustomerPut,
     responses((status = 200, body = CustomerView)))]
-pub(super) async fn put(
+pub(crate) async fn put(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Named(id): Named<CustomerId>,
@@ -110,7 +110,7 @@ pub(super) async fn put(
 #[utoipa::path(get, operation_id = "showCustomer", path = "/admin/v1/customers/{id}", tag = "customers",
     params(("id" = String, Path)),
     responses((status = 200, body = CustomerView), (status = 404, description = "No such customer")))]
-pub(super) async fn show(
+pub(crate) async fn show(
     State(desk): State<AdminDesk>,
     Named(id): Named<CustomerId>,
 ) -> Result<Json<CustomerView>, Problem> {

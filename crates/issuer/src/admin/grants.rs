@@ -33,7 +33,7 @@ const SCOPES_MAX: usize = 64;
 #[utoipa::path(post, operation_id = "issueCode", path = "/admin/v1/codes", tag = "grants", request_body = CodeRequest,
     responses((status = 201, body = CodeAnswer), (status = 404, description = "No such app or customer"),
         (status = 409, description = "The app, the customer or the scopes do not allow it")))]
-pub(super) async fn issue_code(
+pub(crate) async fn issue_code(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Asked(asked): Asked<CodeRequest>,
@@ -48,9 +48,9 @@ pub(super) async fn issue_code(
 }
 
 /// Where a grant is in its life.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum GrantState {
+pub(crate) enum GrantState {
     /// Its code was not exchanged yet.
     CodeIssued,
     /// Its code was not exchanged in time.
@@ -67,38 +67,38 @@ enum GrantState {
 
 /// A grant.
 #[derive(Serialize, ToSchema)]
-pub(super) struct GrantView {
+pub(crate) struct GrantView {
     /// Its number, as text: it has more digits than some readers of JSON keep.
-    id: String,
+    pub id: String,
     /// To which app.
     #[schema(value_type = Option<String>)]
-    client_id: Option<AppId>,
+    pub client_id: Option<AppId>,
     /// About whom.
     #[schema(value_type = String)]
-    customer_id: CustomerId,
+    pub customer_id: CustomerId,
     /// What it allows.
     #[schema(value_type = Vec<String>)]
-    scopes: Vec<Scope>,
+    pub scopes: Vec<Scope>,
     /// Where it is in its life.
-    state: GrantState,
+    pub state: GrantState,
     /// When its code was issued.
     #[schema(value_type = i64)]
-    made_at: Timestamp,
+    pub made_at: Timestamp,
     /// Until when its code can or could be exchanged.
     #[schema(value_type = i64)]
-    code_expires_at: Timestamp,
+    pub code_expires_at: Timestamp,
     /// When its code was exchanged.
     #[schema(value_type = Option<i64>)]
-    exchanged_at: Option<Timestamp>,
+    pub exchanged_at: Option<Timestamp>,
     /// Until when its access token is good.
     #[schema(value_type = Option<i64>)]
-    access_expires_at: Option<Timestamp>,
+    pub access_expires_at: Option<Timestamp>,
     /// Until when its refresh token is good.
     #[schema(value_type = Option<i64>)]
-    refresh_expires_at: Option<Timestamp>,
+    pub refresh_expires_at: Option<Timestamp>,
     /// When it was ended.
     #[schema(value_type = Option<i64>)]
-    revoked_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
 }
 
 impl GrantView {
@@ -139,34 +139,34 @@ impl GrantView {
 
 /// Some grants.
 #[derive(Serialize, ToSchema)]
-pub(super) struct GrantPage {
+pub(crate) struct GrantPage {
     /// In the order they were made.
-    grants: Vec<GrantView>,
+    pub grants: Vec<GrantView>,
     /// What to give as `after` for the next page; `null`: this is the last one.
-    next: Option<String>,
+    pub next: Option<String>,
 }
 
 /// Which grants to list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct GrantFilter {
+pub(crate) struct GrantFilter {
     /// Only this app's.
     #[param(value_type = Option<String>)]
-    app: Option<AppId>,
+    pub app: Option<AppId>,
     /// Only this customer's.
     #[param(value_type = Option<String>)]
-    customer: Option<CustomerId>,
+    pub customer: Option<CustomerId>,
     /// Only those made after this one.
-    after: Option<i64>,
+    pub after: Option<i64>,
     /// How many at most, 1 to 1000; left out: 100.
-    most: Option<u32>,
+    pub most: Option<u32>,
 }
 
 /// Lists grants in the order they were made.
 #[utoipa::path(get, operation_id = "listGrants", path = "/admin/v1/grants", tag = "grants", params(GrantFilter),
     responses((status = 200, body = GrantPage), (status = 404, description = "No such app")))]
-pub(super) async fn list(
+pub(crate) async fn list(
     State(desk): State<AdminDesk>,
     Filter(filter): Filter<GrantFilter>,
 ) -> Result<Json<GrantPage>, Problem> {
@@ -202,7 +202,7 @@ pub(super) async fn list(
 #[utoipa::path(get, operation_id = "showGrant", path = "/admin/v1/grants/{id}", tag = "grants",
     params(("id" = String, Path)),
     responses((status = 200, body = GrantView), (status = 404, description = "No such grant")))]
-pub(super) async fn show(
+pub(crate) async fn show(
     State(desk): State<AdminDesk>,
     Named(id): Named<i64>,
 ) -> Result<Json<GrantView>, Problem> {
@@ -213,7 +213,7 @@ pub(super) async fn show(
 #[utoipa::path(post, operation_id = "revokeGrant", path = "/admin/v1/grants/{id}/revoke", tag = "grants",
     params(("id" = String, Path)),
     responses((status = 200, body = GrantView), (status = 404, description = "No such grant")))]
-pub(super) async fn revoke(
+pub(crate) async fn revoke(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Named(id): Named<i64>,

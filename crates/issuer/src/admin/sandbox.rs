@@ -25,20 +25,20 @@ const RULE_TEXT_BYTES_MAX: usize = 256;
 /// How far to move the clock.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ClockAdvance {
+pub(crate) struct ClockAdvance {
     /// By how many seconds, on top of what it was moved before.
     #[schema(example = 301)]
-    advance_s: u64,
+    pub advance_s: u64,
 }
 
 /// What the sandbox's clock says.
 #[derive(Serialize, ToSchema)]
-pub(super) struct ClockView {
+pub(crate) struct ClockView {
     /// Its time.
     #[schema(value_type = i64)]
-    now: Timestamp,
+    pub now: Timestamp,
     /// By how many seconds it is ahead of the system's.
-    offset_s: u64,
+    pub offset_s: u64,
 }
 
 impl AdminDesk {
@@ -65,14 +65,14 @@ impl AdminDesk {
 /// Tells the sandbox's time.
 #[utoipa::path(get, operation_id = "showClock", path = "/admin/v1/sandbox/clock", tag = "sandbox",
     responses((status = 200, body = ClockView), (status = 404, description = "Not a sandbox")))]
-pub(super) async fn show_clock(State(desk): State<AdminDesk>) -> Result<Json<ClockView>, Problem> {
+pub(crate) async fn show_clock(State(desk): State<AdminDesk>) -> Result<Json<ClockView>, Problem> {
     Ok(desk.clock_view(desk.only_in_sandbox()?))
 }
 
 /// Moves the sandbox's clock ahead. Every lifetime follows it.
 #[utoipa::path(post, operation_id = "advanceClock", path = "/admin/v1/sandbox/clock", tag = "sandbox", request_body = ClockAdvance,
     responses((status = 200, body = ClockView), (status = 404, description = "Not a sandbox")))]
-pub(super) async fn advance_clock(
+pub(crate) async fn advance_clock(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Asked(asked): Asked<ClockAdvance>,
@@ -92,7 +92,7 @@ pub(super) async fn advance_clock(
 /// Sets the sandbox's clock back to the system's.
 #[utoipa::path(delete, operation_id = "resetClock", path = "/admin/v1/sandbox/clock", tag = "sandbox",
     responses((status = 200, body = ClockView), (status = 404, description = "Not a sandbox")))]
-pub(super) async fn reset_clock(
+pub(crate) async fn reset_clock(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
 ) -> Result<Json<ClockView>, Problem> {
@@ -104,22 +104,22 @@ pub(super) async fn reset_clock(
 
 /// A new rule's number.
 #[derive(Serialize, ToSchema)]
-pub(super) struct FaultAdded {
+pub(crate) struct FaultAdded {
     /// For ending it.
     id: u64,
 }
 
 /// The rules in force.
 #[derive(Serialize, ToSchema)]
-pub(super) struct FaultList {
+pub(crate) struct FaultList {
     /// In the order they were added.
-    faults: Vec<ActiveFault>,
+    pub faults: Vec<ActiveFault>,
 }
 
 /// Adds a fault rule.
 #[utoipa::path(post, operation_id = "addFault", path = "/admin/v1/sandbox/faults", tag = "sandbox", request_body = FaultRule,
     responses((status = 201, body = FaultAdded), (status = 404, description = "Not a sandbox")))]
-pub(super) async fn add_fault(
+pub(crate) async fn add_fault(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Asked(rule): Asked<FaultRule>,
@@ -158,7 +158,7 @@ pub(super) async fn add_fault(
 /// Lists the fault rules in force; `count` is what is left of it.
 #[utoipa::path(get, operation_id = "listFaults", path = "/admin/v1/sandbox/faults", tag = "sandbox",
     responses((status = 200, body = FaultList), (status = 404, description = "Not a sandbox")))]
-pub(super) async fn list_faults(State(desk): State<AdminDesk>) -> Result<Json<FaultList>, Problem> {
+pub(crate) async fn list_faults(State(desk): State<AdminDesk>) -> Result<Json<FaultList>, Problem> {
     Ok(Json(FaultList { faults: desk.only_in_sandbox()?.faults.list() }))
 }
 
@@ -166,7 +166,7 @@ pub(super) async fn list_faults(State(desk): State<AdminDesk>) -> Result<Json<Fa
 #[utoipa::path(delete, operation_id = "clearFault", path = "/admin/v1/sandbox/faults/{id}", tag = "sandbox",
     params(("id" = u64, Path)),
     responses((status = 204), (status = 404, description = "No such rule, or not a sandbox")))]
-pub(super) async fn clear_fault(
+pub(crate) async fn clear_fault(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Named(id): Named<u64>,

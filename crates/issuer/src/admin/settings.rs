@@ -15,7 +15,7 @@ use super::unfit;
 /// An app's settings as the API writes them. What is left out or `null` is the dialect's default.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Settings(pub AppSettings);
+pub(crate) struct Settings(pub AppSettings);
 
 impl Serialize for Settings {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -73,7 +73,7 @@ const SETTINGS: [(&str, Shape, &str); 18] = [
 
 impl Settings {
     /// These settings with `changes` written over them: `null` is the default again (RFC 7396).
-    pub(super) fn changed(&self, changes: &Map<String, Value>) -> Result<Self, Problem> {
+    pub(crate) fn changed(&self, changes: &Map<String, Value>) -> Result<Self, Problem> {
         let mut document = self.document();
         for (name, value) in changes {
             if !SETTINGS.iter().any(|(known, _, _)| known == name) {
@@ -93,7 +93,7 @@ impl Settings {
     }
 
     /// These settings, if each fits.
-    pub(super) fn checked(self) -> Result<Self, Problem> {
+    pub(crate) fn checked(self) -> Result<Self, Problem> {
         match first_misfit(&self.document()) {
             Some(problem) => Err(problem),
             None => Ok(self),

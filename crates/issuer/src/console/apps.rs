@@ -1,0 +1,188 @@
+//! The list of apps, and one app: what it is, what it proves itself by, how long its tokens live.
+
+use askama::Template;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use mintkeep_protocol::app::{App, AppStatus};
+use mintkeep_protocol::crypto::sha256;
+use mintkeep_protocol::ident::AppId;
+use mintkeep_protocol::time::Timestamp;
+use mintkeep_web::asked::Filter;
+use mintkeep_web::console::Visit;
+use mintkeep_web::console::wording::{clip, length, relative, told};
+use mintkeep_web::problem::Problem;
+use serde_json::Value;
+
+use super::{NAME_CHARS, ROWS, Standing, named};
+use crate::admin::app_words::{AppFilter, AppView};
+use crate::admin::apps;
+use crate::admin::{AdminDesk, app_unknown, unavailable};
+
+/// How many entries of a list setting a page shows, and how much of each, in characters.
+const ENTRIES: (usize, usize) = (8, 120);
+
+const fn state_of(status: AppStatus) -> Standing {
+    match status {
+        AppStatus::Active => Standing { word: "active", class: "good" },
+        AppStatus::SecretFrozen => Standing { word: "secret frozen", class: "bad" },
+        AppStatus::Disabled => Standing { word: "disabled", class: "bad" },
+    }
+}
+
+struct Row {
+    id: AppId,
+    name: String,
+    dialect: &'static str,
+    state: Standing,
+}
+
+#[derive(Template)]
+#[template(path = "console/apps.html")]
+struct AppsBody {
+    rows: Vec<Row>,
+    is_first: bool,
+    next: Option<AppId>,
+}
+
+/// `GET /apps`.
+pub(super) async fn list(State(desk): State<AdminDesk>, visit: Visit) -> Response {
+    let after = visit.field("after").and_then(|after| AppId::parse(after).ok());
+    let is_first = after.is_none();
+    match apps::list(State(desk), Filter(AppFilter { after, most: Some(ROWS) })).await {
+        Err(problem) => visit.problem(&problem),
+        Ok(Json(page)) => {
+            let rows = page.apps.into_iter().map(|app| Row {
+                name: clip(&app.name, NAME_CHARS),
+                dialect: app.dialect.name(),
+                state: state_of(app.status),
+                id: app.id,
+            });
+            visit.page("Apps", &AppsBody { rows: rows.collect(), is_first, next: page.next })
+        }
+    }
+}
+
+/// A setting that differs from its default.
+struct Setting {
+    name: String,
+    lines: Vec<String>,
+}
+
+/// A key, known again by a part of its digest.
+struct Key {
+    version: u32,
+    print: String,
+}
+
+#[derive(Template)]
+#[template(path = "console/app.html")]
+struct AppBody<'p> {
+    form_token: &'p str,
+    id: &'p AppId,
+    name: &'p str,
+    dialect: &'static str,
+    is_signed: bool,
+    is_active: bool,
+    state: Standing,
+    made: String,
+    /// Until when each secret is good.
+    secrets: Vec<String>,
+    keys: Vec<Key>,
+    lifetimes: Vec<(&'static str, String)>,
+    addresses: Vec<String>,
+    settings: Vec<Setting>,
+    revoked_times: u32,
+}
+
+/// `GET /apps/{id}`.
+pub(super) async fn show(State(desk): State<AdminDesk>, path: Path<String>, visit: Visit) -> Response {
+    let id = match named(&path, AppId::parse) {
+        Ok(id) => id,
+        Err(problem) => return visit.problem(&problem),
+    };
+    match desk.known_app(&id).await {
+        Err(problem) => visit.problem(&problem),
+        Ok(app) => {
+            let body = body_of(&app, desk.issuer.now(), visit.form_token());
+            visit.page(&clip(&app.name, NAME_CHARS), &body)
+        }
+    }
+}
+
+impl AdminDesk {
+    async fn known_app(&self, id: &AppId) -> Result<std::sync::Arc<App>, Problem> {
+        self.issuer.store.app(id).await.map_err(unavailable)?.ok_or_else(app_unknown)
+    }
+}
+
+fn body_of<'p>(app: &'p App, now: Timestamp, form_token: &'p str) -> AppBody<'p> {
+    let view = AppView::of(app, now);
+    let end = |end: Option<Timestamp>| match end {
+        None => "good without end".to_owned(),
+        Some(end) => format!("good until {} ({})", told(end), relative(end, now)),
+    };
+    let key = |key: &mintkeep_protocol::app::AppKey| Key {
+        version: key.version,
+        print: fingerprint(&key.public.to_pem()),
+    };
+    let settings = serde_json::to_value(&view.settings).unwrap_or_default();
+    let settings = settings.as_object().into_iter().flatten();
+    AppBody {
+        form_token,
+        id: &app.id,
+        name: &app.name,
+        dialect: app.dialect.name(),
+        is_signed: app.dialect.is_signed(),
+        is_active: app.status == AppStatus::Active,
+        state: state_of(app.status),
+        made: told(app.created_at),
+        secrets: view.secrets.iter().map(|secret| end(secret.expires_at)).collect(),
+        keys: app.keys.iter().map(key).collect(),
+        lifetimes: lifetimes_of(app),
+        addresses: some_of(app.addresses.iter().map(ToString::to_string)),
+        settings: settings
+            .map(|(name, value)| Setting { name: name.clone(), lines: lines_of(value) })
+            .collect(),
+        revoked_times: app.token_epoch,
+    }
+}
+
+fn lifetimes_of(app: &App) -> Vec<(&'static str, String)> {
+    let mut told = vec![
+        ("Access token", length(app.access_lifetime())),
+        ("Predecessor after a renewal", length(app.overlap())),
+    ];
+    if app.dialect.is_signed() {
+        told.push(("Refresh token", length(app.refresh_lifetime())));
+        told.push(("Code", length(app.code_lifetime())));
+    }
+    told
+}
+
+fn lines_of(value: &Value) -> Vec<String> {
+    match value.as_array() {
+        Some(entries) => some_of(entries.iter().map(text_of)),
+        None => vec![clip(&text_of(value), ENTRIES.1)],
+    }
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
+/// The first entries, and how many there are besides.
+fn some_of(entries: impl ExactSizeIterator<Item = String>) -> Vec<String> {
+    let left = entries.len().saturating_sub(ENTRIES.0);
+    let mut lines: Vec<String> = entries.take(ENTRIES.0).map(|entry| clip(&entry, ENTRIES.1)).collect();
+    if left > 0 {
+        lines.push(format!("and {left} more"));
+    }
+    lines
+}
+
+/// The first eight bytes of a key's digest: enough for a person to tell two keys apart.
+fn fingerprint(pem: &str) -> String {
+    let digest = sha256(pem.as_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
+}
