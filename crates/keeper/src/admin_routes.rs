@@ -90,7 +90,7 @@ impl KeeperDesk {
 }
 
 /// Who the audit says did what came over this API.
-fn by(arrival: &Arrival) -> By {
+pub(crate) fn by(arrival: &Arrival) -> By {
     By { actor: "admin".to_owned(), address: Some(arrival.peer), request_id: arrival.id.to_string() }
 }
 
@@ -103,7 +103,7 @@ fn unfit(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
 }
 
 /// What is answered when a wish was not done.
-fn problem_of(failure: &AdminFailure) -> Problem {
+pub(crate) fn problem_of(failure: &AdminFailure) -> Problem {
     let told = failure.to_string();
     match failure {
         AdminFailure::NameTaken => {

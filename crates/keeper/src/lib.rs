@@ -12,6 +12,7 @@
 pub mod admin;
 pub mod admin_routes;
 mod breaker;
+pub mod console;
 pub mod dropin;
 pub mod events;
 pub mod exchanger;

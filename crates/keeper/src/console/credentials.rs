@@ -1,0 +1,60 @@
+//! The list of credentials: whose tokens are held, and how they are doing.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use mintkeep_protocol::ident::{AppId, CredentialName};
+use mintkeep_protocol::time::Timestamp;
+use mintkeep_web::console::Visit;
+use mintkeep_web::console::wording::relative;
+
+use super::{ROWS, Room, Standing};
+use crate::keeper::Keeper;
+use crate::roster::Account;
+
+struct Row {
+    name: CredentialName,
+    app: AppId,
+    dialect: &'static str,
+    standing: Standing,
+    /// When its token ends, from now.
+    end: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "console/credentials.html")]
+struct CredentialsBody {
+    rows: Vec<Row>,
+    is_first: bool,
+    next: Option<CredentialName>,
+}
+
+fn row_of(keeper: &Keeper, account: &Account, now: Timestamp) -> Row {
+    let credential = &account.credential;
+    let leaf = keeper.leaf(account, None);
+    let end = leaf.as_ref().and_then(|leaf| Some(relative(leaf.kept.as_ref()?.expires_at, now)));
+    let standing = match leaf.as_deref() {
+        _ if account.is_per_customer() => Standing { word: "its customers’", class: "" },
+        None => Standing { word: "not asked for yet", class: "" },
+        Some(leaf) => Standing::of(&leaf.upkeep, leaf.good(now).is_some()),
+    };
+    Row {
+        name: credential.name.clone(),
+        app: credential.app.clone(),
+        dialect: credential.source.dialect().name(),
+        standing,
+        end,
+    }
+}
+
+/// `GET /credentials`.
+pub(super) async fn list(State(Room(keeper)): State<Room>, visit: Visit) -> Response {
+    let after = visit.field("after").unwrap_or_default();
+    let is_first = after.is_empty();
+    let all = keeper.credentials();
+    let mut further = all.iter().filter(|account| account.credential.name.as_str() > after);
+    let now = keeper.clock.now();
+    let rows: Vec<Row> = further.by_ref().take(ROWS).map(|account| row_of(&keeper, account, now)).collect();
+    let next = further.next().and_then(|_| rows.last().map(|row| row.name.clone()));
+    visit.page("Credentials", &CredentialsBody { rows, is_first, next })
+}
