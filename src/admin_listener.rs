@@ -1,12 +1,19 @@
-//! The admin listener: liveness, readiness, metrics, and the roles' admin APIs.
+//! The admin listener: liveness, readiness, metrics, the roles' admin APIs, and the console.
+
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use http::StatusCode;
+use mintkeep_web::admin_token::AdminToken;
+use mintkeep_web::clock::SystemClock;
+use mintkeep_web::console::{self, ConsoleParts, Rooms};
 use mintkeep_web::readiness::Readiness;
 use utoipa::openapi::OpenApi;
+
+use crate::wiring::{Door, Process};
 
 /// What every process answers on its admin listener, over `roles`, which `api` describes.
 ///
@@ -27,6 +34,18 @@ pub fn beside(
 ) -> (Router, OpenApi) {
     api.merge(its_api);
     (router.merge(further), api)
+}
+
+/// The console over the roles' rooms, for who comes by `door` and has the admin token.
+pub fn console(process: &Process, door: &Door, token: AdminToken, rooms: Vec<Rooms>) -> Router {
+    let parts = ConsoleParts {
+        token,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::clone(&process.house.entropy),
+        is_secure: door.tls.is_some(),
+        limits: door.manners.limits,
+    };
+    console::router(parts, rooms)
 }
 
 /// Ready means: can serve what it has.

@@ -99,10 +99,16 @@ async fn serve(
     wiring::serve_issuer(process, door(issuer_socket), &issuer, (pages, Some(Arc::clone(&faults))));
     let sandbox = admin::Sandbox { clock: clock.clone(), faults };
     let token = AdminToken::new(&ClientSecret::new(admin_token));
-    let issuers_admin = admin::router(Arc::clone(&issuer), Some(sandbox), token);
+    let issuers_admin = admin::router(Arc::clone(&issuer), Some(sandbox.clone()), token);
     let keepers_admin = admin_routes::router(Arc::clone(&keeper), token, None);
-    let admin = admin_listener::beside(issuers_admin, keepers_admin);
-    wiring::serve_admin(process, door(admin_socket), metrics, admin);
+    let (admin, api) = admin_listener::beside(issuers_admin, keepers_admin);
+    let rooms = vec![
+        mintkeep_issuer::console::rooms(Arc::clone(&issuer), Some(sandbox)),
+        mintkeep_keeper::console::rooms(Arc::clone(&keeper)),
+    ];
+    let admin_door = door(admin_socket);
+    let console = admin_listener::console(process, &admin_door, token, rooms);
+    wiring::serve_admin(process, admin_door, metrics, (admin.merge(console), api));
     wiring::serve_keeper(process, door(keeper_socket), &keeper);
     process.house.readiness.started();
     welcome::print(&welcome, clock.offset());

@@ -79,19 +79,24 @@ async fn serve(
     let records = Records { issuer: store.clone(), keeper: store, master: Arc::new(settings.master) };
     let token = AdminToken::new(&settings.admin_token);
     let mut admin = (Router::new(), OpenApi::default());
+    let mut rooms = Vec::new();
     if let Some((door, url)) = issuer_door {
         let issuer = wiring::open_issuer(process, &records, (url, settings.limits)).await?;
         let pages = consent::router(Arc::clone(&issuer), ConsentSettings::default());
         wiring::serve_issuer(process, door, &issuer, (pages, None));
+        rooms.push(mintkeep_issuer::console::rooms(Arc::clone(&issuer), None));
         admin = mintkeep_issuer::admin::router(issuer, None, token);
     }
     if let Some(door) = keeper_door {
         let keeper = wiring::open_keeper(process, &records).await?;
         wiring::serve_keeper(process, door, &keeper);
+        rooms.push(mintkeep_keeper::console::rooms(Arc::clone(&keeper)));
         let keepers_admin = admin_routes::router(keeper, token, Some(master_keys));
         admin = admin_listener::beside(admin, keepers_admin);
     }
-    wiring::serve_admin(process, admin_door, metrics, admin);
+    let (admin, api) = admin;
+    let console = admin_listener::console(process, &admin_door, token, rooms);
+    wiring::serve_admin(process, admin_door, metrics, (admin.merge(console), api));
     process.house.readiness.started();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     wiring::told_to_stop().await

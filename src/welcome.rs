@@ -53,6 +53,11 @@ fn table(welcome: &Welcome) -> String {
     let (gateway, gateway_secret) = GATEWAY;
     let _ = writeln!(text, "  customers    {CUSTOMER_ACTIVE} (active), {CUSTOMER_FROZEN} (frozen)");
     let _ = writeln!(text, "  in a browser http://{issuer}/sandbox/shop (demo mini program)");
+    let _ = writeln!(
+        text,
+        "               http://{admin}/ (console; sign in with {}/admin.token)",
+        data.display()
+    );
     let _ = writeln!(text, "  gateway      {gateway} {gateway_secret} (may introspect)\n");
     text
 }

@@ -19,6 +19,7 @@ use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_protocol::time::{Clock, Timestamp};
 use mintkeep_store::MemoryStore;
 use mintkeep_web::admin_token::AdminToken;
+use mintkeep_web::console::{self, ConsoleParts};
 use mintkeep_web::limits::Limits;
 use mintkeep_web::tasks::Tasks;
 use serde_json::{Value, json};
@@ -61,6 +62,8 @@ impl MovableClock for TestClock {
 pub struct Desk {
     pub admin: Router,
     pub dialects: Router,
+    /// The console with the issuer's rooms alone.
+    pub console: Router,
     pub api: OpenApi,
     pub clock: Arc<TestClock>,
 }
@@ -98,9 +101,18 @@ impl Desk {
         let faults = Arc::new(Faults::new(Arc::new(SystemEntropy)));
         let sandbox = is_sandbox.then(|| Sandbox { clock: clock.clone(), faults: faults.clone() });
         let token = AdminToken::new(&ClientSecret::new(TOKEN.to_owned()));
+        let parts = ConsoleParts {
+            token,
+            clock: clock.clone(),
+            entropy: Arc::new(SystemEntropy),
+            is_secure: false,
+            limits: Limits::default(),
+        };
+        let rooms = mintkeep_issuer::console::rooms(issuer.clone(), sandbox.clone());
+        let console = console::router(parts, vec![rooms]);
         let (admin, api) = admin::router(issuer.clone(), sandbox, token);
         let dialects = mintkeep_issuer::routes::router(issuer, is_sandbox.then_some(faults));
-        Self { admin, dialects, api, clock }
+        Self { admin, dialects, console, api, clock }
     }
 
     pub async fn get(&self, path: &str) -> Answer {

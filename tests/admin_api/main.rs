@@ -5,6 +5,8 @@ mod apps;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod desk;
 #[cfg(test)]
 mod doors;
@@ -12,3 +14,6 @@ mod doors;
 mod grants;
 #[cfg(test)]
 mod sandbox;
+#[cfg(test)]
+#[path = "../console/visitor.rs"]
+mod visitor;

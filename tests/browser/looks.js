@@ -2,7 +2,7 @@
 'use strict';
 const assert = require('node:assert/strict');
 const path = require('node:path');
-const axe = require('axe-core');
+const { checkLooks } = require('./checks.js');
 const { ask, goSignedIn } = require('./flow.js');
 
 /** The pages, each with how to come to it. */
@@ -24,16 +24,6 @@ const PAGES = {
   wallet: async (world) => world.page.goto(`${world.sandbox.issuer}/sandbox/wallet`),
   shop: async (world) => world.page.goto(`${world.sandbox.issuer}/sandbox/shop`),
 };
-
-/** No sideways scrolling, and nothing that an accessibility checker complains of. */
-async function checkLooks(page, what) {
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  assert.equal(wide, 0, `${what} is ${wide} px too wide`);
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() => window.axe.run(document));
-  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
-  assert.deepEqual(told, [], what);
-}
 
 const PHONE = { width: 360, height: 740 };
 
@@ -82,4 +72,3 @@ module.exports = [
     },
   })),
 ];
-module.exports.checkLooks = checkLooks;

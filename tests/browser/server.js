@@ -46,7 +46,7 @@ async function startSandbox(binary) {
     await ended;
     fs.rmSync(data, { recursive: true });
   }
-  return { ...urls, token, admin, stop };
+  return { ...urls, console: urls.admin, token, admin, stop };
 }
 
 /** A site that answers every path with a page of its own; `pages` holds the HTML by path. */
