@@ -13,17 +13,18 @@ use mintkeep_web::console::{self, ConsoleParts, Rooms};
 use mintkeep_web::readiness::Readiness;
 use utoipa::openapi::OpenApi;
 
+use crate::engine::StoreHealth;
 use crate::wiring::{Door, Process};
 
 /// What every process answers on its admin listener, over `roles`, which `api` describes.
 ///
 /// The description is open to everybody: it is the same in every installation.
-pub fn router(readiness: Readiness, roles: Router, api: OpenApi) -> Router {
+pub fn router((readiness, store): (Readiness, StoreHealth), roles: Router, api: OpenApi) -> Router {
     Router::new()
         .route("/openapi.json", get(|| async move { Json(api) }))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
-        .with_state(readiness)
+        .with_state((readiness, store))
         .merge(roles)
 }
 
@@ -49,10 +50,14 @@ pub fn console(process: &Process, door: &Door, token: AdminToken, rooms: Vec<Roo
 }
 
 /// Ready means: can serve what it has.
-async fn readyz(State(readiness): State<Readiness>) -> Response {
-    if readiness.is_ready() {
-        "ready\n".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
+///
+/// A store that does not answer is told and leaves the process ready. It is the same store for all replicas,
+/// so a balancer that took them out would turn answers that callers can read (held tokens, "come back later"
+/// in their own dialect) into refused connections.
+async fn readyz(State((readiness, store)): State<(Readiness, StoreHealth)>) -> Response {
+    match (readiness.is_ready(), store.is_good()) {
+        (true, true) => "ready\n".into_response(),
+        (true, false) => "ready, but the store does not answer\n".into_response(),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response(),
     }
 }

@@ -10,10 +10,12 @@ mod fault;
 mod files;
 mod grant;
 mod key;
+mod migrate;
 mod report;
 mod sandbox_clock;
 mod server;
 mod span;
+mod store;
 mod token;
 
 use std::process::ExitCode;
@@ -52,6 +54,9 @@ pub enum Verb {
     /// Makes keys, without a server.
     #[command(subcommand)]
     Key(key::KeyVerb),
+    /// Brings a database's tables up to date.
+    #[command(after_help = migrate::EXAMPLES)]
+    Migrate(migrate::Migrate),
     /// Prints a completion script for a shell.
     #[command(after_help = completions::EXAMPLES)]
     Completions {
@@ -101,6 +106,7 @@ async fn done(verb: Verb, command: clap::Command) -> Result<(), Failure> {
         Verb::Fault(group) => fault::run(&group.server.client()?, group.verb).await,
         Verb::Audit(group) => audit::run(&group.server.client()?, group.verb).await,
         Verb::Key(verb) => key::run(&verb),
+        Verb::Migrate(options) => migrate::run(options).await,
         Verb::Completions { shell } => {
             completions::print(shell, command);
             Ok(())
@@ -124,6 +130,7 @@ impl Verb {
             Self::Fault(group) => group.server.json,
             Self::Audit(group) => group.server.json,
             Self::Key(verb) => verb.as_json(),
+            Self::Migrate(options) => options.json,
             Self::Completions { .. } => false,
         }
     }

@@ -60,7 +60,6 @@ pub enum StoreSettings {
     /// In an embedded store in this folder.
     Embedded(PathBuf),
     /// In PostgreSQL, at a URL that may hold a password.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the PostgreSQL store is not here yet"))]
     Postgres(zeroize::Zeroizing<String>),
 }
 

@@ -20,6 +20,7 @@ use mintkeep_web::serve::Manners;
 
 use crate::args::DevOptions;
 use crate::config::{DrainSettings, LogSettings};
+use crate::engine::StoreHealth;
 use crate::sandbox_clock::SandboxClock;
 use crate::telemetry::{self, Metrics};
 use crate::welcome::Welcome;
@@ -108,7 +109,7 @@ async fn serve(
     ];
     let admin_door = door(admin_socket);
     let console = admin_listener::console(process, &admin_door, token, rooms);
-    wiring::serve_admin(process, admin_door, metrics, (admin.merge(console), api));
+    wiring::serve_admin(process, admin_door, (metrics, StoreHealth::good()), (admin.merge(console), api));
     wiring::serve_keeper(process, door(keeper_socket), &keeper);
     process.house.readiness.started();
     welcome::print(&welcome, clock.offset());

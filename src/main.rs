@@ -6,6 +6,7 @@ mod certificates;
 mod cli;
 mod config;
 mod dev;
+mod engine;
 mod folder;
 mod sandbox;
 mod sandbox_browser;

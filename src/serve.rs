@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use axum::Router;
 use mintkeep_issuer::consent::{self, ConsentSettings};
 use mintkeep_keeper::admin_routes::{self, ReadMasterKeys};
-use mintkeep_store::{SqliteOptions, SqliteStore};
 use mintkeep_web::access_log::AccessLog;
 use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::clock::SystemClock;
@@ -16,9 +15,10 @@ use utoipa::openapi::OpenApi;
 
 use crate::admin_listener;
 use crate::certificates;
-use crate::config::{self, DrainSettings, ListenerSettings, Settings, StoreSettings};
+use crate::config::{self, DrainSettings, ListenerSettings, Settings};
+use crate::engine::Engine;
 use crate::telemetry::{self, Metrics};
-use crate::wiring::{self, Door, Process, Records};
+use crate::wiring::{self, Door, Process};
 
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(file: &Path) -> Result<()> {
@@ -30,20 +30,17 @@ pub async fn run(file: &Path) -> Result<()> {
     let (log, log_writer) = AccessLog::start(settings.log.format, std::io::stderr())?;
     let clock = Arc::new(SystemClock);
     let process = wiring::process(clock.clone(), settings.log.access.then_some(log));
-    let StoreSettings::Embedded(folder) = &settings.store else {
-        bail!("this version has no PostgreSQL store yet; write [store] path for the embedded one");
-    };
-    let store = SqliteStore::open(folder, SqliteOptions::new(clock))?;
+    let engine = Engine::open(&settings.store, clock).await?;
 
     let drain = settings.drain;
     let shown = certificates::shown(&settings);
     let served = tokio::select! {
-        served = serve(settings, keys_of(file), (&process, Arc::clone(&store), &metrics)) => served,
+        served = serve(settings, keys_of(file), (&process, &engine, &metrics)) => served,
         ended = certificates::renew(file, &shown) => ended,
     };
     let drain = if served.is_ok() { drain } else { DrainSettings::AT_ONCE };
     let stopped = wiring::stop(&process, drain).await;
-    store.close();
+    engine.close();
     tracing::info!("stopped");
     drop(log_writer);
     served.and(stopped)
@@ -61,7 +58,7 @@ fn keys_of(file: &Path) -> ReadMasterKeys {
 async fn serve(
     settings: Settings,
     master_keys: ReadMasterKeys,
-    (process, store, metrics): (&Process, Arc<SqliteStore>, &Metrics),
+    (process, engine, metrics): (&Process, &Engine, &Metrics),
 ) -> Result<()> {
     let manners =
         Manners { limits: settings.limits, trusted_proxies: settings.trusted_proxies, ..Manners::default() };
@@ -76,7 +73,7 @@ async fn serve(
         Some(listener) => Some(open_door("keeper", listener, &manners).await?),
     };
 
-    let records = Records { issuer: store.clone(), keeper: store, master: Arc::new(settings.master) };
+    let records = engine.records(settings.master);
     let token = AdminToken::new(&settings.admin_token);
     let mut admin = (Router::new(), OpenApi::default());
     let mut rooms = Vec::new();
@@ -96,7 +93,12 @@ async fn serve(
     }
     let (admin, api) = admin;
     let console = admin_listener::console(process, &admin_door, token, rooms);
-    wiring::serve_admin(process, admin_door, metrics, (admin.merge(console), api));
+    wiring::serve_admin(
+        process,
+        admin_door,
+        (metrics, engine.watch(&process.background)),
+        (admin.merge(console), api),
+    );
     process.house.readiness.started();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
     wiring::told_to_stop().await

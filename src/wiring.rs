@@ -31,6 +31,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::admin_listener;
 use crate::config::DrainSettings;
+use crate::engine::StoreHealth;
 use crate::telemetry::Metrics;
 
 /// What all of a process shares.
@@ -160,10 +161,15 @@ pub fn keeper_routes(process: &Process, keeper: &Arc<Keeper>, drop_in: Arc<DropI
 }
 
 /// Serves the admin listener: what every process answers there, and the roles' admin APIs.
-pub fn serve_admin(process: &Process, door: Door, metrics: &Metrics, (roles, api): (Router, OpenApi)) {
+pub fn serve_admin(
+    process: &Process,
+    door: Door,
+    (metrics, store): (&Metrics, StoreHealth),
+    (roles, api): (Router, OpenApi),
+) {
     metrics.keep_up(&process.background);
     let roles = roles.merge(metrics.router());
-    start(process, door, admin_listener::router(process.house.readiness.clone(), roles, api));
+    start(process, door, admin_listener::router((process.house.readiness.clone(), store), roles, api));
 }
 
 /// Serves `router` on a bound listener until the process stops.

@@ -2,6 +2,7 @@
 
 mod bearer;
 mod calls;
+mod catch_up;
 mod desk;
 mod exchange;
 mod extension;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
-use mintkeep_protocol::port::issuer_store::Stored;
+use mintkeep_protocol::port::issuer_store::{Remembered, Stored};
 use mintkeep_protocol::record::{Customer, Grant, Pool, PoolKey, Service};
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
@@ -106,6 +106,20 @@ impl RecordCache {
             Change::AddPlatformKey(_) | Change::Keeper(_) | Change::Nothing => {}
         }
     }
+
+    /// Drops one record that is known to be out of date.
+    pub fn forget_remembered(&self, record: Remembered) {
+        match record {
+            Remembered::App(no) => {
+                if let Some(app) = self.apps_by_no.remembered(&no) {
+                    self.apps.forget(&app.id);
+                }
+                self.apps_by_no.forget(&no);
+            }
+            Remembered::Pool(key) => self.pools.forget(&key),
+            Remembered::Grant(id) => self.grants.forget(&id),
+        }
+    }
 }
 
 /// The cached records of one kind. That a record does not exist is remembered too, in the same bounds, and
@@ -175,6 +189,11 @@ impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
     /// When what is learned now is too old; counted from before it is asked for.
     fn until(&self) -> Option<Instant> {
         self.age_max.and_then(|age_max| Instant::now().checked_add(age_max))
+    }
+
+    /// The record as it is in memory, however old.
+    fn remembered(&self, key: &K) -> Option<Arc<V>> {
+        self.records.get(key)?.record
     }
 
     /// Drops one record.

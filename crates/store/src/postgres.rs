@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use deadpool_postgres::ClientWrapper;
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
-use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, Stored};
+use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, Remembered, Stored};
 use mintkeep_protocol::port::keeper_store::Presented;
 use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service};
 use mintkeep_protocol::time::Clock;
@@ -219,6 +219,11 @@ macro_rules! revised {
 
 #[async_trait]
 impl IssuerStore for PostgresStore {
+    fn forget(&self, record: Remembered) -> bool {
+        self.cache.forget_remembered(record);
+        true
+    }
+
     async fn epoch(&self) -> Stored<StoreEpoch> {
         let stored = self.ask(async |db| schema::meta(&**db, "epoch").await).await?;
         Ok(StoreEpoch(stored.and_then(|epoch| u16::try_from(epoch).ok()).unwrap_or(0)))

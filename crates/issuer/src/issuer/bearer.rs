@@ -76,9 +76,8 @@ impl Issuer {
         {
             return Err(Refusal::AccessInvalid.into());
         }
-        let app = self.store.app_by_no(claim.record).await?.ok_or(Refusal::AccessInvalid)?;
         let key = PoolKey { app: claim.record, kind: claim.kind };
-        let stored = self.store.pool(key).await?.ok_or(Refusal::AccessInvalid)?;
+        let (stored, app) = self.pool_and_app(key, claim).await?.ok_or(Refusal::AccessInvalid)?;
         let pool = self.extensions.exact(&stored);
         let held = pool_token(&self.tokens, claim, &app, &pool, self.clock.now())?;
         Ok(GoodPoolToken { app, pool, held })
@@ -89,8 +88,7 @@ impl Issuer {
         if claim.kind != TokenKind::GrantAccess {
             return Err(Refusal::AccessInvalid.into());
         }
-        let grant = self.store.grant(claim.record).await?.ok_or(Refusal::AccessInvalid)?;
-        let app = self.store.app_by_no(grant.app).await?.ok_or(Refusal::AccessInvalid)?;
+        let (grant, app) = self.grant_and_app(claim).await?.ok_or(Refusal::AccessInvalid)?;
         let held = grant_token(&self.tokens, claim, &app, &grant, self.clock.now())?;
         Ok(GoodGrantToken { app, grant, held })
     }
@@ -107,7 +105,7 @@ impl Issuer {
             if claim.kind != TokenKind::GrantAccess {
                 return Err(Refusal::AccessInvalid.into());
             }
-            let grant = self.store.grant(claim.record).await?.ok_or(Refusal::AccessInvalid)?;
+            let grant = self.grant_of(&claim).await?.ok_or(Refusal::AccessInvalid)?;
             let app = client.app();
             let is_own = grant.app == app.no && self.tokens.tag_holds(&claim, &grant.salt, app.token_epoch);
             if !is_own {

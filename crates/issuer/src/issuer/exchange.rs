@@ -6,7 +6,7 @@ use mintkeep_protocol::issue::check::customer_may;
 use mintkeep_protocol::issue::code::{Exchange, ExchangeAsk, exchange_code};
 use mintkeep_protocol::issue::refresh::refresh;
 use mintkeep_protocol::outcome::{Refusal, TokenSet};
-use mintkeep_protocol::port::issuer_store::Commit;
+use mintkeep_protocol::port::issuer_store::{Commit, Remembered};
 use mintkeep_protocol::record::{ActiveTokens, AuditAction, Grant, GrantStage};
 use mintkeep_protocol::request::RequestDigest;
 use mintkeep_protocol::secret::{AccessToken, AuthCode, RefreshToken};
@@ -74,7 +74,13 @@ impl Issuer {
     /// Load, decide, commit. A lost commit is decided anew on what the winner left: "used", as a rule.
     async fn trade(&self, ask: CodeAsk<'_>, traded: Traded, claim: &TokenClaim) -> Result<TokenSet, Failure> {
         for _try in 0..COMMIT_TRIES {
-            let grant = self.store.grant(claim.record).await?.ok_or(traded.unknown())?;
+            let grant = self.grant_of(claim).await?.ok_or(traded.unknown())?;
+            if grant.token_epoch > ask.client.app().token_epoch {
+                // Another replica ended all of the app's tokens a moment ago: who calls is known by an old
+                // record of the app, under which nothing newer holds.
+                self.store.forget(Remembered::App(grant.app));
+                return Err(Failure::Busy);
+            }
             let asked = ExchangeAsk {
                 caller: ask.client,
                 request: ask.request,

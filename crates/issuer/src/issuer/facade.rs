@@ -179,8 +179,7 @@ impl Issuer {
                 Ok(about_grant(good.app, &good.grant, good.held, claim.kind))
             }
             TokenKind::GrantRefresh => {
-                let grant = self.store.grant(claim.record).await?.ok_or(Refusal::RefreshInvalid)?;
-                let app = self.store.app_by_no(grant.app).await?.ok_or(Refusal::RefreshInvalid)?;
+                let (grant, app) = self.grant_and_app(claim).await?.ok_or(Refusal::RefreshInvalid)?;
                 let held = self.good_refresh(claim, &app, &grant)?;
                 customer_may(self.store.customer(&grant.customer).await?.as_deref())?;
                 Ok(about_grant(app, &grant, held, claim.kind))
@@ -238,7 +237,7 @@ impl Issuer {
     ) -> Result<Commit, Failure> {
         let app = client.app();
         let key = PoolKey { app: app.no, kind: claim.kind };
-        let pool = self.store.pool(key).await?.filter(|_| claim.record == app.no);
+        let pool = self.pool_of(key, claim).await?.filter(|_| claim.record == app.no);
         let Some(pool) = pool.filter(|pool| self.tokens.tag_holds(claim, &pool.salt, app.token_epoch)) else {
             return Ok(Commit::Done);
         };
@@ -262,7 +261,7 @@ impl Issuer {
         arrival: &Arrival,
     ) -> Result<Commit, Failure> {
         let app = client.app();
-        let grant = self.store.grant(claim.record).await?.filter(|grant| {
+        let grant = self.grant_of(claim).await?.filter(|grant| {
             grant.app == app.no && self.tokens.tag_holds(claim, &grant.salt, app.token_epoch)
         });
         match grant {

@@ -92,8 +92,8 @@ impl Issuer {
 
     async fn inspect_pool(&self, claim: TokenClaim, kind: TokenKind) -> Result<Inspection, Failure> {
         let gone = Inspection::of(TokenState::Gone, Some(claim));
-        let Some(app) = self.store.app_by_no(claim.record).await? else { return Ok(gone) };
-        let Some(pool) = self.store.pool(PoolKey { app: app.no, kind }).await? else { return Ok(gone) };
+        let key = PoolKey { app: claim.record, kind };
+        let Some((pool, app)) = self.pool_and_app(key, &claim).await? else { return Ok(gone) };
         let pool = self.extensions.exact(&pool);
         let life = match self.barred(&claim, &pool.salt, &app) {
             Some(state) => (state, None),
@@ -104,8 +104,7 @@ impl Issuer {
 
     async fn inspect_grant(&self, claim: TokenClaim) -> Result<Inspection, Failure> {
         let gone = Inspection::of(TokenState::Gone, Some(claim));
-        let Some(grant) = self.store.grant(claim.record).await? else { return Ok(gone) };
-        let Some(app) = self.store.app_by_no(grant.app).await? else { return Ok(gone) };
+        let Some((grant, app)) = self.grant_and_app(&claim).await? else { return Ok(gone) };
         let mut life = match self.barred(&claim, &grant.salt, &app) {
             Some(state) => (state, None),
             None => grant_life(&claim, &grant, self.clock.now()),

@@ -44,6 +44,17 @@ pub struct GrantQuery {
     pub most: u32,
 }
 
+/// A record that a process may remember after reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remembered {
+    /// The app of this number.
+    App(RecordId),
+    /// This pool.
+    Pool(PoolKey),
+    /// The grant of this number.
+    Grant(RecordId),
+}
+
 /// The issuer's records, behind any engine.
 ///
 /// Reads may come from a cache that is at most a second behind other replicas; guards never do. Every
@@ -51,6 +62,12 @@ pub struct GrantQuery {
 /// writes the audit line in the same transaction. `Ok(Commit::Lost)`: the revision was another; load again.
 #[async_trait]
 pub trait IssuerStore: Send + Sync {
+    /// Lets the next read of `record` ask the engine, because what is remembered of it proved to be out of
+    /// date. `false`: nobody else changes this store, so what was read is how things are.
+    fn forget(&self, _record: Remembered) -> bool {
+        false
+    }
+
     /// How often this store was restored from a backup.
     async fn epoch(&self) -> Stored<StoreEpoch>;
 

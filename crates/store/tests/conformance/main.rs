@@ -24,6 +24,8 @@ mod replicas;
 mod rest;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod server;
 
 #[cfg(test)]
 use keeper::{credentials, exchanges, follow, leases, slots};

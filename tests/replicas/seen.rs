@@ -1,0 +1,52 @@
+//! What is changed at one replica is seen at the others.
+
+use std::time::Duration;
+
+use mintkeep_protocol::time::Clock as _;
+use mintkeep_web::clock::SystemClock;
+use serde_json::json;
+
+use crate::calls::{ask, wechat_app, wechat_errcode, wechat_token};
+use crate::site::{Replica, migrate, new_database};
+
+/// "Within a second", and what two busy cores take to ask.
+const SEEN_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// Asks until the answer is the wanted one, which must be soon.
+fn soon<T: PartialEq + std::fmt::Debug>(wanted: &T, what: &str, asked: impl Fn() -> T) {
+    let began = SystemClock.now();
+    loop {
+        let answer = asked();
+        let passed = SystemClock.now().since(began);
+        if answer == *wanted {
+            println!("{what}: seen after {passed:?}");
+            return;
+        }
+        assert!(passed < SEEN_WITHIN, "{what}: still {answer:?} after {passed:?}");
+    }
+}
+
+#[test]
+fn a_disabled_app_and_revoked_tokens_are_refused_by_the_other_replica_within_a_second() {
+    let url = new_database();
+    migrate(&url);
+    let [here, there]: [Replica; 2] = Replica::start_all(&url);
+    let secret = wechat_app(&here, "wx1");
+    let request = wechat_token("wx1", &secret);
+    let token = ask(&there, &request).text("/access_token");
+    assert_eq!(wechat_errcode(&there, &token), 0, "the other replica knows app and token");
+
+    here.admin_post("/admin/v1/apps/wx1/revoke-tokens", &json!({}));
+    soon(&40001, "revoked", || wechat_errcode(&there, &token));
+    let token = ask(&there, &request).text("/access_token");
+    assert_eq!(wechat_errcode(&here, &token), 0);
+
+    here.admin_post("/admin/v1/apps/wx1/disable", &json!({}));
+    soon(&40001, "disabled, its token", || wechat_errcode(&there, &token));
+    let refused = ask(&there, &request).json()["errcode"].as_i64();
+    assert!(refused.is_some_and(|errcode| errcode != -1), "{refused:?}");
+
+    here.admin_post("/admin/v1/apps/wx1/enable", &json!({}));
+    soon(&0, "enabled again", || wechat_errcode(&there, &token));
+    [here, there].into_iter().for_each(Replica::stop);
+}
