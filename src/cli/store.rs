@@ -32,7 +32,7 @@ impl Target {
 pub fn of_database(error: &DatabaseError) -> Failure {
     match error {
         DatabaseError::Unusable { .. } => Failure::Unreachable(error.to_string()),
-        DatabaseError::Url => Failure::Usage(error.to_string()),
+        DatabaseError::Url | DatabaseError::Tls { .. } => Failure::Usage(error.to_string()),
         DatabaseError::Behind { .. } | DatabaseError::Newer { .. } => Failure::Local(error.to_string()),
     }
 }

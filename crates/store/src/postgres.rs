@@ -1,5 +1,6 @@
 //! The store for replicas: PostgreSQL, shared by any number of processes.
 
+mod address;
 mod connections;
 mod fault;
 mod gather;
@@ -12,6 +13,7 @@ mod read;
 mod retry;
 mod rows;
 mod schema;
+mod tls;
 mod write;
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -90,12 +92,16 @@ pub struct PostgresStore {
 impl PostgresStore {
     /// Connects, and checks that the tables are there.
     ///
+    /// The URL may name several hosts, with `target_session_attrs=read-write` for the one that is no standby,
+    /// and `sslmode` (`disable`, `require`, `verify-ca`, `verify-full`) with `sslrootcert`, as PostgreSQL's own
+    /// clients take them; without `sslmode` nothing is encrypted.
+    ///
     /// # Errors
     ///
     /// [`DatabaseError`], which says what to do.
     pub async fn open(url: &str, options: PostgresOptions) -> Result<Arc<Self>, DatabaseError> {
         let most = options.connections_max.max(CONNECTIONS_MIN);
-        let connections = Arc::new(Connections::of(open::pool(open::config(url)?, most)?));
+        let connections = Arc::new(Connections::of(open::pool(open::address(url)?, most)?));
         open::check_schema(connections.ask(async |db| schema::there(db).await).await?)?;
         let cache = Arc::new(RecordCache::aging(RECORD_AGE_MAX));
         let store = Arc::new(Self {
@@ -139,7 +145,7 @@ impl PostgresStore {
     ///
     /// [`DatabaseError`], which says what to do; nothing was changed then.
     pub async fn migrate(url: &str) -> Result<(usize, usize), DatabaseError> {
-        let connections = open::pool(open::migration_config(url)?, 1)?;
+        let connections = open::pool(open::migration_address(url)?, 1)?;
         let mut db = connections.get().await.map_err(Fault::from)?;
         let found = schema::migrate(&mut db).await?;
         Ok((found, found.max(schema::CURRENT)))

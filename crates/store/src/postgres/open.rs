@@ -1,15 +1,15 @@
 //! Connecting: a bounded pool, deadlines for everything, and the right tables.
 
+use std::pin::Pin;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
-use tokio_postgres::{Config, NoTls};
+use deadpool_postgres::{Connect, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config};
 
+use super::address::Address;
 use super::fault::Fault;
 use super::schema::{self, SchemaThere};
-
-/// How long it may take to connect.
-const CONNECT_MAX: Duration = Duration::from_secs(3);
 
 /// How long a caller waits for one of the pool's connections.
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(3);
@@ -23,15 +23,18 @@ const STATEMENT_MS_MAX: u32 = 5_000;
 const PLANS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
      -c plan_cache_mode=force_generic_plan";
 
-/// How long sent data may stay unacknowledged before the connection counts as broken.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
-
 /// The store can't be used. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// The URL can't be read. It is not shown, because it may hold a password.
     #[error("the store's url is no PostgreSQL url: write postgres://user@host:5432/database")]
     Url,
+    /// The certificates that the URL asks for can't be had.
+    #[error("the store's url asks for TLS that can't be had: {cause}")]
+    Tls {
+        /// What is wrong.
+        cause: String,
+    },
     /// The server can't be reached, or doesn't let us in.
     #[error("the database can't be used: {cause}: check that it runs, its address, user and password")]
     Unusable {
@@ -66,45 +69,45 @@ impl From<Fault> for DatabaseError {
     }
 }
 
-/// The settings of a store's connections.
-pub fn config(url: &str) -> Result<Config, DatabaseError> {
+/// Where a store's connections go to.
+pub fn address(url: &str) -> Result<Address, DatabaseError> {
     let limits = format!(
         "-c statement_timeout={STATEMENT_MS_MAX} -c idle_in_transaction_session_timeout={STATEMENT_MS_MAX}"
     );
-    config_with(url, &format!("{limits} {PLANS}"))
+    Address::parse(url, &format!("{limits} {PLANS}"))
 }
 
-/// The settings of a migration's connection: its statements take as long as the tables are large, but none
+/// Where a migration's connection goes to: its statements take as long as the tables are large, but none
 /// keeps others from a table for long while it waits for it.
-pub fn migration_config(url: &str) -> Result<Config, DatabaseError> {
-    config_with(url, &format!("-c lock_timeout={STATEMENT_MS_MAX}"))
-}
-
-fn config_with(url: &str, settings: &str) -> Result<Config, DatabaseError> {
-    let mut config: Config = url.parse().map_err(|_| DatabaseError::Url)?;
-    let own = config.get_options().unwrap_or_default();
-    config
-        .options(format!("{own} {settings}"))
-        .connect_timeout(CONNECT_MAX)
-        .tcp_user_timeout(SILENCE_MAX)
-        .keepalives(true);
-    if config.get_application_name().is_none() {
-        config.application_name("mintkeep");
-    }
-    Ok(config)
+pub fn migration_address(url: &str) -> Result<Address, DatabaseError> {
+    Address::parse(url, &format!("-c lock_timeout={STATEMENT_MS_MAX}"))
 }
 
 /// A pool of at most `connections_max` connections.
-pub fn pool(config: Config, connections_max: usize) -> Result<Pool, DatabaseError> {
+pub fn pool(address: Address, connections_max: usize) -> Result<Pool, DatabaseError> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let timeouts =
-        Timeouts { wait: Some(CONNECTION_WAIT_MAX), create: Some(CONNECT_MAX), recycle: Some(CONNECT_MAX) };
-    Pool::builder(Manager::from_config(config, NoTls, recycling))
+    let timeouts = Timeouts {
+        wait: Some(CONNECTION_WAIT_MAX),
+        create: Some(address.connect_max()),
+        recycle: Some(CONNECTION_WAIT_MAX),
+    };
+    Pool::builder(Manager::from_connect(Config::new(), Dial(address), recycling))
         .max_size(connections_max)
         .timeouts(timeouts)
         .runtime(Runtime::Tokio1)
         .build()
         .map_err(|error| DatabaseError::Unusable { cause: error.to_string() })
+}
+
+/// Makes the pool's connections.
+struct Dial(Address);
+
+type Dialled = Result<(Client, JoinHandle<()>), tokio_postgres::Error>;
+
+impl Connect for Dial {
+    fn connect(&self, _: &Config) -> Pin<Box<dyn Future<Output = Dialled> + Send + '_>> {
+        Box::pin(self.0.connect())
+    }
 }
 
 /// Whether the tables are ones that this version can work with.

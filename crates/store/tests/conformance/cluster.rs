@@ -32,6 +32,13 @@ pub async fn new_database() -> String {
     server.url(&name)
 }
 
+/// The one value that a query by somebody else gives.
+pub async fn ask<T: tokio_postgres::types::FromSqlOwned>(url: &str, sql: &str) -> T {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    let (_, row) = tokio::join!(connection, async move { client.query_one(sql, &[]).await });
+    row.unwrap().get(0)
+}
+
 /// Runs one statement as somebody else.
 pub async fn run(url: &str, sql: &str) {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();

@@ -15,6 +15,8 @@ mod grants;
 #[cfg(test)]
 mod keeper;
 #[cfg(test)]
+mod network;
+#[cfg(test)]
 mod pools;
 #[cfg(test)]
 mod race;

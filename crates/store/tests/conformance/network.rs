@@ -1,0 +1,164 @@
+//! The way to the database: encrypted as the URL says, over whichever host answers, and given up when frozen.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
+use mintkeep_store::{DatabaseError, PostgresOptions, PostgresStore};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::cluster::{ask, new_database};
+use crate::sample::{NOW, Still, audit, grant};
+use crate::server::Server;
+
+/// Makes an authority, the server's certificate for `localhost` that it signs, and another authority of its name.
+/// The server runs as `postgres` if we are root.
+const CERTIFICATES: &str = "
+set -eu
+ec() { openssl req -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 \"$@\"; }
+ec -x509 -days 2 -subj /CN=authority -keyout authority.key -out authority.pem
+ec -x509 -days 2 -subj /CN=authority -keyout stranger.key -out stranger.pem
+ec -subj /CN=server -addext subjectAltName=DNS:localhost -keyout server.key -out server.csr
+openssl x509 -req -days 2 -in server.csr -CA authority.pem -CAkey authority.key -copy_extensions copy -out server.pem
+if [ $(id -u) = 0 ]; then chown postgres . server.key; fi
+";
+
+async fn opened(url: &str) -> Result<Arc<PostgresStore>, DatabaseError> {
+    PostgresStore::open(url, PostgresOptions::new(Arc::new(Still(NOW)))).await
+}
+
+#[tokio::test]
+async fn the_connection_is_as_safe_as_the_url_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new("sh").args(["-c", CERTIFICATES]).current_dir(folder.path()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let [certificate, key] = [("cert", "server.pem"), ("key", "server.key")]
+        .map(|(which, name)| format!("ssl_{which}_file={}", file(name)));
+    let server = Server::start(None, &["ssl=on", &certificate, &key]);
+    let url = server.url("postgres");
+    PostgresStore::migrate(&url).await.unwrap();
+    let [authority, stranger] = ["authority.pem", "stranger.pem"].map(file);
+    let named = url.replace("127.0.0.1", "localhost");
+    let [trusted, untrusted] = [authority, stranger].map(|file| format!("sslrootcert={file}"));
+    let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+         WHERE datname = current_database() AND application_name = 'mintkeep'";
+
+    #[rustfmt::skip]
+    let cases = [
+        ("in the clear",             &url,   String::new(),                             Some(false)),
+        ("disable",                  &url,   "?sslmode=disable".into(),                 Some(false)),
+        ("require",                  &url,   "?sslmode=require".into(),                 Some(true)),
+        ("require, by authority",    &url,   format!("?sslmode=require&{trusted}"),     Some(true)),
+        ("require, by a stranger",   &url,   format!("?sslmode=require&{untrusted}"),   None),
+        ("authority, name or not",   &url,   format!("?sslmode=verify-ca&{trusted}"),   Some(true)),
+        ("signed by a stranger",     &named, format!("?sslmode=verify-ca&{untrusted}"), None),
+        ("authority and name",       &named, format!("?sslmode=verify-full&{trusted}"), Some(true)),
+        ("another name",             &url,   format!("?sslmode=verify-full&{trusted}"), None),
+        ("name, by a stranger",      &named, format!("?sslmode=verify-full&{untrusted}"), None),
+        ("not known to the system",  &named, "?sslmode=verify-full&sslrootcert=system".into(), None),
+    ];
+    for (case, base, parameters, expected) in cases {
+        let store = opened(&format!("{base}{parameters}")).await.ok();
+        let found = match &store {
+            Some(_) => Some(ask::<bool>(&url, encrypted).await),
+            None => None,
+        };
+        assert_eq!(found, expected, "{case}");
+        let gone = async {
+            let left = "SELECT count(*) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND application_name = 'mintkeep'";
+            if let Some(store) = store {
+                store.close();
+            }
+            while ask::<i64>(&url, left).await > 0 {}
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_tls_learns_nothing_when_the_url_requires_it() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    let heard = async {
+        let (mut caller, _) = server.accept().await.unwrap();
+        let mut request = [0; 8];
+        caller.read_exact(&mut request).await.unwrap();
+        caller.write_all(b"N").await.unwrap();
+        let mut rest = Vec::new();
+        caller.read_to_end(&mut rest).await.unwrap();
+        rest
+    };
+    let url = format!("postgres://mintkeep:hunter2@127.0.0.1:{port}/d?sslmode=require");
+    let (refusal, heard) = tokio::join!(opened(&url), heard);
+    let refusal = refusal.map(|_| ()).unwrap_err().to_string();
+    assert!(refusal.contains("TLS"), "{refusal}");
+    assert_eq!(heard, Vec::<u8>::new(), "nothing but the wish for TLS was sent");
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_answer_is_passed_over_for_the_next() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url).await.unwrap();
+    // Takes connections, as the kernel does for a process that is stopped, and says nothing.
+    let frozen = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let hosts = format!("mintkeep@{},{gone},", frozen.local_addr().unwrap());
+    let several = url.replace("mintkeep@", &hosts) + "?target_session_attrs=read-write";
+    let store = opened(&several).await.unwrap();
+    assert_eq!(store.commit_grant(grant(1, 1, "c"), audit("g")).await.unwrap(), Commit::Done);
+}
+
+/// Passes bytes between a caller and the server, but for callers that came before `frozen_before` rose.
+async fn pass(listener: TcpListener, server: String, frozen_before: watch::Receiver<u32>) {
+    let mut passing = JoinSet::new();
+    for n in 0.. {
+        let (mut caller, _) = listener.accept().await.unwrap();
+        let (mut to_server, mut frozen_before) =
+            (TcpStream::connect(&server).await.unwrap(), frozen_before.clone());
+        passing.spawn(async move {
+            let frozen = async { frozen_before.wait_for(|before| n < *before).await.is_ok() };
+            let is_frozen = tokio::select! {
+                _ = tokio::io::copy_bidirectional(&mut caller, &mut to_server) => false,
+                is_frozen = frozen => is_frozen,
+            };
+            if is_frozen {
+                std::future::pending::<()>().await;
+            }
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_freezes_is_given_up_and_the_next_change_finds_another_connection() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url).await.unwrap();
+    let server = url.split(['@', '/']).find(|part| part.contains("127.0.0.1")).unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let through = url.replace(&server, &listener.local_addr().unwrap().to_string());
+    let (freeze, frozen_before) = watch::channel(0);
+    let mut passing = JoinSet::new();
+    passing.spawn(pass(listener, server, frozen_before));
+    let store = opened(&through).await.unwrap();
+    assert_eq!(store.commit_grant(grant(1, 1, "c"), audit("g")).await.unwrap(), Commit::Done);
+
+    freeze.send(1_000).unwrap();
+    let patience = Duration::from_secs(15);
+    let waited = tokio::time::timeout(patience, async {
+        let (commit, read) =
+            tokio::join!(store.commit_grant(grant(2, 1, "c"), audit("g")), store.grant(grant(3, 1, "c").id));
+        assert!(read.is_err(), "a read that is not answered is an error");
+        commit
+    });
+    let refusal = waited.await.unwrap().unwrap_err().to_string();
+    assert!(refusal.contains("did not answer in time"), "{refusal}");
+
+    freeze.send(0).unwrap();
+    let commit = tokio::time::timeout(patience, store.commit_grant(grant(4, 1, "c"), audit("g"))).await;
+    assert_eq!(commit.unwrap().unwrap(), Commit::Done);
+}
