@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mintkeep_protocol::issue::access::{AccessAsk, PoolChange, access};
+use mintkeep_protocol::issue::access::{AccessAsk, PoolChange, access, empty_pool};
 use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::outcome::Refusal;
 use mintkeep_protocol::port::issuer_store::Commit;
@@ -60,7 +60,7 @@ impl Issuer {
         if let Some(stored) = self.store.pool(key).await? {
             let current = self.extensions.exact(&stored);
             let ask = self.access_ask(kind, force, 1);
-            let decision = access(client, Some(&current), &ask)?;
+            let decision = access(client, &current, &ask)?;
             let settled = |pool| Ok(Settled { pool: Arc::new(pool), at: ask.now });
             let promised = decision.pool.current.expires_at;
             match decision.change {
@@ -143,10 +143,12 @@ impl Issuer {
         callers: u32,
     ) -> Result<(Settled, u32), Failure> {
         for _try in 0..COMMIT_TRIES {
-            let stored = self.store.pool(key.pool).await?;
-            let current = stored.map(|pool| self.extensions.exact(&pool));
+            let current = match self.store.pool(key.pool).await? {
+                Some(stored) => self.extensions.exact(&stored),
+                None => empty_pool(client.app(), key.pool.kind, self.salt()),
+            };
             let ask = self.access_ask(key.pool.kind, key.force, callers);
-            let decision = access(client, current.as_ref(), &ask)?;
+            let decision = access(client, &current, &ask)?;
             let promised = decision.pool.current.expires_at;
             let settled = |pool| Ok((Settled { pool: Arc::new(pool), at: ask.now }, decision.granted));
             let mut pool = decision.pool;
@@ -176,6 +178,6 @@ impl Issuer {
     }
 
     fn access_ask(&self, kind: TokenKind, force: bool, callers: u32) -> AccessAsk {
-        AccessAsk { kind, force, callers, fresh_salt: self.salt(), epoch: self.epoch, now: self.clock.now() }
+        AccessAsk { kind, force, callers, epoch: self.epoch, now: self.clock.now() }
     }
 }

@@ -56,8 +56,6 @@ pub struct AccessAsk {
     /// How many callers wait for this one answer. They came before it was decided, so each of them
     /// gets a token that is newer than its request, and none a token that a neighbour superseded.
     pub callers: u32,
-    /// The salt for a pool that is not there yet.
-    pub fresh_salt: Salt,
     /// The store's epoch.
     pub epoch: StoreEpoch,
     /// The clock's reading.
@@ -96,13 +94,9 @@ pub enum PoolChange {
 /// Source: WeChat, "both new and old `access_token` values are available within five minutes";
 /// DingTalk, "Repeated requests within the validity period return the same result and automatically
 /// extend the validity. After expiration, a new access token is returned."
-pub fn access(
-    caller: &AuthenticClient,
-    current: Option<&Pool>,
-    ask: &AccessAsk,
-) -> Result<AccessDecision, Refusal> {
+pub fn access(caller: &AuthenticClient, current: &Pool, ask: &AccessAsk) -> Result<AccessDecision, Refusal> {
     let app = caller.app();
-    let mut pool = current.map_or_else(|| empty_pool(app, ask), Pool::clone);
+    let mut pool = current.clone();
     if pool.quota_day != ask.now.quota_day() {
         pool.quota_day = ask.now.quota_day();
         pool.used_today = 0;
@@ -164,16 +158,17 @@ fn minted(app: &App, mut pool: Pool, live: Option<Held>, ask: &AccessAsk) -> Res
     Ok(AccessDecision { pool, change: PoolChange::Minted, granted })
 }
 
-/// The pool of an app that never had a token of this kind.
-fn empty_pool(app: &App, ask: &AccessAsk) -> Pool {
+/// The pool of an app that never had a token of this kind. The store does not know it yet.
+#[must_use]
+pub fn empty_pool(app: &App, kind: TokenKind, salt: Salt) -> Pool {
     let never = Timestamp::from_unix_ms(i64::MIN);
     Pool {
-        key: PoolKey { app: app.no, kind: ask.kind },
-        salt: ask.fresh_salt,
+        key: PoolKey { app: app.no, kind },
+        salt,
         current: Held { generation: Generation::default(), issued_at: never, expires_at: never },
         previous: None,
         token_epoch: app.token_epoch,
-        quota_day: ask.now.quota_day(),
+        quota_day: never.quota_day(),
         used_today: 0,
         forced_today: 0,
         forced_at: None,

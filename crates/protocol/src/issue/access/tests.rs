@@ -9,11 +9,12 @@ const LIFE_MS: i64 = 7_200_000;
 
 /// Who asks at `now`, alone, in a store that was never restored.
 fn asked(kind: TokenKind, now: Timestamp) -> AccessAsk {
-    AccessAsk { kind, force: false, callers: 1, fresh_salt: SALT, epoch: StoreEpoch(0), now }
+    AccessAsk { kind, force: false, callers: 1, epoch: StoreEpoch(0), now }
 }
 
 fn decide(app: &App, pool: Option<&Pool>, ask: &AccessAsk) -> Result<AccessDecision, Refusal> {
-    access(&client(app), pool, ask)
+    let fresh = empty_pool(app, ask.kind, SALT);
+    access(&client(app), pool.unwrap_or(&fresh), ask)
 }
 
 /// A pool whose first token was minted at [`NOW`].
