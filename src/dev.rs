@@ -25,7 +25,9 @@ use crate::sandbox_clock::SandboxClock;
 use crate::telemetry::{self, Metrics};
 use crate::welcome::Welcome;
 use crate::wiring::{Door, Process, Records};
-use crate::{admin_listener, folder, sandbox, sandbox_browser, sandbox_keeper, welcome, wiring};
+use crate::{
+    admin_listener, folder, sandbox, sandbox_browser, sandbox_keeper, sandbox_keys, welcome, wiring,
+};
 
 /// For people, every request.
 const LOG: LogSettings = LogSettings { format: Format::Text, level: tracing::Level::INFO, access: true };
@@ -87,7 +89,10 @@ async fn serve(
     let admin_token = folder::secret_or_new(&data.join("admin.token"), new_token)?;
     let records = Records { issuer: store.clone(), keeper: store, master: Arc::new(master_keys(data)?) };
     let url = format!("http://{}", issuer_socket.address);
-    let issuer = wiring::open_issuer(process, &records, (url, Limits::default())).await?;
+    let (issuer, ()) = tokio::try_join!(
+        wiring::open_issuer(process, &records, (url, Limits::default())),
+        sandbox_keys::make(data, &process.background),
+    )?;
     sandbox::seed(&issuer, data).await?;
     let faults = Arc::new(Faults::new(process.house.entropy.clone()));
 

@@ -12,6 +12,7 @@ mod sandbox;
 mod sandbox_browser;
 mod sandbox_clock;
 mod sandbox_keeper;
+mod sandbox_keys;
 mod sandbox_shop;
 mod serve;
 mod telemetry;

@@ -1,13 +1,12 @@
 //! What `mintkeep dev` seeds, the same every time: apps, customers, a gateway, a wallet.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use mintkeep_issuer::issuer::Issuer;
 use mintkeep_protocol::app::{App, AppKey, AppSettings, AppStatus, StoredSecret};
-use mintkeep_protocol::crypto::RsaPrivateKey;
 use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId, ServiceId};
 use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
 use mintkeep_protocol::port::entropy::draw;
@@ -15,7 +14,7 @@ use mintkeep_protocol::record::{AuditAction, Customer, CustomerStatus, Profile, 
 use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_web::arrival::Arrival;
 
-use crate::folder::{make_folder, read_text, write_secret};
+use crate::sandbox_keys;
 
 /// The customer that may grant.
 pub const CUSTOMER_ACTIVE: &str = "2160000000000001";
@@ -66,16 +65,10 @@ pub const APPS: [SandboxApp; 4] = [
     },
 ];
 
-/// Where a signed dialect's keys are.
-pub fn keys_folder(data: &Path, dialect: Dialect) -> PathBuf {
-    data.join("sandbox").join(dialect.name())
-}
-
 /// Seeds what is not there yet. What was changed since stays changed.
 pub async fn seed(issuer: &Arc<Issuer>, data: &Path) -> Result<()> {
     for app in &APPS {
-        let keys =
-            if app.dialect.is_signed() { vec![seed_keys(issuer, data, app.dialect).await?] } else { vec![] };
+        let keys = if app.dialect.is_signed() { vec![seed_keys(issuer, data, app.dialect)?] } else { vec![] };
         for id in [app.id, app.keeper_id] {
             seed_app(issuer, app, id, keys.clone()).await?;
         }
@@ -116,19 +109,10 @@ async fn seed_app(issuer: &Issuer, seeded: &SandboxApp, id: &str, keys: Vec<AppK
     Ok(())
 }
 
-/// The app's key pair, made at the first start, and the platform's public key beside it.
-async fn seed_keys(issuer: &Issuer, data: &Path, dialect: Dialect) -> Result<AppKey> {
-    let folder = keys_folder(data, dialect);
-    make_folder(&folder)?;
-    let private_file = folder.join("app_private.pem");
-    let private = if let Some(pem) = read_text(&private_file)? {
-        RsaPrivateKey::from_pem(&pem)
-            .with_context(|| format!("{}: remove it to have a new pair made", private_file.display()))?
-    } else {
-        let made = issuer.tasks.spawn_blocking(RsaPrivateKey::generate).await??;
-        write_secret(&private_file, &made.to_pem())?;
-        made
-    };
+/// The app's key; its public half and the platform's are written beside it.
+fn seed_keys(issuer: &Issuer, data: &Path, dialect: Dialect) -> Result<AppKey> {
+    let folder = sandbox_keys::folder(data, dialect);
+    let private = sandbox_keys::read(&sandbox_keys::app_private(data, dialect))?;
     let platform = issuer.signer.latest(dialect).context("the platform has no key for this dialect")?;
     fs::write(folder.join("app_public.pem"), private.public().to_pem())?;
     fs::write(folder.join("platform_public.pem"), platform.private.public().to_pem())?;

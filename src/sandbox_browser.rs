@@ -9,14 +9,14 @@ use mintkeep_issuer::consent::sandbox_wallet::{self, SandboxWallet};
 use mintkeep_issuer::consent::{self, ConsentSettings};
 use mintkeep_issuer::issuer::Issuer;
 use mintkeep_protocol::app::App;
-use mintkeep_protocol::crypto::RsaPrivateKey;
 use mintkeep_protocol::ident::{AppId, CustomerId, ServiceId};
 use mintkeep_protocol::port::issuer_store::Commit;
 use mintkeep_protocol::record::{AuditAction, Service};
 use mintkeep_web::arrival::Arrival;
 
-use crate::folder::{make_folder, read_text, write_secret};
+use crate::folder::read_text;
 use crate::sandbox::{APPS, CUSTOMER_ACTIVE, CUSTOMER_FROZEN, WALLET};
+use crate::sandbox_keys;
 use crate::sandbox_shop::{self, Merchant};
 
 /// The pages that the issuer's listener has for browsers in a sandbox. The demo's merchant asks `keeper`.
@@ -36,19 +36,9 @@ pub async fn pages(issuer: &Arc<Issuer>, keeper: Router, data: &Path) -> Result<
         .merge(sandbox_shop::router(merchant)))
 }
 
-/// The wallet with its key, which is made at the first start.
+/// The wallet with its key.
 async fn wallet(issuer: &Issuer, data: &Path) -> Result<SandboxWallet> {
-    let folder = data.join("sandbox").join("wallet");
-    make_folder(&folder)?;
-    let file = folder.join("assertion_private.pem");
-    let key = if let Some(pem) = read_text(&file)? {
-        RsaPrivateKey::from_pem(&pem)
-            .with_context(|| format!("{}: remove it to have a new pair made", file.display()))?
-    } else {
-        let made = issuer.tasks.spawn_blocking(RsaPrivateKey::generate).await??;
-        write_secret(&file, &made.to_pem())?;
-        made
-    };
+    let key = sandbox_keys::read(&sandbox_keys::wallet_private(data))?;
     let id = ServiceId::parse(WALLET.0)?;
     let service = issuer.store.service(&id).await?.context("the sandbox's wallet is not seeded")?;
     let assertion_key_pem = Some(key.public().to_pem());

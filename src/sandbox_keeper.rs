@@ -9,14 +9,14 @@ use mintkeep_issuer::issuer::Issuer;
 use mintkeep_keeper::Keeper;
 use mintkeep_keeper::admin::{By, NewConsumer, NewCredential, NewProof};
 use mintkeep_protocol::app::AppKey;
-use mintkeep_protocol::crypto::{RsaPrivateKey, RsaPublicKey};
 use mintkeep_protocol::ident::{AppId, ConsumerName, CredentialName, Dialect};
 use mintkeep_protocol::keep::consumer::{CredentialScope, Verb};
 use mintkeep_protocol::keep::credential::{CredentialSettings, TokenSource};
 use mintkeep_protocol::secret::ClientSecret;
 
-use crate::folder::{read_text, write_secret};
-use crate::sandbox::{APPS, SandboxApp, keys_folder};
+use crate::folder::write_secret;
+use crate::sandbox::{APPS, SandboxApp};
+use crate::sandbox_keys;
 
 /// Seeds what is not there yet, and points the credentials at where the issuer listens this time.
 pub async fn seed(keeper: &Arc<Keeper>, issuer: &Issuer, data: &Path) -> Result<()> {
@@ -46,12 +46,10 @@ fn new_credential(
     let proof = if let Some(secret) = app.secret {
         NewProof::Secret(ClientSecret::new(secret.to_owned()))
     } else {
-        let file = keys_folder(data, app.dialect).join("app_private.pem");
-        let pem = read_text(&file)?.with_context(|| format!("{} is gone", file.display()))?;
         let platform = issuer.signer.latest(app.dialect).context("the platform has no key")?;
         let public = platform.private.public().clone();
         NewProof::Key {
-            private: RsaPrivateKey::from_pem(&pem)?,
+            private: sandbox_keys::read(&sandbox_keys::app_private(data, app.dialect))?,
             version: 1,
             platform: vec![AppKey { version: platform.version, public }],
         }
@@ -80,9 +78,8 @@ async fn seed_consumer(keeper: &Keeper, data: &Path, by: &By) -> Result<()> {
     }
     let mut drop_in_keys = Vec::new();
     for app in APPS.iter().filter(|app| app.dialect.is_signed()) {
-        let file = keys_folder(data, app.dialect).join("app_public.pem");
-        let pem = read_text(&file)?.with_context(|| format!("{} is gone", file.display()))?;
-        drop_in_keys.push(AppKey { version: 1, public: RsaPublicKey::from_pem(&pem)? });
+        let private = sandbox_keys::read(&sandbox_keys::app_private(data, app.dialect))?;
+        drop_in_keys.push(AppKey { version: 1, public: private.public().clone() });
     }
     let new = NewConsumer {
         name,

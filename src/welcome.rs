@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use mintkeep_protocol::ident::Dialect;
 
-use crate::sandbox::{APPS, CUSTOMER_ACTIVE, CUSTOMER_FROZEN, GATEWAY, keys_folder};
+use crate::sandbox::{APPS, CUSTOMER_ACTIVE, CUSTOMER_FROZEN, GATEWAY};
+use crate::sandbox_keys;
 
 /// What the text is about.
 pub struct Welcome {
@@ -47,7 +48,7 @@ fn table(welcome: &Welcome) -> String {
     for app in &APPS {
         let secret = app
             .secret
-            .map_or_else(|| keys_folder(data, app.dialect).display().to_string(), ToOwned::to_owned);
+            .map_or_else(|| sandbox_keys::folder(data, app.dialect).display().to_string(), ToOwned::to_owned);
         let _ = writeln!(text, "  {:<12} {:<22} {:<22} {secret}", app.dialect.name(), app.id, app.keeper_id);
     }
     let (gateway, gateway_secret) = GATEWAY;
@@ -65,7 +66,7 @@ fn table(welcome: &Welcome) -> String {
 fn lines(welcome: &Welcome) -> String {
     let Welcome { data, issuer, keeper, admin } = welcome;
     let data = data.display();
-    let keys = keys_folder(&welcome.data, Dialect::MiniProgram);
+    let keys = sandbox_keys::folder(&welcome.data, Dialect::MiniProgram);
     let keys = keys.display();
     format!(
         r#"Try it (each line works when pasted into a shell):

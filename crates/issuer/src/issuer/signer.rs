@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures_util::future::try_join_all;
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, RsaKeyRejected, RsaPrivateKey, SealBroken};
 use mintkeep_protocol::ident::Dialect;
 use mintkeep_protocol::port::entropy::{Entropy, draw};
@@ -80,11 +81,12 @@ impl Signer {
     ) -> Result<Self, SignerFault> {
         let signer = Self { keys: ArcSwap::default(), master, tasks };
         signer.load(store).await?;
-        for dialect in Dialect::ALL.into_iter().filter(|dialect| dialect.is_signed()) {
-            if signer.latest(dialect).is_none() {
-                signer.draw(store, dialect, 1).await?;
-                signer.load(store).await?;
-            }
+        let lacks = |dialect: &Dialect| dialect.is_signed() && signer.latest(*dialect).is_none();
+        let lacking = Dialect::ALL.into_iter().filter(lacks);
+        // Side by side: drawing a key takes a core for a tenth of a second or more.
+        let drawn = try_join_all(lacking.map(|dialect| signer.draw(store, dialect, 1))).await?;
+        if !drawn.is_empty() {
+            signer.load(store).await?;
         }
         Ok(signer)
     }
