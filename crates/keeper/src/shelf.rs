@@ -1,5 +1,6 @@
 //! The shelf: every token in memory, where readers find it without a store and without waiting.
 
+use http::HeaderValue;
 use std::sync::Arc;
 
 use mintkeep_protocol::crypto::SealBroken;
@@ -45,8 +46,16 @@ pub struct Kept {
     pub expires_at: Timestamp,
     /// The same in ISO 8601, written once for all readers.
     pub(crate) expires_at_text: Box<str>,
+    /// Changes with the token and with its end. Written once, too.
+    pub(crate) etag: HeaderValue,
     /// Until when it can be renewed without the customer.
     pub refresh_expires_at: Option<Timestamp>,
+}
+
+/// The tag of a token (RFC 9110, section 8.8.3).
+fn etag(version: TokenVersion, expires_at: Timestamp) -> HeaderValue {
+    let text = format!("\"{}-{}\"", version.0, expires_at.unix_s());
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 impl Leaf {
@@ -65,6 +74,7 @@ impl Leaf {
                 obtained_at: held.obtained_at,
                 expires_at: held.expires_at,
                 expires_at_text: format_instant(held.expires_at, 0).into(),
+                etag: etag(held.version, held.expires_at),
                 refresh_expires_at: held.refresh_expires_at,
             }),
         };

@@ -122,15 +122,14 @@ async fn read(
         ReadFailure::Unavailable(denial) => unavailable(denial, now),
     })?;
     let Some(kept) = leaf.good(now) else { return Err(ended_meanwhile(&leaf, now)) };
-    let etag = etag(kept);
-    if headers.get_all(IF_NONE_MATCH).iter().any(|value| names(value, &etag)) {
-        let unchanged = [(ETAG, etag), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    if headers.get_all(IF_NONE_MATCH).iter().any(|value| names(value, &kept.etag)) {
+        let unchanged = [(ETAG, kept.etag.clone()), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         return Ok((StatusCode::NOT_MODIFIED, unchanged).into_response());
     }
     let name = &access.account.credential.name;
     let body = TokenBody { credential: Some(name), customer, ..TokenBody::of(kept, now) };
     let mut response = body.into_response();
-    response.headers_mut().insert(ETAG, etag);
+    response.headers_mut().insert(ETAG, kept.etag.clone());
     Ok(response)
 }
 
@@ -138,12 +137,6 @@ async fn read(
 fn ended_meanwhile(leaf: &Leaf, now: Timestamp) -> Problem {
     let because = leaf.upkeep.trouble().unwrap_or(mintkeep_protocol::keep::slot::Trouble::Ambiguous);
     unavailable(mintkeep_protocol::keep::plan::Denial { because, retry_at: Some(now) }, now)
-}
-
-/// Changes with the token and with its end.
-fn etag(kept: &Kept) -> HeaderValue {
-    let text = format!("\"{}-{}\"", kept.version.0, kept.expires_at.unix_s());
-    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// Whether an `If-None-Match` names the tag. Weak comparison, RFC 9110 section 13.1.2.
