@@ -122,8 +122,9 @@ async fn run_to_end(
     pilot.land(landed.clone());
     while matches!(landed, Err(ExchangeFailure::Later(_))) {
         tokio::select! {
-            () = tokio::time::sleep(SETTLE_EVERY) => {}
+            biased;
             () = keeper.tasks.stopping() => return,
+            () = tokio::time::sleep(SETTLE_EVERY) => {}
         }
         let found = keeper.insist(|| keeper.store.exchange(&key)).await.flatten();
         if found.is_none_or(|found| found.intent.is_none()) {

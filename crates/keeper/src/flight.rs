@@ -2,23 +2,37 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
-type Aboard<K, T> = Mutex<HashMap<K, watch::Receiver<Option<T>>>>;
+type Aboard<K, T> = Mutex<HashMap<K, Arc<Board<T>>>>;
 
 /// The flights that are under way.
 pub(crate) struct Flights<K, T>(Arc<Aboard<K, T>>);
 
+/// Where a flight's result is put up, for all who wait.
+///
+/// Not a `watch` channel: whoever waits is woken in the order of coming, not in an order by chance.
+struct Board<T> {
+    state: Mutex<State<T>>,
+    changed: Notify,
+}
+
+struct State<T> {
+    result: Option<T>,
+    is_over: bool,
+}
+
 /// What waits for a flight's result.
-pub(crate) struct Ticket<T>(watch::Receiver<Option<T>>);
+pub(crate) struct Ticket<T>(Arc<Board<T>>);
 
 /// Who has to do the work. When it is dropped, the flight has ended, and another one may begin.
 pub(crate) struct Pilot<K: Eq + Hash, T> {
     aboard: Arc<Aboard<K, T>>,
     key: K,
-    result: watch::Sender<Option<T>>,
+    board: Arc<Board<T>>,
 }
 
 /// How one comes aboard.
@@ -36,13 +50,14 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
 
     pub(crate) fn board(&self, key: &K) -> Boarding<K, T> {
         let mut aboard = lock(&self.0);
-        if let Some(result) = aboard.get(key) {
-            return Boarding::Joined(Ticket(result.clone()));
+        if let Some(board) = aboard.get(key) {
+            return Boarding::Joined(Ticket(Arc::clone(board)));
         }
-        let (sender, receiver) = watch::channel(None);
-        aboard.insert(key.clone(), receiver.clone());
-        let pilot = Pilot { aboard: Arc::clone(&self.0), key: key.clone(), result: sender };
-        Boarding::First(pilot, Ticket(receiver))
+        let state = Mutex::new(State { result: None, is_over: false });
+        let board = Arc::new(Board { state, changed: Notify::new() });
+        aboard.insert(key.clone(), Arc::clone(&board));
+        let pilot = Pilot { aboard: Arc::clone(&self.0), key: key.clone(), board: Arc::clone(&board) };
+        Boarding::First(pilot, Ticket(board))
     }
 
     pub(crate) fn is_under_way(&self, key: &K) -> bool {
@@ -56,31 +71,43 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
 
 impl<T: Clone> Ticket<T> {
     /// The result; `None` if the flight ended without one, which only a panic or a shutdown does.
-    pub(crate) async fn landed(mut self) -> Option<T> {
-        let landed = self.0.wait_for(Option::is_some).await.ok()?;
-        landed.clone()
+    pub(crate) async fn landed(self) -> Option<T> {
+        loop {
+            let mut changed = pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            {
+                let state = lock(&self.0.state);
+                if state.result.is_some() || state.is_over {
+                    return state.result.clone();
+                }
+            }
+            changed.await;
+        }
     }
 }
 
 impl<K: Eq + Hash, T> Pilot<K, T> {
     /// Tells everybody the result. What is left to be done may go on after it.
     pub(crate) fn land(&self, result: T) {
-        self.result.send_replace(Some(result));
+        lock(&self.board.state).result = Some(result);
+        self.board.changed.notify_waiters();
     }
 
     pub(crate) fn has_landed(&self) -> bool {
-        self.result.borrow().is_some()
+        lock(&self.board.state).result.is_some()
     }
 }
 
 impl<K: Eq + Hash, T> Drop for Pilot<K, T> {
     fn drop(&mut self) {
         lock(&self.aboard).remove(&self.key);
+        lock(&self.board.state).is_over = true;
+        self.board.changed.notify_waiters();
     }
 }
 
-fn lock<K, T>(aboard: &Aboard<K, T>) -> MutexGuard<'_, HashMap<K, watch::Receiver<Option<T>>>> {
-    aboard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

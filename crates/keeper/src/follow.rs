@@ -16,8 +16,9 @@ pub(crate) async fn run(keeper: Arc<Keeper>, mut mark: ChangeMark) {
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(keeper.settings.follow_every) => {}
+            biased;
             () = keeper.tasks.stopping() => return,
+            () = tokio::time::sleep(keeper.settings.follow_every) => {}
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::events::{Event, between};
 use crate::exchanger::ExchangeLanded;
 use crate::flight::Flights;
 use crate::follow;
-use crate::refresher::{self, Timetable};
+use crate::refresher::{self, ClockWatch, Timetable};
 use crate::renewal::Landed;
 use crate::reporter::Budgets;
 use crate::roster::{Account, Roster};
@@ -115,6 +115,7 @@ impl Keeper {
     ///
     /// [`StoreError`] if the store can't be read.
     pub async fn start(self: &Arc<Self>) -> Stored<()> {
+        let watch = ClockWatch::new(self);
         let mark = self.store.change_mark().await?;
         self.load_roster().await?;
         self.load_slots().await?;
@@ -126,7 +127,7 @@ impl Keeper {
             }
         }
         self.take_up_exchanges().await?;
-        self.tasks.spawn(refresher::run(Arc::clone(self)));
+        self.tasks.spawn(refresher::run(Arc::clone(self), watch));
         if self.store.is_shared() {
             self.tasks.spawn(follow::run(Arc::clone(self), mark));
         }
@@ -230,14 +231,23 @@ impl Keeper {
         }
     }
 
+    /// Sees to it, after a slot's flight, that the slot has its next time: the refresher may have come for it
+    /// while the flight was under way, joined it, and forgotten it.
+    pub(crate) fn plan_next(&self, key: &SlotKey) {
+        if let Some(due) = self.shelf.get(key).and_then(|leaf| self.due_at(&leaf)) {
+            self.timetable.plan_if_none(key, due);
+        }
+    }
+
     /// Tells whoever watches.
     pub(crate) fn tell(&self, event: Event) {
         // Nobody watching is no error.
         let _ = self.events.send(event);
     }
 
-    /// When to look at a slot next. A lease, whoever holds it, is looked at once it must have ended.
-    fn due_at(&self, leaf: &Leaf) -> Option<Timestamp> {
+    /// When to look at a slot next. A lease, whoever holds it, is looked at once it must have ended; a slot that
+    /// waits for people, at once if an answer has come to it since.
+    pub(crate) fn due_at(&self, leaf: &Leaf) -> Option<Timestamp> {
         match leaf.upkeep {
             Upkeep::Renewing { .. } => Some(self.clock.now().after(self.settings.lease_length)),
             Upkeep::Idle { .. }
@@ -246,7 +256,8 @@ impl Keeper {
             | Upkeep::NeedsOperator { .. } => {
                 // Every replica has the same time for a slot; with other replicas, the luckiest renews it.
                 let spread = if self.store.is_shared() { REPLICA_SPREAD } else { Duration::ZERO };
-                leaf.upkeep.due_at().map(|at| at.after(self.chance().of(spread)))
+                let unread = leaf.is_answered.then(|| self.clock.now());
+                leaf.upkeep.due_at().or(unread).map(|at| at.after(self.chance().of(spread)))
             }
         }
     }
@@ -265,8 +276,9 @@ impl Keeper {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(wait) => wait = wait.saturating_mul(2).min(longest),
+                biased;
                 () = self.tasks.stopping() => return None,
+                () = tokio::time::sleep(wait) => wait = wait.saturating_mul(2).min(longest),
             }
         }
     }

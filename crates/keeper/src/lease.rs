@@ -114,9 +114,14 @@ async fn load(keeper: &Keeper, key: &SlotKey) -> Result<Slot, Trouble> {
 /// Whether the timetable's errand was run by another keeper: what it found due is not due any more.
 fn is_done(slot: &Slot, errand: &Errand, now: Timestamp) -> bool {
     let is_left = matches!(slot.upkeep, Upkeep::Renewing { .. });
+    let is_unread = slot.is_answered() && slot.upkeep.due_at().is_none();
     // Obtained later than now: the clock was set back, and the times of the token say nothing.
     let is_of_another_time = slot.held.as_ref().is_some_and(|held| now < held.obtained_at);
-    errand.cause == Cause::Timetable && !is_left && !is_of_another_time && !is_due(&slot.upkeep, now)
+    errand.cause == Cause::Timetable
+        && !is_left
+        && !is_unread
+        && !is_of_another_time
+        && !is_due(&slot.upkeep, now)
 }
 
 /// Waits until the holder of the lease ends it, or is overdue. `true`: it is overdue.

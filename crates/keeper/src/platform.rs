@@ -68,6 +68,21 @@ impl Keeper {
         self.tasks.spawn_blocking(work).await.unwrap_or(Err(Trouble::AnswerUnreadable))
     }
 
+    /// The tokens in the answer that a slot was left with; `None`: there is no answer, or no tokens are in it.
+    pub(crate) async fn left_tokens(
+        self: &Arc<Self>,
+        account: &Arc<Account>,
+        slot: &Slot,
+    ) -> Option<Obtained> {
+        let (place, intent) = (slot.key.place(), slot.intent.as_ref()?);
+        let answer = self.seals.open_answer(&place, intent.answer.as_ref()?).ok()?;
+        let request = self.seals.open_request(&place, &intent.request).ok()?;
+        match self.read_answer(account, &request, &answer, intent.presented_at).await {
+            Ok(Reading::Tokens(brought)) => self.obtained(slot, brought).ok(),
+            Ok(Reading::Refused { .. } | Reading::Unknown { .. }) | Err(_) => None,
+        }
+    }
+
     /// Seals what a platform granted for `slot`.
     pub(crate) fn obtained(&self, slot: &Slot, brought: Brought) -> Result<Obtained, Trouble> {
         let (refresh, refresh_expires_at) = brought.refresh.unzip();

@@ -86,17 +86,17 @@ impl Timetable {
 }
 
 /// Runs until the process stops.
-pub(crate) async fn run(keeper: Arc<Keeper>) {
+pub(crate) async fn run(keeper: Arc<Keeper>, mut watch: ClockWatch) {
     let places = Arc::new(Semaphore::new(keeper.settings.renewals_at_once_max));
-    let mut watch = ClockWatch::new(&keeper);
     loop {
         if watch.was_set_back(&keeper) {
             plan_all_anew(&keeper);
         }
         for key in keeper.timetable.take_due(keeper.clock.now()) {
             let place = tokio::select! {
-                place = Arc::clone(&places).acquire_owned() => place,
+                biased;
                 () = keeper.tasks.stopping() => return,
+                place = Arc::clone(&places).acquire_owned() => place,
             };
             let errand = Errand::new(Cause::Timetable, Urgency::Ordinary);
             // Nobody waits for it here; its end plans the slot's next time.
@@ -105,21 +105,22 @@ pub(crate) async fn run(keeper: Arc<Keeper>) {
         let next = keeper.timetable.next();
         let wait = next.map_or(LOOK_EVERY_MAX, |at| at.since(keeper.clock.now()).min(LOOK_EVERY_MAX));
         tokio::select! {
+            biased;
+            () = keeper.tasks.stopping() => return,
             () = tokio::time::sleep(wait) => {}
             () = keeper.timetable.wake.notified() => {}
-            () = keeper.tasks.stopping() => return,
         }
     }
 }
 
-/// Compares the wall clock with the monotonic one.
-struct ClockWatch {
+/// Compares the wall clock with the monotonic one, since before the first slot was planned.
+pub(crate) struct ClockWatch {
     wall: Timestamp,
     monotonic: Instant,
 }
 
 impl ClockWatch {
-    fn new(keeper: &Keeper) -> Self {
+    pub(crate) fn new(keeper: &Keeper) -> Self {
         Self { wall: keeper.clock.now(), monotonic: Instant::now() }
     }
 
@@ -130,12 +131,16 @@ impl ClockWatch {
     }
 }
 
-/// Has every token of the shelf renewed soon, spread like a start: nobody knows how long each still lives.
+/// Has every slot of the shelf looked at soon, spread like a start: nobody knows how long each token still lives,
+/// nor whether whoever holds a lease is still at it.
 fn plan_all_anew(keeper: &Keeper) {
     let now = keeper.clock.now();
     tracing::warn!("the clock was set back: renewing every token, for their times can't be relied on");
-    for leaf in keeper.shelf.all() {
-        if leaf.upkeep.due_at().is_some() {
+    // In the order of their keys, so that the same chances give the same plan.
+    let mut leaves: Vec<_> = keeper.shelf.all().collect();
+    leaves.sort_by(|left, right| left.key.cmp(&right.key));
+    for leaf in leaves {
+        if keeper.due_at(&leaf).is_some() {
             let end = leaf.kept.as_ref().map(|kept| kept.expires_at);
             keeper.timetable.plan(&leaf.key, Some(start_at(now, now, end, keeper.chance())));
         }

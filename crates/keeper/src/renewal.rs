@@ -66,6 +66,7 @@ impl Keeper {
                 self.tasks.spawn(async move {
                     renew(&keeper, &key, &errand, &pilot).await;
                     drop((pilot, place));
+                    keeper.plan_next(&key);
                 });
                 ticket
             }
@@ -288,7 +289,7 @@ impl Renewal<'_> {
         let answer = self.keeper.seals.open_answer(&place, sealed);
         match (request, answer) {
             (Ok(request), Ok(answer)) => self.verdict(&request, &answer).await,
-            _broken => Verdict::Unknown(Trouble::SealBroken),
+            _broken => Verdict::NotRead(Trouble::SealBroken),
         }
     }
 
@@ -296,7 +297,7 @@ impl Renewal<'_> {
         let asked_at =
             self.slot.intent.as_ref().map_or_else(|| self.keeper.clock.now(), |intent| intent.presented_at);
         match self.keeper.read_answer(&self.account, request, answer, asked_at).await {
-            Err(trouble) => Verdict::Unknown(trouble),
+            Err(trouble) => Verdict::NotRead(trouble),
             Ok(Reading::Refused { refusal, code }) => {
                 self.code = Some(code);
                 Verdict::Refused(refusal)
@@ -307,7 +308,7 @@ impl Renewal<'_> {
             }
             Ok(Reading::Tokens(brought)) => match self.keeper.obtained(&self.slot, brought) {
                 Ok(obtained) => Verdict::Granted(obtained),
-                Err(trouble) => Verdict::Unknown(trouble),
+                Err(trouble) => Verdict::NotRead(trouble),
             },
         }
     }
@@ -361,8 +362,7 @@ impl Renewal<'_> {
     /// The lease is ours, and the slot has changed: it was sealed anew, or the answer came to whoever held
     /// the lease before. That answer is not lost: without tokens of our own it decides.
     async fn decide_anew(&mut self, found: Slot, decided: Decided) -> Decided {
-        let is_answered = |slot: &Slot| slot.intent.as_ref().is_some_and(|intent| intent.answer.is_some());
-        let has_come = is_answered(&found) && !is_answered(&self.slot);
+        let has_come = found.is_answered() && !self.slot.is_answered();
         self.slot = found;
         match decided {
             granted @ Decided::By(Verdict::Granted(_)) => granted,

@@ -27,6 +27,8 @@ pub struct Leaf {
     /// How many renewals failed since the last that did not.
     pub failures: u32,
     pub(crate) revision: i64,
+    /// An answer is durable that nobody has read.
+    pub(crate) is_answered: bool,
     /// Known, good, and not in the store yet.
     pub(crate) is_provisional: bool,
 }
@@ -95,6 +97,7 @@ impl Leaf {
             upkeep: slot.upkeep,
             failures: slot.failures,
             revision: slot.revision,
+            is_answered: slot.is_answered(),
             is_provisional: false,
         }
     }

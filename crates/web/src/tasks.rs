@@ -1,6 +1,7 @@
 //! Where tasks are spawned, so that a shutdown waits for them.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +18,21 @@ const BLOCKING_WAITING_PER_RUNNING: usize = 1_024;
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
-    /// Places for blocking work that runs or waits.
-    accepted: Arc<Semaphore>,
-    /// Places for blocking work that runs.
-    running: Arc<Semaphore>,
+    blocking: Blocking,
+}
+
+/// Where blocking work is done.
+#[derive(Debug, Clone)]
+enum Blocking {
+    /// On threads of its own.
+    Threads {
+        /// Places for work that runs or waits.
+        accepted: Arc<Semaphore>,
+        /// Places for work that runs.
+        running: Arc<Semaphore>,
+    },
+    /// On the thread of whoever asks for it, at once.
+    InPlace,
 }
 
 /// Blocking work was not done.
@@ -47,12 +59,21 @@ impl Tasks {
     #[must_use]
     pub fn new(blocking_max: usize) -> Self {
         let accepted = blocking_max.saturating_mul(BLOCKING_WAITING_PER_RUNNING);
-        Self {
-            tracker: TaskTracker::new(),
-            stop: CancellationToken::new(),
+        Self::with(Blocking::Threads {
             accepted: Arc::new(Semaphore::new(accepted)),
             running: Arc::new(Semaphore::new(blocking_max)),
-        }
+        })
+    }
+
+    /// No tasks yet, and no threads: blocking work is done where it is asked for, and stops the event loop
+    /// for as long. For a process of one thread, which then does the same things in the same order each time.
+    #[must_use]
+    pub fn single_threaded() -> Self {
+        Self::with(Blocking::InPlace)
+    }
+
+    fn with(blocking: Blocking) -> Self {
+        Self { tracker: TaskTracker::new(), stop: CancellationToken::new(), blocking }
     }
 
     /// Runs `future` beside the caller. A shutdown waits for it; it should end soon after [`Self::stopping`].
@@ -64,7 +85,8 @@ impl Tasks {
         self.tracker.spawn(future)
     }
 
-    /// Runs `work` (a signature, a hash) on a thread for such work, off the event loop.
+    /// Runs `work` (a signature, a hash) on a thread for such work, off the event loop; but see
+    /// [`Self::single_threaded`].
     ///
     /// Once begun it runs to its end, even if the caller goes away.
     ///
@@ -75,8 +97,11 @@ impl Tasks {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NotDone> {
-        let accepted = Arc::clone(&self.accepted).try_acquire_owned().map_err(|_full| NotDone::Busy)?;
-        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_closed| NotDone::Busy)?;
+        let Blocking::Threads { accepted, running } = &self.blocking else {
+            return catch_unwind(AssertUnwindSafe(work)).map_err(|_panic| NotDone::Panicked);
+        };
+        let accepted = Arc::clone(accepted).try_acquire_owned().map_err(|_full| NotDone::Busy)?;
+        let running = Arc::clone(running).acquire_owned().await.map_err(|_closed| NotDone::Busy)?;
         let places_held = move || {
             let done = work();
             drop((running, accepted));
@@ -148,6 +173,15 @@ mod tests {
         }
         assert_eq!(tasks.spawn_blocking(|| panic!("planted")).await, Err::<(), _>(NotDone::Panicked));
         assert_eq!(tasks.spawn_blocking(|| 7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn a_process_of_one_thread_does_blocking_work_before_anything_else() {
+        let tasks = Tasks::single_threaded();
+        let here = std::thread::current().id();
+        let mut work = Box::pin(tasks.spawn_blocking(|| std::thread::current().id()));
+        assert_eq!(poll_once(work.as_mut()), Poll::Ready(Ok(here)));
+        assert_eq!(tasks.spawn_blocking(|| panic!("planted")).await, Err::<(), _>(NotDone::Panicked));
     }
 
     fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use mintkeep_protocol::keep::exchange::{Exchange, ExchangeStage};
 use mintkeep_protocol::keep::history::{Cause, Ending, HistoryEntry};
-use mintkeep_protocol::keep::renew::{Moment, authorized, may_repeat, new_intent, present_again, trouble_of};
+use mintkeep_protocol::keep::renew::{
+    Moment, Verdict, authorized, complete, may_repeat, new_intent, present_again, trouble_of,
+};
 use mintkeep_protocol::keep::slot::{Slot, SlotKey, Trouble};
 use mintkeep_protocol::keep::timetable::{Urgency, ceiling, wait_after};
 use mintkeep_protocol::port::keeper_store::{Commit, Ended, Presented, QuotaAccount, QuotaDebit};
@@ -15,7 +17,7 @@ use mintkeep_protocol::record::AuditAction;
 use mintkeep_protocol::secret::AuthCode;
 use mintkeep_protocol::time::Timestamp;
 
-use super::{ExchangeFailure, ExchangeLanded, Exchanged, TRIES_MAX, later};
+use super::{ExchangeFailure, ExchangeLanded, Exchanged, TRIES_MAX, ended, later};
 use crate::events::{Event, What};
 use crate::keeper::Keeper;
 use crate::lease::Lease;
@@ -40,6 +42,8 @@ enum Came {
     Refused(Trouble, String),
     /// It may have happened.
     Unknown(Trouble),
+    /// The answer is here, and could not be read for a reason of our own.
+    NotRead(Trouble),
     /// It did not.
     NotSent(Trouble),
 }
@@ -54,6 +58,8 @@ impl Attempt<'_> {
             let was_doubtful = self.exchange.intent.as_ref().is_some_and(|intent| intent.times > 1);
             let trouble = match came {
                 Came::Tokens(brought, asked_at) => return self.finish(brought, asked_at).await,
+                // It is durable, and whoever takes the exchange up next reads it.
+                Came::NotRead(trouble) => return later(trouble),
                 Came::Refused(Trouble::RateLimited | Trouble::CredentialRefused, _) | Came::NotSent(_)
                     if !was_doubtful =>
                 {
@@ -87,14 +93,12 @@ impl Attempt<'_> {
     async fn step(&mut self) -> Result<Came, ExchangeLanded> {
         let place = self.exchange.key.place();
         let seals = &self.keeper.seals;
+        if let Some(came) = self.read_kept().await {
+            return Ok(came);
+        }
         let request = if let Some(intent) = self.exchange.intent.take() {
             let request =
                 seals.open_request(&place, &intent.request).map_err(|_| later(Trouble::SealBroken))?;
-            if let Some(answer) = &intent.answer {
-                let answer = seals.open_answer(&place, answer).map_err(|_| later(Trouble::SealBroken))?;
-                self.exchange.intent = Some(intent);
-                return Ok(self.read(&request, &answer).await);
-            }
             let is_in_time = may_repeat(&intent, &self.account.terms, self.keeper.clock.now());
             self.exchange.intent = Some(present_again(intent));
             if !is_in_time {
@@ -113,6 +117,17 @@ impl Attempt<'_> {
             request
         };
         self.present(request).await
+    }
+
+    /// What the answer says that is durable with the intent; `None`: there is none.
+    async fn read_kept(&self) -> Option<Came> {
+        let (place, intent) = (self.exchange.key.place(), self.exchange.intent.as_ref()?);
+        let answer = self.keeper.seals.open_answer(&place, intent.answer.as_ref()?);
+        let request = self.keeper.seals.open_request(&place, &intent.request);
+        match (request, answer) {
+            (Ok(request), Ok(answer)) => Some(self.read(&request, &answer).await),
+            _broken => Some(Came::NotRead(Trouble::SealBroken)),
+        }
     }
 
     async fn present(&mut self, request: http::Request<Bytes>) -> Result<Came, ExchangeLanded> {
@@ -150,18 +165,22 @@ impl Attempt<'_> {
         let keep = || self.keeper.store.keep_code_answer(&key, fence, sealed.clone());
         match self.keeper.insist(keep).await {
             Some(Commit::Done) => self.exchange.revision = self.exchange.revision.saturating_add(1),
-            Some(Commit::Lost) => self.catch_up().await,
+            Some(Commit::Lost) => {
+                self.catch_up().await;
+            }
             None => {}
         }
     }
 
     /// The record was changed, by an answer that we were not told of or by another seal: as long as the lease is
-    /// ours, what we decide goes over it.
-    async fn catch_up(&mut self) {
-        let found = self.keeper.insist(|| self.keeper.store.exchange(&self.exchange.key)).await.flatten();
-        if let Some(found) = found.filter(|found| found.fence == self.exchange.fence) {
+    /// ours, what we decide goes over it. If it has ended, by what: our own commit may have arrived although we were
+    /// not told.
+    async fn catch_up(&mut self) -> Option<ExchangeLanded> {
+        let found = self.keeper.insist(|| self.keeper.store.exchange(&self.exchange.key)).await.flatten()?;
+        if found.fence == self.exchange.fence {
             self.exchange.revision = found.revision;
         }
+        ended(&found)
     }
 
     async fn read(&self, request: &http::Request<Bytes>, answer: &http::Response<Bytes>) -> Came {
@@ -170,7 +189,8 @@ impl Attempt<'_> {
         match self.keeper.read_answer(&self.account, request, answer, asked_at).await {
             Ok(Reading::Tokens(brought)) => Came::Tokens(brought, asked_at),
             Ok(Reading::Refused { refusal, code }) => Came::Refused(trouble_of(refusal), code),
-            Ok(Reading::Unknown { trouble, .. }) | Err(trouble) => Came::Unknown(trouble),
+            Ok(Reading::Unknown { trouble, .. }) => Came::Unknown(trouble),
+            Err(trouble) => Came::NotRead(trouble),
         }
     }
 
@@ -183,7 +203,7 @@ impl Attempt<'_> {
     /// Puts the tokens into the customer's slot, and ends the exchange, both or neither.
     async fn finish(mut self, brought: Brought, asked_at: Timestamp) -> ExchangeLanded {
         let Some(customer) = brought.customer.clone() else {
-            return self.end(Trouble::AnswerUnreadable, None).await;
+            return self.fail(Trouble::AnswerUnreadable, None).await.unwrap_or(later(Trouble::Store));
         };
         let key = SlotKey { credential: self.account.credential.no, customer: Some(customer.clone()) };
         let empty = Slot::empty(key.clone(), self.keeper.clock.now());
@@ -193,7 +213,7 @@ impl Attempt<'_> {
             let found = self.keeper.insist(|| self.keeper.store.slot(&key)).await;
             let Some(found) = found else { return later(Trouble::Store) };
             let moment = Moment { now: self.keeper.clock.now(), chance: self.keeper.chance() };
-            let slot = found.unwrap_or_else(|| empty.clone());
+            let slot = self.settled(found.unwrap_or_else(|| empty.clone()), moment).await;
             let mut slot = authorized(slot, &self.account.terms, obtained.clone(), asked_at, moment);
             let version = slot.held.as_ref().map(|held| held.version).unwrap_or_default();
             self.exchange.stage = ExchangeStage::Done { customer: customer.clone(), version };
@@ -205,7 +225,16 @@ impl Attempt<'_> {
             let committed = self.keeper.insist_meanwhile(commit, publish).await;
             match committed {
                 None => return later(Trouble::Store),
-                Some(Commit::Lost) => self.catch_up().await,
+                Some(Commit::Lost) => {
+                    if let Some(landed) = self.catch_up().await {
+                        if let Some(found) =
+                            self.keeper.insist(|| self.keeper.store.slot(&key)).await.flatten()
+                        {
+                            self.keeper.shelve(&found);
+                        }
+                        return landed;
+                    }
+                }
                 Some(Commit::Done) => {
                     slot.revision = slot.revision.saturating_add(1);
                     self.keeper.shelve(&slot);
@@ -214,6 +243,15 @@ impl Attempt<'_> {
             }
         }
         later(Trouble::Store)
+    }
+
+    /// The slot with the tokens of an answer that a renewal left there unread: the new authorization's take their
+    /// place at once, but whoever was given them, and reports them, is known to have had them here.
+    async fn settled(&self, slot: Slot, moment: Moment) -> Slot {
+        match self.keeper.left_tokens(&self.account, &slot).await {
+            Some(left) => complete(slot, &self.account.terms, Verdict::Granted(left), moment).0,
+            None => slot,
+        }
     }
 
     fn ended(&self, slot: &Slot) -> Ended {
@@ -232,38 +270,75 @@ impl Attempt<'_> {
         }
     }
 
-    /// Ends the exchange for good, with nothing.
+    /// Ends the exchange for good, with nothing; unless its answer has come in the meantime, by way of whoever
+    /// held the lease before and was held up with it.
     async fn end(mut self, because: Trouble, code: Option<String>) -> ExchangeLanded {
-        self.exchange.intent = None;
-        self.exchange.stage = ExchangeStage::Failed { trouble: because, code: code.clone() };
+        for _ in 0..TRIES_MAX {
+            if let Some(landed) = self.fail(because, code.clone()).await {
+                return landed;
+            }
+            let found = self.keeper.insist(|| self.keeper.store.exchange(&self.exchange.key)).await.flatten();
+            let Some(found) = found else { return later(Trouble::Store) };
+            if let Some(landed) = ended(&found) {
+                return landed;
+            }
+            if found.fence != self.exchange.fence {
+                return later(Trouble::Store);
+            }
+            self.exchange = found;
+            match self.read_kept().await {
+                Some(Came::Tokens(brought, asked_at)) => return self.finish(brought, asked_at).await,
+                Some(Came::NotRead(trouble)) => return later(trouble),
+                Some(Came::Refused(..) | Came::Unknown(_) | Came::NotSent(_)) | None => {}
+            }
+        }
+        later(Trouble::Store)
+    }
+
+    /// `None`: the record has changed, and nothing was stored.
+    async fn fail(&mut self, because: Trouble, code: Option<String>) -> Option<ExchangeLanded> {
+        let stage = ExchangeStage::Failed { trouble: because, code: code.clone() };
+        let failed = Exchange { intent: None, stage, ..self.exchange.clone() };
         let audit = self.keeper.audit_of(AuditAction::RenewalFailed, &self.account, None);
-        let refund = self.debited.take();
-        let put = || self.keeper.store.put_off_exchange(&self.exchange, refund.clone(), Some(audit.clone()));
-        if self.keeper.insist(put).await.is_none() {
-            return later(Trouble::Store);
+        let put = || self.keeper.store.put_off_exchange(&failed, self.debited.clone(), Some(audit.clone()));
+        match self.keeper.insist(put).await {
+            None => return Some(later(Trouble::Store)),
+            Some(Commit::Lost) => return None,
+            Some(Commit::Done) => {}
         }
         if because == Trouble::InDoubt {
             let what = What::ReauthorizationNeeded { because };
             let credential = self.account.credential.name.clone();
             self.keeper.tell(Event { credential, customer: None, what });
         }
-        Err(ExchangeFailure::Ended { because, code })
+        Some(Err(ExchangeFailure::Ended { because, code }))
     }
 
     /// Leaves the exchange open, with nothing presented: the same code may be tried again.
     async fn put_off(mut self, because: Trouble) -> ExchangeLanded {
         self.exchange.intent = None;
         self.exchange.stage = ExchangeStage::Open { by: None };
-        let refund = self.debited.take();
-        let put = || self.keeper.store.put_off_exchange(&self.exchange, refund.clone(), None);
-        self.keeper.insist(put).await;
+        for _ in 0..TRIES_MAX {
+            let put = || self.keeper.store.put_off_exchange(&self.exchange, self.debited.clone(), None);
+            if self.keeper.insist(put).await != Some(Commit::Lost) {
+                break;
+            }
+            let found = self.keeper.insist(|| self.keeper.store.exchange(&self.exchange.key)).await.flatten();
+            let is_ours =
+                |found: &Exchange| found.fence == self.exchange.fence && found.stage != self.exchange.stage;
+            let Some(found) = found.filter(is_ours) else { break };
+            self.exchange.revision = found.revision;
+        }
         later(because)
     }
 }
 
 const fn trouble_in(came: &Came) -> Trouble {
     match came {
-        Came::Refused(trouble, _) | Came::Unknown(trouble) | Came::NotSent(trouble) => *trouble,
+        Came::Refused(trouble, _)
+        | Came::Unknown(trouble)
+        | Came::NotRead(trouble)
+        | Came::NotSent(trouble) => *trouble,
         Came::Tokens(..) => Trouble::Store,
     }
 }

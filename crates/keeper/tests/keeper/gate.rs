@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::dice::Dice;
+use crate::story::Story;
 
 /// How badly a world behaves, in events per thousand.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,6 +20,9 @@ pub struct Mischief {
 
 pub struct Gate {
     pub dice: Arc<Dice>,
+    pub story: Arc<Story>,
+    /// The process's number in the story.
+    pub who: u64,
     is_shut: AtomicBool,
     /// Kills the process when this many more doors have been passed; zero: never.
     fuse: AtomicU64,
@@ -34,12 +38,27 @@ pub enum Fate {
     DieAfter,
 }
 
+impl Fate {
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Fine => "",
+            Self::FailBefore => "fails before",
+            Self::FailAfter => "fails after",
+            Self::DieBefore => "dies before",
+            Self::DieAfter => "dies after",
+        }
+    }
+}
+
 impl Gate {
-    pub fn new(dice: Arc<Dice>) -> Arc<Self> {
-        Arc::new(Self { dice, is_shut: AtomicBool::new(false), fuse: AtomicU64::new(0), died: Notify::new() })
+    pub fn new(dice: Arc<Dice>, story: Arc<Story>) -> Arc<Self> {
+        let who = story.another_process();
+        let (is_shut, fuse) = (AtomicBool::new(false), AtomicU64::new(0));
+        Arc::new(Self { dice, story, who, is_shut, fuse, died: Notify::new() })
     }
 
     pub fn shut(&self) {
+        self.story.note(self.who, "end", "", 0);
         self.is_shut.store(true, Ordering::Relaxed);
         self.died.notify_waiters();
     }

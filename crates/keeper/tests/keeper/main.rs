@@ -13,6 +13,8 @@ mod simulation;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod story;
+#[cfg(test)]
 mod wire;
 #[cfg(test)]
 mod world;

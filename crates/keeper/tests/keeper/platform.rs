@@ -254,6 +254,19 @@ impl Drop for UnderWay<'_> {
 }
 
 impl PlatformDoor {
+    fn note(&self, what: &'static str, asked: &Asked) {
+        let how = match &asked.what {
+            What::Legacy => "legacy",
+            What::Stable { force: true } => "stable, by force",
+            What::Stable { force: false } => "stable",
+            What::DingTalk => "dingtalk",
+            What::Coupon { is_code: true, .. } => "code",
+            What::Coupon { is_code: false, .. } => "refresh token",
+        };
+        let minted = i64::try_from(self.platform.state.lock().unwrap().minted).unwrap();
+        self.gate.story.note(self.gate.who, what, how, minted);
+    }
+
     fn depart(&self, asked: &Asked) -> UnderWay<'_> {
         let mut state = self.platform.state.lock().unwrap();
         let about = match &asked.what {
@@ -301,6 +314,7 @@ impl Upstream for PlatformDoor {
     ) -> Result<http::Response<Bytes>, UpstreamFault> {
         self.gate.alive().await;
         let asked = understand(&request);
+        self.note("is asked", &asked);
         let _under_way = self.depart(&asked);
         let dice = &self.platform.dice;
         let mischief = *self.platform.mischief.borrow();
@@ -328,6 +342,7 @@ impl Upstream for PlatformDoor {
             }
         }
         let answer = self.platform.answer(&asked, &request);
+        self.note("answers", &asked);
         if dies {
             self.gate.die().await;
         }

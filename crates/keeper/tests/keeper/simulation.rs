@@ -17,42 +17,66 @@ use mintkeep_protocol::time::{Clock, Timestamp};
 
 use crate::gate::Mischief;
 use crate::store::ModelStore;
+use crate::story::Story;
 use crate::world::{CREDENTIALS, CUSTOMERS, LEGACY_DAILY_LIMIT, Process, World};
 
-/// Runs one world per seed, each in a runtime of its own with paused time, and names the seed that fails.
+/// Runs one world per seed, and tells the story of the one that fails.
 fn run_seeds(seeds: std::ops::Range<u64>, keepers: usize) {
     for seed in seeds {
-        let told = std::panic::AssertUnwindSafe(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .start_paused(true)
-                .max_blocking_threads(1)
-                .build()
-                .unwrap();
-            runtime.block_on(live(seed, keepers));
-        });
+        let runtime = runtime();
+        let story = begin(&runtime);
+        let told = std::panic::AssertUnwindSafe(|| runtime.block_on(live(seed, keepers, &story)));
         if let Err(panic) = std::panic::catch_unwind(told) {
-            eprintln!("the simulation fails with seed {seed} and {keepers} keepers");
+            eprintln!("{story}the simulation fails with seed {seed} and {keepers} keepers");
             std::panic::resume_unwind(panic);
         }
     }
 }
 
+/// A world's own runtime, with paused time.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
+
+fn begin(runtime: &tokio::runtime::Runtime) -> Arc<Story> {
+    let _time = runtime.enter();
+    Arc::new(Story::begin())
+}
+
 #[test]
-fn one_keeper_keeps_its_promises_whatever_fails_first_half() {
+fn one_keeper_keeps_its_promises_whatever_fails() {
     run_seeds(0..SEEDS, 1);
 }
 
 #[test]
-fn one_keeper_keeps_its_promises_whatever_fails_second_half() {
-    run_seeds(SEEDS..SEEDS.saturating_mul(2), 1);
+fn two_keepers_on_one_store_keep_their_promises_whatever_fails() {
+    run_seeds(0..SEEDS, 2);
 }
 
-const SEEDS: u64 = 40;
-const STEPS: u64 = 40;
+/// A seed that fails is worth something only if it fails again.
+#[test]
+fn the_same_seed_is_the_same_story_twice() {
+    for seed in 0..8 {
+        for keepers in [1, 2] {
+            let [first, second] = [(); 2].map(|()| {
+                let runtime = runtime();
+                let story = begin(&runtime);
+                runtime.block_on(live(seed, keepers, &story));
+                story
+            });
+            assert!(first.len() > 200, "a story of {} events", first.len());
+            assert_eq!(first.parting(&second), None, "seed {seed}, {keepers} keepers");
+        }
+    }
+}
 
-async fn live(seed: u64, keepers: usize) {
-    let mut world = World::new(seed, keepers).await;
+/// Worlds with one keeper, and as many with two: in all a hundred seconds of two cores.
+const SEEDS: u64 = 1_000;
+/// Half an hour to an hour of a world's time.
+const STEPS: u64 = 30;
+
+async fn live(seed: u64, keepers: usize, story: &Arc<Story>) {
+    let mut world = World::telling(seed, keepers, story).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     for _ in 0..STEPS {
         let which = usize::try_from(world.dice.below(u64::try_from(keepers).unwrap())).unwrap();
@@ -65,7 +89,7 @@ async fn live(seed: u64, keepers: usize) {
     }
     calm_down(&mut world).await;
     world.check().await;
-    look_back(&world, seed).await;
+    look_back(&world).await;
 }
 
 async fn step(world: &mut World, which: usize) {
@@ -89,9 +113,11 @@ async fn step(world: &mut World, which: usize) {
             world.store.mischief.send_replace(Mischief { store_fails, store_stalls, ..Mischief::default() });
         }
         13 => {
-            let hours = [-3_600_000, 0, 0, 3_600_000];
-            let hour = hours[usize::try_from(world.dice.below(4)).unwrap()];
+            // An hour ahead every customer's token is over at once, and each minute costs six renewals: rarely.
+            let hours = [-3_600_000, -3_600_000, 0, 0, 0, 0, 0, 3_600_000];
+            let hour = hours[usize::try_from(world.dice.below(8)).unwrap()];
             world.clock.set(hour);
+            world.store.story.note(0, "the clock is set", "", hour);
             if world.dice.happens(500) {
                 world.processes[which].keeper.clock_moved();
             }
@@ -219,6 +245,7 @@ async fn calm_down(world: &mut World) {
     world.platform.mischief.send_replace(Mischief::default());
     world.platform.is_down.send_replace(false);
     world.clock.set(0);
+    world.store.story.note(0, "everything calms down", "", 0);
     for which in 0..world.processes.len() {
         if world.processes[which].gate.is_shut() {
             world.restart(which).await;
@@ -226,10 +253,10 @@ async fn calm_down(world: &mut World) {
         world.processes[which].gate.light_fuse(0);
         world.processes[which].keeper.clock_moved();
     }
-    tokio::time::sleep(Duration::from_mins(40)).await;
+    tokio::time::sleep(Duration::from_mins(25)).await;
 }
 
-async fn look_back(world: &World, seed: u64) {
+async fn look_back(world: &World) {
     for (credential, customer) in slots() {
         let account = world.account(0, credential);
         let id = customer.map(|customer| CustomerId::parse(customer).unwrap());
@@ -245,19 +272,14 @@ async fn look_back(world: &World, seed: u64) {
         let is_spent = credential == "legacy" && world.store.most_calls() >= LEGACY_DAILY_LIMIT;
         assert!(
             is_read || (is_one_time && waits_for_people) || is_spent,
-            "seed {seed}: {credential} {customer:?} has not recovered: {:?}",
+            "{credential} {customer:?} has not recovered: {:?}",
             leaf.upkeep,
         );
     }
     let records = world.store.records.lock().unwrap();
     let is_lost = |(digest, _): &(&[u8; 16], &String)| !records.committed.contains(*digest);
     let lost: Vec<_> = records.answered.iter().filter(is_lost).map(|(_, what)| what).collect();
-    // KNOWN GAP: now and then (about one world in three hundred) an answer is kept and not used. The slot
-    // recovers, which is checked above, but a one-time token's answer should never be lost. Until that is
-    // understood it is told, not asserted: a check that fails by chance guards nothing.
-    if !lost.is_empty() {
-        println!("seed {seed}: answers that were kept and never used: {lost:?}");
-    }
+    assert!(lost.is_empty(), "answers that were kept and never used: {lost:?}");
     let legacy = world.platform.arrived("legacy");
     assert!(legacy <= u64::from(LEGACY_DAILY_LIMIT), "{legacy} calls of legacy");
 }

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use crate::gate::{Fate, Gate, Mischief};
 use crate::platform::token_in;
+use crate::story::Story;
 
 #[derive(Default)]
 pub struct Records {
@@ -50,14 +51,15 @@ pub struct ModelStore {
     pub records: Mutex<Records>,
     pub is_shared: bool,
     pub mischief: watch::Sender<Mischief>,
+    pub story: Arc<Story>,
     /// Opens answers, to watch what becomes of them.
     ring: Arc<MasterKeyRing>,
 }
 
 impl ModelStore {
-    pub fn new(is_shared: bool, ring: Arc<MasterKeyRing>) -> Arc<Self> {
+    pub fn new(is_shared: bool, ring: Arc<MasterKeyRing>, story: Arc<Story>) -> Arc<Self> {
         let mischief = watch::Sender::new(Mischief::default());
-        Arc::new(Self { records: Mutex::default(), is_shared, mischief, ring })
+        Arc::new(Self { records: Mutex::default(), is_shared, mischief, story, ring })
     }
 
     /// Calls of the account that has most.
@@ -98,6 +100,7 @@ impl Records {
             }
             self.committed.insert(held.digest.0);
         }
+        self.committed.extend(slot.past.iter().map(|past| past.digest.0));
         let revision = slot.revision.saturating_add(1);
         self.slots.insert(slot.key.clone(), Slot { revision, ..slot.clone() });
         self.changes.push(ChangedKey::Slot(slot.key.clone()));
@@ -149,11 +152,16 @@ pub struct StoreDoor {
 }
 
 impl StoreDoor {
-    async fn through<T: Send>(&self, act: impl FnOnce(&mut Records) -> T + Send) -> Stored<T> {
+    async fn through<T: Send>(
+        &self,
+        what: &'static str,
+        act: impl FnOnce(&mut Records) -> T + Send,
+    ) -> Stored<T> {
         self.gate.alive().await;
         let mischief = *self.store.mischief.borrow();
         let failed = || StoreError { room: "model", cause: "played".to_owned() };
         let fate = self.gate.fate(mischief);
+        self.note(what, fate.name());
         match fate {
             Fate::FailBefore => return Err(failed()),
             Fate::DieBefore => self.gate.die().await,
@@ -172,6 +180,11 @@ impl StoreDoor {
         self.gate.alive().await;
         Ok(done)
     }
+
+    fn note(&self, what: &'static str, how: &'static str) {
+        let changes = i64::try_from(self.store.records.lock().unwrap().changes.len()).unwrap();
+        self.gate.story.note(self.gate.who, what, how, changes);
+    }
 }
 
 fn page<T: Clone>(all: impl Iterator<Item = T>, most: u32) -> Vec<T> {
@@ -185,7 +198,7 @@ impl KeeperStore for StoreDoor {
     }
 
     async fn credentials(&self, after: Option<RecordId>, most: u32) -> Stored<Vec<Credential>> {
-        self.through(|records| {
+        self.through("credentials", |records| {
             let all = records.credentials.values().filter(|credential| credential.removed_at.is_none());
             page(all.filter(|credential| Some(credential.no) > after).cloned(), most)
         })
@@ -193,7 +206,7 @@ impl KeeperStore for StoreDoor {
     }
 
     async fn put_credential(&self, credential: Credential, _: AuditEntry) -> Stored<Commit> {
-        self.through(|records| {
+        self.through("put_credential", |records| {
             let present = records.credentials.get(&credential.no).map_or(0, |present| present.revision);
             let is_taken = records.credentials.values().any(|other| {
                 other.name == credential.name && other.no != credential.no && other.removed_at.is_none()
@@ -212,20 +225,22 @@ impl KeeperStore for StoreDoor {
     async fn remove_credential(&self, credential: Credential, audit: AuditEntry) -> Stored<Commit> {
         let no = credential.no;
         let put = self.put_credential(credential, audit).await?;
-        self.through(|records| records.slots.retain(|key, _| put == Commit::Lost || key.credential != no))
-            .await?;
+        self.through("remove_credential", |records| {
+            records.slots.retain(|key, _| put == Commit::Lost || key.credential != no);
+        })
+        .await?;
         Ok(put)
     }
 
     async fn consumers(&self) -> Stored<Vec<Consumer>> {
-        self.through(|records| {
+        self.through("consumers", |records| {
             records.consumers.values().filter(|consumer| consumer.revoked_at.is_none()).cloned().collect()
         })
         .await
     }
 
     async fn put_consumer(&self, consumer: Consumer, _: AuditEntry) -> Stored<Commit> {
-        self.through(|records| {
+        self.through("put_consumer", |records| {
             let present = records.consumers.get(&consumer.no).map_or(0, |present| present.revision);
             let is_taken = records.consumers.values().any(|other| {
                 other.name == consumer.name && other.no != consumer.no && other.revoked_at.is_none()
@@ -242,11 +257,11 @@ impl KeeperStore for StoreDoor {
     }
 
     async fn slot(&self, key: &SlotKey) -> Stored<Option<Slot>> {
-        self.through(|records| records.slots.get(key).cloned()).await
+        self.through("slot", |records| records.slots.get(key).cloned()).await
     }
 
     async fn slots(&self, of: Option<RecordId>, after: Option<&SlotKey>, most: u32) -> Stored<Vec<Slot>> {
-        self.through(|records| {
+        self.through("slots", |records| {
             let all = records.slots.values().filter(|slot| Some(&slot.key) > after);
             page(all.filter(|slot| of.is_none_or(|of| slot.key.credential == of)).cloned(), most)
         })
@@ -254,7 +269,7 @@ impl KeeperStore for StoreDoor {
     }
 
     async fn take_lease(&self, leased: &Slot) -> Stored<Commit> {
-        self.through(|records| {
+        self.through("take_lease", |records| {
             let owner = records.credentials.get(&leased.key.credential);
             let is_there = owner.is_some_and(|credential| credential.removed_at.is_none());
             commit(is_there && records.put_slot(leased))
@@ -263,7 +278,7 @@ impl KeeperStore for StoreDoor {
     }
 
     async fn present(&self, slot: &Slot, debit: Option<QuotaDebit>) -> Stored<Presented> {
-        self.through(|records| {
+        self.through("present", |records| {
             if records.slots.get(&slot.key).map(|present| present.revision) != Some(slot.revision) {
                 return Presented::Lost;
             }
@@ -283,7 +298,7 @@ impl KeeperStore for StoreDoor {
         answer: Sealed<FrozenAnswer>,
     ) -> Stored<Commit> {
         let store = Arc::clone(&self.store);
-        self.through(|records| {
+        self.through("keep_answer", |records| {
             let Some(mut slot) = records.slots.get(key).cloned() else { return Commit::Lost };
             match &mut slot.intent {
                 Some(kept) if kept.fence == intent && kept.answer.is_none() => {
@@ -298,7 +313,7 @@ impl KeeperStore for StoreDoor {
     }
 
     async fn commit_kept(&self, slot: &Slot, ended: Ended) -> Stored<Commit> {
-        self.through(|records| {
+        self.through("commit_kept", |records| {
             let is_done = records.slots.contains_key(&slot.key) && records.put_slot(slot);
             if is_done {
                 records.end(&slot.key, &ended);
@@ -309,19 +324,19 @@ impl KeeperStore for StoreDoor {
     }
 
     async fn history(&self, key: &SlotKey) -> Stored<Vec<HistoryEntry>> {
-        self.through(|records| records.histories.get(key).cloned().unwrap_or_default()).await
+        self.through("history", |records| records.histories.get(key).cloned().unwrap_or_default()).await
     }
 
     async fn calls(&self, account: &QuotaAccount) -> Stored<u32> {
-        self.through(|records| records.calls.get(account).copied().unwrap_or_default()).await
+        self.through("calls", |records| records.calls.get(account).copied().unwrap_or_default()).await
     }
 
     async fn exchange(&self, key: &ExchangeKey) -> Stored<Option<Exchange>> {
-        self.through(|records| records.exchanges.get(key).cloned()).await
+        self.through("exchange", |records| records.exchanges.get(key).cloned()).await
     }
 
     async fn open_exchanges(&self, most: u32) -> Stored<Vec<Exchange>> {
-        self.through(|records| {
+        self.through("open_exchanges", |records| {
             let is_open = |exchange: &&Exchange| matches!(exchange.stage, ExchangeStage::Open { .. });
             page(records.exchanges.values().filter(is_open).cloned(), most)
         })
@@ -329,7 +344,7 @@ impl KeeperStore for StoreDoor {
     }
 
     async fn take_exchange(&self, exchange: &Exchange, forget_before: Timestamp) -> Stored<Commit> {
-        self.through(|records| {
+        self.through("take_exchange", |records| {
             records.exchanges.retain(|_, old| {
                 matches!(old.stage, ExchangeStage::Open { .. }) || forget_before <= old.begun_at
             });
@@ -339,7 +354,7 @@ impl KeeperStore for StoreDoor {
     }
 
     async fn present_code(&self, exchange: &Exchange, debit: Option<QuotaDebit>) -> Stored<Presented> {
-        self.through(|records| {
+        self.through("present_code", |records| {
             if records.exchanges.get(&exchange.key).map(|present| present.revision) != Some(exchange.revision)
             {
                 return Presented::Lost;
@@ -360,7 +375,7 @@ impl KeeperStore for StoreDoor {
         answer: Sealed<FrozenAnswer>,
     ) -> Stored<Commit> {
         let store = Arc::clone(&self.store);
-        self.through(|records| {
+        self.through("keep_code_answer", |records| {
             let Some(mut exchange) = records.exchanges.get(key).cloned() else { return Commit::Lost };
             match &mut exchange.intent {
                 Some(kept) if kept.fence == intent && kept.answer.is_none() => {
@@ -380,7 +395,7 @@ impl KeeperStore for StoreDoor {
         refund: Option<QuotaAccount>,
         _: Option<AuditEntry>,
     ) -> Stored<Commit> {
-        self.through(|records| {
+        self.through("put_off_exchange", |records| {
             let is_done = records.put_exchange(exchange);
             if is_done {
                 records.refund(refund.as_ref());
@@ -391,7 +406,7 @@ impl KeeperStore for StoreDoor {
     }
 
     async fn commit_exchange(&self, exchange: &Exchange, slot: &Slot, ended: Ended) -> Stored<Commit> {
-        self.through(|records| {
+        self.through("commit_exchange", |records| {
             let revision = |found: Option<i64>| found.unwrap_or(0);
             let at_exchange = revision(records.exchanges.get(&exchange.key).map(|found| found.revision));
             let at_slot = revision(records.slots.get(&slot.key).map(|found| found.revision));
@@ -405,7 +420,7 @@ impl KeeperStore for StoreDoor {
     }
 
     async fn changes_since(&self, mark: ChangeMark, most: u32) -> Stored<(ChangeMark, Vec<Change>)> {
-        self.through(|records| {
+        self.through("changes_since", |records| {
             let from = usize::try_from(mark.0).unwrap();
             let keys = records.changes.iter().skip(from).take(usize::try_from(most).unwrap());
             let changes: Vec<_> = keys
@@ -424,10 +439,10 @@ impl KeeperStore for StoreDoor {
     }
 
     async fn write_keeper_audit(&self, _: AuditEntry) -> Stored<()> {
-        self.through(|_| ()).await
+        self.through("write_keeper_audit", |_| ()).await
     }
 
     async fn change_mark(&self) -> Stored<ChangeMark> {
-        self.through(|records| ChangeMark(i64::try_from(records.changes.len()).unwrap())).await
+        self.through("change_mark", |records| ChangeMark(i64::try_from(records.changes.len()).unwrap())).await
     }
 }

@@ -22,6 +22,7 @@ use crate::dice::{Dice, SimClock};
 use crate::gate::Gate;
 use crate::platform::{IDENTICAL_RETRY, KEY, Platform, PlatformDoor};
 use crate::store::{ModelStore, StoreDoor};
+use crate::story::Story;
 
 /// Calls a day that `legacy` may make.
 pub const LEGACY_DAILY_LIMIT: u32 = 40;
@@ -74,12 +75,17 @@ pub fn ring(first: u8) -> Arc<MasterKeyRing> {
 impl World {
     /// A world with all credentials, customers who have authorized, and one consumer.
     pub async fn new(seed: u64, keepers: usize) -> Self {
+        Self::telling(seed, keepers, &Arc::new(Story::begin())).await
+    }
+
+    /// The same, and what happens in it is told.
+    pub async fn telling(seed: u64, keepers: usize, story: &Arc<Story>) -> Self {
         let dice = Arc::new(Dice::new(seed));
         let clock = Arc::new(SimClock::start());
         let ring = ring(7);
-        let store = ModelStore::new(keepers > 1, Arc::clone(&ring));
+        let records = ModelStore::new(keepers > 1, Arc::clone(&ring), Arc::clone(story));
         let platform = Platform::new(Arc::clone(&clock), Arc::clone(&dice));
-        let first = Process::start(&dice, &clock, (&store, &platform, &ring)).await;
+        let first = Process::start(&dice, &clock, (&records, &platform, &ring)).await;
         let made = first.keeper.create_consumer(new_consumer("shop"), &by()).await.unwrap();
         for (credential, source) in CREDENTIALS {
             first.keeper.add_credential(new_credential(credential, source), &by()).await.unwrap();
@@ -87,14 +93,14 @@ impl World {
         let mut world = Self {
             dice,
             clock,
-            store,
+            store: records,
             platform,
             ring,
             consumer: made.consumer,
             consumer_key: made.key.to_string(),
             processes: vec![first],
             running: Vec::new(),
-            tasks: Tasks::new(1),
+            tasks: Tasks::single_threaded(),
         };
         for credential in ["mini", "hk"] {
             for customer in CUSTOMERS {
@@ -168,7 +174,7 @@ impl Process {
         (store, platform, ring): (&Arc<ModelStore>, &Arc<Platform>, &Arc<MasterKeyRing>),
     ) -> Self {
         loop {
-            let gate = Gate::new(Arc::clone(dice));
+            let gate = Gate::new(Arc::clone(dice), Arc::clone(&store.story));
             let settings =
                 KeeperSettings { follow_every: Duration::from_secs(10), ..KeeperSettings::default() };
             let keeper = Keeper::new(KeeperParts {
@@ -177,7 +183,7 @@ impl Process {
                 clock: clock.clone(),
                 entropy: dice.clone(),
                 master: Arc::clone(ring),
-                tasks: Tasks::new(1),
+                tasks: Tasks::single_threaded(),
                 settings,
             });
             if keeper.start().await.is_ok() {

@@ -109,6 +109,8 @@ pub enum Verdict {
     Refused(Refusal),
     /// It may have happened.
     Unknown(Trouble),
+    /// The answer is here, and could not be read for a reason of our own: it is kept until it can be.
+    NotRead(Trouble),
     /// It did not happen: nothing was sent.
     NotSent(Trouble),
 }
@@ -132,6 +134,11 @@ pub fn complete(slot: Slot, terms: &Terms, verdict: Verdict, moment: Moment) -> 
             fail(slot, terms, trouble, moment)
         }
         Verdict::Unknown(trouble) => doubt(slot, terms, trouble, moment),
+        Verdict::NotRead(trouble) => {
+            let intent = slot.intent.clone();
+            let (slot, ending) = fail(Slot { intent: None, ..slot }, terms, trouble, moment);
+            (Slot { intent, ..slot }, ending)
+        }
         Verdict::NotSent(trouble) => {
             // An earlier presentation of the same bytes may have arrived: then the intent stays.
             let is_first = slot.intent.as_ref().is_none_or(|intent| intent.times <= 1);
@@ -157,7 +164,10 @@ fn keep(mut slot: Slot, terms: &Terms, obtained: Obtained, moment: Moment) -> (S
     (slot.with_held(held), ending)
 }
 
-/// Ends a renewal that brought nothing and left nothing open.
+/// Ends a renewal that brought nothing.
+///
+/// It leaves nothing open either, but where a one-time token is in doubt: there the intent stays, so that an answer
+/// which still comes, from whoever was held up with it, finds its place and is read.
 #[must_use]
 pub fn fail(mut slot: Slot, terms: &Terms, trouble: Trouble, moment: Moment) -> (Slot, Ending) {
     let was_doubtful = slot.intent.as_ref().is_some_and(|intent| intent.times > 1);
@@ -165,7 +175,7 @@ pub fn fail(mut slot: Slot, terms: &Terms, trouble: Trouble, moment: Moment) -> 
         // This refusal speaks of the repeat alone.
         return doubt(slot, terms, trouble, moment);
     }
-    slot.intent = None;
+    slot.intent = slot.intent.take().filter(|_| was_doubtful || trouble == Trouble::InDoubt).map(unanswered);
     slot.failures = slot.failures.saturating_add(1);
     let Moment { now, chance } = moment;
     let wait = wait_after(trouble, slot.failures, chance);
@@ -201,9 +211,7 @@ fn doubt(mut slot: Slot, terms: &Terms, trouble: Trouble, moment: Moment) -> (Sl
     let Moment { now, chance } = moment;
     slot.failures = slot.failures.saturating_add(1);
     let until = now.after(wait_after(trouble, slot.failures, chance));
-    if let Some(intent) = &mut slot.intent {
-        intent.answer = None;
-    }
+    slot.intent = slot.intent.take().map(unanswered);
     let can_repeat = slot.intent.as_ref().is_some_and(|intent| may_repeat(intent, terms, until));
     if can_repeat {
         slot.upkeep = Upkeep::Backoff { until, because: trouble };
@@ -212,6 +220,11 @@ fn doubt(mut slot: Slot, terms: &Terms, trouble: Trouble, moment: Moment) -> (Sl
     let because = Trouble::InDoubt;
     slot.upkeep = Upkeep::NeedsOperator { since: now, because, retry_at: None };
     (slot, Ending::Failed { trouble: because })
+}
+
+/// The same intent without an answer that was read and decided nothing.
+fn unanswered(intent: Intent) -> Intent {
+    Intent { answer: None, ..intent }
 }
 
 /// What an operator decides of a slot in doubt.

@@ -145,7 +145,7 @@ fn a_one_time_token_is_never_presented_again_unless_it_was_not_sent_or_the_platf
     use Retries::{ByItself, Never};
     let not_sent = || Verdict::NotSent(Trouble::NotSent);
     let unknown = || Verdict::Unknown(Trouble::Ambiguous);
-    let refused = Verdict::Refused;
+    let (refused, not_read) = (Verdict::Refused, Verdict::NotRead);
     let (signed, app) = (TokenSource::MiniProgram, TokenSource::WeChatToken);
     #[rustfmt::skip]
     let cases = [
@@ -161,7 +161,9 @@ fn a_one_time_token_is_never_presented_again_unless_it_was_not_sent_or_the_platf
         ("repeat not sent, too late",   signed, 60, 1 - WINDOW_END_MS, 2, not_sent(),      Operator(Trouble::InDoubt, Never),            true),
         ("repeat limited",              signed, 60, 0, 2, refused(Refusal::RateLimited),   Backoff(Trouble::RateLimited),                true),
         ("refused",                     signed, 60, 0, 1, refused(Refusal::RefreshUsed),   Consent(Trouble::RefreshRefused),             false),
-        ("repeat refused",              signed, 60, 0, 2, refused(Refusal::RefreshUsed),   Consent(Trouble::InDoubt),                    false),
+        ("repeat refused",              signed, 60, 0, 2, refused(Refusal::RefreshUsed),   Consent(Trouble::InDoubt),                    true),
+        ("not read",                    signed,  0, 0, 1, not_read(Trouble::AnswerUnreadable), Backoff(Trouble::AnswerUnreadable),       true),
+        ("not read for want of a key",  signed,  0, 0, 2, not_read(Trouble::SealBroken),   Operator(Trouble::SealBroken, ByItself),      true),
         ("customer frozen",             signed, 60, 0, 1, refused(Refusal::CustomerFrozen), Operator(Trouble::Refused, ByItself),        false),
     ];
     for (case, source, window_s, presented_ms, times, verdict, expected, keeps_intent) in cases {
@@ -177,6 +179,23 @@ fn a_one_time_token_is_never_presented_again_unless_it_was_not_sent_or_the_platf
         );
         assert_eq!(slot.failures, 1, "{case}");
     }
+}
+
+#[test]
+fn an_answer_that_could_not_be_read_stays_until_it_can_be() {
+    let signed = terms(TokenSource::AlipayHk, 0);
+    let slot = leased(Some(intent(0, 1, true)));
+    let (slot, _) = complete(slot, &signed, Verdict::NotRead(Trouble::SealBroken), MOMENT);
+    assert!(slot.is_answered());
+    assert_eq!(next_step(&slot.leased(HolderId(1), NOW), &signed, NOW), Step::ReadAnswer);
+}
+
+#[test]
+fn a_token_given_up_in_doubt_still_has_a_place_for_its_answer() {
+    let signed = terms(TokenSource::AlipayHk, 0);
+    let (slot, _) = fail(leased(Some(intent(0, 1, false))), &signed, Trouble::InDoubt, MOMENT);
+    assert_eq!(became(&slot), Became::Operator(Trouble::InDoubt, Retries::Never));
+    assert_eq!(slot.intent.map(|intent| intent.fence), Some(LeaseFence(4)));
 }
 
 #[test]

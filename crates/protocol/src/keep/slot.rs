@@ -234,6 +234,12 @@ impl Slot {
         self.held.as_ref().filter(|held| now < held.expires_at)
     }
 
+    /// Whether there is an answer that nobody has read yet.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.intent.as_ref().is_some_and(|intent| intent.answer.is_some())
+    }
+
     /// Puts `held` in, and what was there before among the past.
     #[must_use]
     pub fn with_held(mut self, held: Held) -> Self {
