@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod dropin;
 #[cfg(test)]
 mod dropin_signed;
@@ -12,5 +14,8 @@ mod platform;
 mod proxy;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+#[path = "../console/visitor.rs"]
+mod visitor;
 #[cfg(test)]
 mod watch;

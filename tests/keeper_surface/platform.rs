@@ -49,11 +49,18 @@ pub struct Platform {
     state: Mutex<State>,
     clock: Arc<HandClock>,
     pub is_down: AtomicBool,
+    /// Whether it does what is asked for and its answers are lost.
+    pub loses_answers: AtomicBool,
 }
 
 impl Platform {
     pub fn new(clock: Arc<HandClock>) -> Self {
-        Self { state: Mutex::default(), clock, is_down: AtomicBool::new(false) }
+        Self {
+            state: Mutex::default(),
+            clock,
+            is_down: AtomicBool::default(),
+            loses_answers: AtomicBool::default(),
+        }
     }
 
     /// How many requests for tokens arrived.
@@ -174,11 +181,16 @@ impl Upstream for Platform {
             let mut state = self.state.lock().unwrap();
             state.calls = state.calls.saturating_add(1);
         }
-        if request.uri().path().ends_with("/applyToken") {
-            return Ok(self.apply_token(&request));
+        let answer = if request.uri().path().ends_with("/applyToken") {
+            self.apply_token(&request)
+        } else {
+            let answer = self.state.lock().unwrap().answer(&request);
+            http::Response::new(serde_json::to_vec(&answer).unwrap().into())
+        };
+        if self.loses_answers.load(Ordering::SeqCst) {
+            return Err(UpstreamFault::Ambiguous(FaultCause::ConnectionLost));
         }
-        let answer = self.state.lock().unwrap().answer(&request);
-        Ok(http::Response::new(serde_json::to_vec(&answer).unwrap().into()))
+        Ok(answer)
     }
 }
 

@@ -24,6 +24,8 @@ use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_protocol::time::{Clock, Timestamp};
 use mintkeep_store::MemoryStore;
 use mintkeep_web::admin_token::AdminToken;
+use mintkeep_web::console::{self, ConsoleParts};
+use mintkeep_web::limits::Limits;
 use mintkeep_web::tasks::Tasks;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -113,6 +115,18 @@ impl Rig {
         };
         let router = routes::router(Arc::clone(&keeper), parts).merge(admin);
         Self { keeper, platform, clock, tasks, router }
+    }
+
+    /// The console with the keeper's rooms alone.
+    pub fn console(&self) -> Router {
+        let parts = ConsoleParts {
+            token: AdminToken::new(&ClientSecret::new(ADMIN.to_owned())),
+            clock: self.clock.clone(),
+            entropy: Arc::new(SystemEntropy),
+            is_secure: true,
+            limits: Limits::default(),
+        };
+        console::router(parts, vec![mintkeep_keeper::console::rooms(Arc::clone(&self.keeper))])
     }
 
     /// Adds a credential of a shared secret, named as its app is, and waits for its token.

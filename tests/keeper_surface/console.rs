@@ -1,0 +1,164 @@
+//! The console over the keeper alone: the tokens, their lives, and what an operator does to them.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use axum::body::Body;
+use http::Request;
+use http::header::SET_COOKIE;
+use mintkeep_protocol::keep::credential::TokenSource;
+
+use crate::platform::{PLANTED, PLANTED_REFRESH};
+use crate::rig::{ADMIN, APP_SECRET, Rig};
+use crate::visitor::{Page, Visitor, check};
+
+/// A credential `wallet` that holds the tokens of the customer `c1`.
+async fn wallet() -> Rig {
+    let rig = Rig::new().await;
+    rig.add_wallet("wallet").await;
+    let key = rig.consumer("shop").await.key;
+    exchange(&rig, &key, "c1").await;
+    rig
+}
+
+async fn exchange(rig: &Rig, key: &str, code: &str) {
+    let request = Request::post("/v1/exchanges/wallet")
+        .header("authorization", format!("Bearer {key}"))
+        .header("content-type", "application/json")
+        .body(Body::from(format!("{{\"auth_code\":\"{code}\"}}")));
+    assert_eq!(rig.send(request.unwrap()).await.status(), 200, "{code}");
+    rig.clock.advance_s(1);
+}
+
+fn count(page: &Page, part: &str) -> usize {
+    page.html.matches(part).count()
+}
+
+#[tokio::test]
+async fn a_keeper_alone_shows_its_own_rooms_and_over_tls_its_cookie_stays_on_tls() {
+    let rig = Rig::new().await;
+    let console = rig.console();
+    let cookie = Visitor::stranger(&console).show(ADMIN).await;
+    let line = cookie.header(SET_COOKIE);
+    assert!(
+        line.starts_with("__Host-mintkeep-admin=") && line.ends_with("; SameSite=Strict; Secure"),
+        "{line}"
+    );
+    let operator = Visitor::signed_in(&console, ADMIN).await;
+    let overview = operator.get("/").await;
+    check(&overview, "/");
+    assert!(overview.html.contains("href=\"/credentials\"") && !overview.html.contains("href=\"/apps\""));
+    assert!(
+        operator.get("/credentials").await.html.contains("mintkeep credential add"),
+        "it says how to begin"
+    );
+    assert_eq!(operator.get("/apps").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_tokens_life_is_a_plot_and_a_table_that_grow_with_each_renewal() {
+    let rig = Rig::new().await;
+    rig.add("shop", TokenSource::WeChatToken).await;
+    let operator = Visitor::signed_in(&rig.console(), ADMIN).await;
+    let before = operator.get("/credentials/shop").await;
+    check(&before, "/credentials/shop");
+    let lanes = count(&before, "<rect class=\"life\" x");
+    rig.clock.advance_s(60);
+    let calls = rig.platform.calls();
+    let after = operator.deed("/credentials/shop/refresh", &[]).await;
+    check(&after, "/credentials/shop");
+    assert_eq!(rig.platform.calls(), calls + 1);
+    assert!(after.html.contains("The token was renewed."));
+    assert_eq!(count(&after, "<rect class=\"life\" x"), lanes + 1, "its own lane");
+    assert_eq!(count(&after, "<rect class=\"overlap\" x"), lanes, "WeChat’s five minutes of the ones before");
+    assert_eq!(count(&after, "<th scope=\"row\">"), count(&before, "<th scope=\"row\">") + 1);
+    assert!(after.html.contains(&format!("token: {} of 2000", calls + 1)), "the quota used");
+    let again = operator.get("/credentials/shop").await;
+    assert!(!again.html.contains("The token was renewed."), "said once");
+}
+
+#[tokio::test]
+async fn no_page_shows_a_token_or_a_secret() {
+    let rig = wallet().await;
+    rig.add("shop", TokenSource::WeChatStable).await;
+    let operator = Visitor::signed_in(&rig.console(), ADMIN).await;
+    let paths =
+        ["/", "/credentials", "/credentials/shop", "/credentials/wallet", "/credentials/wallet/customers/c1"];
+    for path in paths {
+        let page = operator.get(path).await;
+        check(&page, path);
+        for secret in [PLANTED, PLANTED_REFRESH, APP_SECRET, ADMIN] {
+            assert!(!page.html.contains(secret), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_doubt_stands_on_top_until_an_operator_decides() {
+    let rig = wallet().await;
+    let operator = Visitor::signed_in(&rig.console(), ADMIN).await;
+    let page = "/credentials/wallet/customers/c1";
+    let idle = operator.get(page).await;
+    assert!(!idle.html.contains("/resolve"), "there is nothing to decide");
+
+    rig.platform.loses_answers.store(true, SeqCst);
+    let failed = operator.deed(&format!("{page}/refresh"), &[]).await;
+    assert!(failed.html.contains("role=\"alert\"") && failed.html.contains("needs you"), "{}", failed.html);
+    let overview = operator.get("/").await;
+    let urgent = overview.between("<li class=\"urgent\">", "</li>");
+    assert!(urgent.contains("In doubt") && urgent.contains(page), "{urgent}");
+
+    let undecided = operator.deed(&format!("{page}/resolve"), &[("decision", "whatever")]).await;
+    assert!(undecided.html.contains("Nothing was decided") && undecided.html.contains("needs you"));
+    let decided = operator.deed(&format!("{page}/resolve"), &[("decision", "ask_consent")]).await;
+    assert!(
+        decided.html.contains("needs consent") && !decided.html.contains("/resolve\""),
+        "{}",
+        decided.html
+    );
+    let overview = operator.get("/").await;
+    assert!(overview.between("<li class=\"urgent\">", "</li>").contains("consent anew"));
+}
+
+#[tokio::test]
+async fn a_platform_that_is_down_is_told_of_and_is_not_urgent_while_the_token_is_good() {
+    let rig = Rig::new().await;
+    rig.add("shop", TokenSource::WeChatStable).await;
+    let operator = Visitor::signed_in(&rig.console(), ADMIN).await;
+    rig.platform.is_down.store(true, SeqCst);
+    let page = operator.deed("/credentials/shop/refresh", &[]).await;
+    assert!(page.html.contains("The renewal failed"), "{}", page.html);
+    assert_eq!(count(&page, "<path class=\"fault\""), 1 + 1, "one cross in the plot, one in its key");
+    let overview = operator.get("/").await;
+    assert!(overview.between("<li class=\"look\">", "</li>").contains("/credentials/shop"));
+    assert!(!overview.html.contains("class=\"urgent\""));
+}
+
+#[tokio::test]
+async fn customers_are_paged_through_and_found_by_their_id() {
+    let rig = wallet().await;
+    let key = rig.consumer("till").await.key;
+    for n in 0..26 {
+        exchange(&rig, &key, &format!("{n:064}")).await;
+    }
+    let operator = Visitor::signed_in(&rig.console(), ADMIN).await;
+    let first = operator.get("/credentials/wallet").await;
+    check(&first, "/credentials/wallet");
+    assert_eq!(count(&first, "<tr><th scope=\"row\">"), 25);
+    let next = first.between("href=\"/credentials/wallet?after=", "\"").to_owned();
+    let second = operator.get(&format!("/credentials/wallet?after={next}")).await;
+    assert_eq!(count(&second, "<tr><th scope=\"row\">"), 2, "27 in all");
+    let found = operator.get("/credentials/wallet/customers?customer=c1").await;
+    assert_eq!((found.status, found.header("location")), (303, "/credentials/wallet/customers/c1"));
+    #[rustfmt::skip]
+    let unknown = [
+        "/credentials/wallet/customers/nobody",
+        "/credentials/wallet/customers?customer=%3Cscript%3E",
+        "/credentials/nothing",
+        "/credentials/%3Cscript%3E",
+    ];
+    for path in unknown {
+        let page = operator.get(path).await;
+        assert_eq!(page.status, 404, "{path}");
+        assert!(!page.html.contains("<script"), "{path}");
+    }
+}
