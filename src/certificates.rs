@@ -15,7 +15,7 @@ pub type Shown = [(&'static str, Option<Tls>); 3];
 pub fn shown(settings: &Settings) -> Shown {
     [
         ("admin", settings.admin.tls.clone()),
-        ("issuer", settings.issuer.as_ref().and_then(|(listener, _url)| listener.tls.clone())),
+        ("issuer", settings.issuer.as_ref().and_then(|issuer| issuer.listener.tls.clone())),
         ("keeper", settings.keeper.as_ref().and_then(|listener| listener.tls.clone())),
     ]
 }

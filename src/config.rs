@@ -2,6 +2,7 @@
 //!
 //! There is no setting for the sandbox, its clock or its fault rules: a production server has none.
 
+mod issuer;
 mod listener;
 mod reader;
 mod secret;
@@ -20,6 +21,7 @@ use mintkeep_web::access_log::Format;
 use mintkeep_web::limits::Limits;
 use tracing::Level;
 
+pub use issuer::IssuerSettings;
 pub use listener::ListenerSettings;
 pub use reader::Remark;
 use reader::{Notes, Section};
@@ -33,8 +35,8 @@ const ADMIN_TOKEN_CHARS_MIN: usize = 32;
 
 /// A whole configuration, with its secrets and certificates.
 pub struct Settings {
-    /// The issuer's listener and where it is found from outside; `None`: this server issues nothing.
-    pub issuer: Option<(ListenerSettings, String)>,
+    /// The issuer's settings; `None`: this server issues nothing.
+    pub issuer: Option<IssuerSettings>,
     /// The keeper's listener; `None`: this server keeps nothing.
     pub keeper: Option<ListenerSettings>,
     /// The admin listener.
@@ -159,7 +161,7 @@ fn read(text: &str, around: &Surroundings<'_>) -> Result<(Settings, Vec<Remark>)
 
 /// Reads every section before it gives up on any, so that all mistakes are noted.
 fn read_document(document: &mut Section<'_, '_>, around: &Surroundings<'_>) -> Option<Settings> {
-    let issuer = document.section("issuer").map(|section| listener::read_issuer(section, around));
+    let issuer = document.section("issuer").map(|section| issuer::read(section, around));
     let keeper = document.section("keeper").map(|section| listener::read_keeper(section, around));
     let admin = document.section("admin");
     let admin = document.require("admin", admin, "write [admin] with listen and token");
@@ -180,7 +182,7 @@ fn read_document(document: &mut Section<'_, '_>, around: &Surroundings<'_>) -> O
         document.notes().mistake(1, "this server has no role", remedy);
     }
     let listeners = [
-        issuer.as_ref().and_then(Option::as_ref).map(|(listener, _url)| ("issuer", listener)),
+        issuer.as_ref().and_then(Option::as_ref).map(|issuer| ("issuer", &issuer.listener)),
         keeper.as_ref().and_then(Option::as_ref).map(|listener| ("keeper", listener)),
         admin.as_ref().map(|(listener, _token)| ("admin", listener)),
     ];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use axum::Router;
-use mintkeep_issuer::consent::{self, ConsentSettings};
+use mintkeep_issuer::consent;
 use mintkeep_keeper::admin_routes::{self, ReadMasterKeys};
 use mintkeep_web::access_log::AccessLog;
 use mintkeep_web::admin_token::AdminToken;
@@ -15,7 +15,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::admin_listener;
 use crate::certificates;
-use crate::config::{self, DrainSettings, ListenerSettings, Settings};
+use crate::config::{self, DrainSettings, IssuerSettings, ListenerSettings, Settings};
 use crate::engine::Engine;
 use crate::telemetry::{self, Metrics};
 use crate::wiring::{self, Door, Process};
@@ -66,7 +66,9 @@ async fn serve(
     let admin_door = open_door("admin", settings.admin, &manners).await?;
     let issuer_door = match settings.issuer {
         None => None,
-        Some((listener, url)) => Some((open_door("issuer", listener, &manners).await?, url)),
+        Some(IssuerSettings { listener, public_url, consent }) => {
+            Some((open_door("issuer", listener, &manners).await?, public_url, consent))
+        }
     };
     let keeper_door = match settings.keeper {
         None => None,
@@ -77,9 +79,9 @@ async fn serve(
     let token = AdminToken::new(&settings.admin_token);
     let mut admin = (Router::new(), OpenApi::default());
     let mut rooms = Vec::new();
-    if let Some((door, url)) = issuer_door {
+    if let Some((door, url, consent)) = issuer_door {
         let issuer = wiring::open_issuer(process, &records, (url, settings.limits)).await?;
-        let pages = consent::router(Arc::clone(&issuer), ConsentSettings::default());
+        let pages = consent::router(Arc::clone(&issuer), consent);
         wiring::serve_issuer(process, door, &issuer, (pages, None));
         rooms.push(mintkeep_issuer::console::rooms(Arc::clone(&issuer), None));
         admin = mintkeep_issuer::admin::router(issuer, None, token);

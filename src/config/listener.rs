@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use http::Uri;
 use mintkeep_web::tls::{Tls, TlsRejected};
 
 use super::reader::{At, Notes, Section};
@@ -41,25 +40,6 @@ pub fn read(section: &mut Section<'_, '_>, around: &Surroundings<'_>) -> Option<
     }
     let tls = tls.map_or(Some(None), |read| read.map(Some))?;
     Some(ListenerSettings { listen: listen.value, tls, title_case_headers, line: listen.line })
-}
-
-/// Reads `[issuer]`: a listener and the URL it is found at.
-pub fn read_issuer(
-    mut section: Section<'_, '_>,
-    around: &Surroundings<'_>,
-) -> Option<(ListenerSettings, String)> {
-    let listener = read(&mut section, around);
-    let expected = "a URL without a path, such as \"https://tokens.example.com\"";
-    let url = section.parsed("public_url", expected, origin);
-    let url = section.require("public_url", url, &format!("write public_url = {expected}"));
-    if let Some(url) = &url
-        && url.value.starts_with("http://")
-    {
-        let remedy = "write https:// and put TLS in front of it, or here";
-        section.notes().warning(url.line, "`issuer.public_url` sends tokens over plain HTTP", remedy);
-    }
-    section.finish();
-    Some((listener?, url?.value))
 }
 
 /// Reads `[keeper]`.
@@ -122,13 +102,4 @@ fn note_rejected(
     let (what, remedy) =
         said.split_once("; ").unwrap_or((&said, "give the key that belongs to the certificate"));
     notes.mistake(line, what, remedy);
-}
-
-/// A URL of scheme and authority alone, as it is compared and put before paths.
-fn origin(text: &str) -> Option<String> {
-    let uri: Uri = text.parse().ok()?;
-    let is_web = matches!(uri.scheme_str(), Some("https" | "http"));
-    let is_bare = uri.path() == "/" && uri.query().is_none() && !text.ends_with('/');
-    let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-    (is_web && is_bare && !has_user).then(|| text.to_owned())
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use mintkeep_issuer::consent::ConsentSettings;
 use tempfile::TempDir;
 
 use super::*;
@@ -66,13 +67,14 @@ fn the_example_can_be_served_and_shows_the_defaults() {
     let folder = folder();
     let (shown, warnings) = read_in(folder.path(), EXAMPLE).map_err(|all| format!("{all:#?}")).unwrap();
     assert_eq!(warnings, []);
-    assert!(shown.keeper.is_some() && shown.issuer.is_some_and(|(listener, _url)| listener.tls.is_some()));
+    assert!(shown.keeper.is_some() && shown.issuer.is_some_and(|issuer| issuer.listener.tls.is_some()));
 
     let told: Vec<&str> = EXAMPLE
         .lines()
         .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
         .filter(|line| !line.starts_with("url =") && !line.starts_with("older ="))
         .filter(|line| !line.starts_with("client_authority") && !line.starts_with("trusted"))
+        .filter(|line| !line.starts_with("wallet_url") && !line.starts_with("frame_origins"))
         .collect();
     let told = told.join("\n");
     assert!(told.contains("\nconnections_max = 16384"), "{told}");
@@ -98,10 +100,17 @@ fn each_mistake_is_told_with_its_line_and_its_remedy() {
         ("no public URL",     with("public_url", "#"),                                 "line 1: `issuer.public_url` is missing; write public_url"),
         ("URL with a path",   with("example.com", "example.com/"),                     "line 3: `issuer.public_url` can't be"),
         ("URL with a user",   with("//tokens", "//me@tokens"),                         "line 3: `issuer.public_url` can't be"),
+        ("frame of a path",   with("[admin]", "frame_origins = [\"https://a.example\",\n\"https://a.example/\"]\n[admin]"), "line 5: `issuer.frame_origins` can't hold \"https://a.example/\"; write scheme and host"),
+        ("frame without TLS", with("[admin]", "frame_origins = [\"http://a.example\"]\n[admin]"), "line 4: `issuer.frame_origins` can't hold"),
+        ("frame of all",      with("[admin]", "frame_origins = [\"https://*.example\"]\n[admin]"), "line 4: `issuer.frame_origins` can't hold"),
+        ("frame and a rule",  with("[admin]", "frame_origins = [\"https://a;script-src\"]\n[admin]"), "line 4: `issuer.frame_origins` can't hold"),
+        ("frame not a list",  with("[admin]", "frame_origins = \"https://a.example\"\n[admin]"), "line 4: `issuer.frame_origins` is a text and must be a list"),
+        ("wallet a script",   with("[admin]", "wallet_url = \"javascript:alert(1)\"\n[admin]"), "line 4: `issuer.wallet_url` can't be"),
+        ("wallet with a fragment", with("[admin]", "wallet_url = \"https://a.example/#b\"\n[admin]"), "line 4: `issuer.wallet_url` can't be"),
         ("no port",           with("127.0.0.1:7600", "127.0.0.1"),                     "line 2: `issuer.listen` can't be \"127.0.0.1\"; write an address and a port"),
         ("number for text",   with("\"127.0.0.1:7600\"", "7600"),                      "line 2: `issuer.listen` is a number and must be a text; write it in quotes"),
         ("same address",      with("7800", "7600"),                                    "line 5: `admin.listen` is the same address as `issuer.listen`"),
-        ("unknown setting",   with("[admin]", "lissen = 1\n[admin]"),                  "line 4: there is no setting `issuer.lissen`; remove it, or write one of listen, title_case_headers, tls, public_url"),
+        ("unknown setting",   with("[admin]", "lissen = 1\n[admin]"),                  "line 4: there is no setting `issuer.lissen`; remove it, or write one of listen, title_case_headers, tls, public_url, wallet_url, frame_origins"),
         ("unknown section",   with("[store]", "[limit]\n[store]"),                     "line 7: there is no setting `limit`; remove it, or write one of issuer, keeper"),
         ("sandbox",           with("[store]", "[sandbox]\nclock = true\n[store]"),     "line 7: there is no setting `sandbox`; remove it; the sandbox, its clock and its fault rules exist only under `mintkeep dev`"),
         ("faults",            with("[store]", "faults = []\n[store]"),                 "exist only under `mintkeep dev`"),
@@ -160,6 +169,23 @@ fn what_works_and_is_hardly_meant_so_is_warned_of() {
     fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).unwrap();
     let open = remarks(folder.path(), &with("[", "["));
     assert!(open.contains("can be read by every user of this machine; run chmod 600"), "{open}");
+}
+
+#[test]
+fn the_authorization_page_knows_the_wallet_and_who_may_frame_it() {
+    let folder = folder();
+    let consent_of = |text: &str| {
+        let read = read_in(folder.path(), text).map_err(|all| format!("{all:#?}"));
+        read.unwrap().0.issuer.unwrap().consent
+    };
+    assert_eq!(consent_of(&with("[", "[")), ConsentSettings::default());
+    let wallet = "wallet_url = \"https://wallet.example/sign-in?from=mintkeep\"\n\
+                  frame_origins = [\"https://wallet.example\", \"https://[::1]:8443\"]\n[admin]";
+    let expected = ConsentSettings {
+        frame_origins: vec!["https://wallet.example".to_owned(), "https://[::1]:8443".to_owned()],
+        wallet_url: Some("https://wallet.example/sign-in?from=mintkeep".to_owned()),
+    };
+    assert_eq!(consent_of(&with("[admin]", wallet)), expected);
 }
 
 #[test]
