@@ -9,7 +9,7 @@ use mintkeep_issuer::consent::sandbox_wallet::{self, SandboxWallet};
 use mintkeep_issuer::consent::{self, ConsentSettings};
 use mintkeep_issuer::issuer::Issuer;
 use mintkeep_protocol::app::App;
-use mintkeep_protocol::ident::{AppId, CustomerId, ServiceId};
+use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, ServiceId};
 use mintkeep_protocol::port::issuer_store::Commit;
 use mintkeep_protocol::record::{AuditAction, Service};
 use mintkeep_web::arrival::Arrival;
@@ -17,7 +17,7 @@ use mintkeep_web::arrival::Arrival;
 use crate::folder::read_text;
 use crate::sandbox::{APPS, CUSTOMER_ACTIVE, CUSTOMER_FROZEN, WALLET};
 use crate::sandbox_keys;
-use crate::sandbox_shop::{self, Merchant};
+use crate::sandbox_shop::{self, Merchant, Signer};
 
 /// The pages that the issuer's listener has for browsers in a sandbox. The demo's merchant asks `keeper`.
 pub async fn pages(issuer: &Arc<Issuer>, keeper: Router, data: &Path) -> Result<Router> {
@@ -30,10 +30,26 @@ pub async fn pages(issuer: &Arc<Issuer>, keeper: Router, data: &Path) -> Result<
     let wallet_url = Some(format!("{}/sandbox/wallet", issuer.public_url));
     let settings = ConsentSettings { wallet_url, ..ConsentSettings::default() };
     let key = read_text(&data.join("sandbox").join("consumer.key"))?.unwrap_or_default();
-    let merchant = Merchant { keeper, authorization: format!("Bearer {}", key.trim()) };
+    let merchant = Merchant {
+        keeper,
+        authorization: format!("Bearer {}", key.trim()),
+        signer: Arc::new(signer(issuer, data)?),
+    };
     Ok(consent::router(Arc::clone(issuer), settings)
         .merge(sandbox_wallet::router(Arc::clone(issuer), wallet))
         .merge(sandbox_shop::router(merchant)))
+}
+
+/// What the demo's merchant calls the platform with: the keys of the app that its keeper holds tokens for.
+fn signer(issuer: &Arc<Issuer>, data: &Path) -> Result<Signer> {
+    let app = APPS.iter().find(|app| app.dialect == Dialect::MiniProgram);
+    let app = app.context("the sandbox has no mini program")?;
+    Ok(Signer {
+        platform: mintkeep_issuer::routes::router(Arc::clone(issuer), None),
+        issuer: Arc::clone(issuer),
+        app: AppId::parse(app.keeper_id)?,
+        key: sandbox_keys::read(&sandbox_keys::app_private(data, Dialect::MiniProgram))?,
+    })
 }
 
 /// The wallet with its key.

@@ -3,6 +3,10 @@
 //! Its page runs `my.js`; its "merchant's server" is a handler here that asks the keeper as any other
 //! server of a company would, under the sandbox's consumer key. The tokens never reach the page.
 
+mod user_info;
+
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -12,8 +16,11 @@ use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
+use mintkeep_protocol::secret::AccessToken;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
+
+pub use user_info::Signer;
 
 /// Where the shop is.
 pub const PATH: &str = "/sandbox/shop";
@@ -23,13 +30,15 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 const CREDENTIAL: &str = "miniprogram-sandbox";
 
-/// What the merchant's server has: the keeper's own listener, and a consumer key.
+/// What the merchant's server has: the keeper's own listener and a consumer key, and the platform.
 #[derive(Clone)]
 pub struct Merchant {
     /// The keeper's routes.
     pub keeper: Router,
     /// `Bearer` and the consumer key.
     pub authorization: String,
+    /// What it calls the platform with, beyond tokens.
+    pub signer: Arc<Signer>,
 }
 
 /// The shop's page and its server.
@@ -55,7 +64,8 @@ fn file(text: &'static str, kind: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-/// What the merchant's server does with a code: the keeper exchanges it, and keeps the tokens.
+/// What the merchant's server does with a code: the keeper exchanges it, and keeps the tokens; with one of
+/// them the platform tells who the customer is.
 async fn sign_in(State(merchant): State<Merchant>, headers: HeaderMap, body: Bytes) -> Response {
     let is_own = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin");
     let code = serde_json::from_slice(&body)
@@ -68,7 +78,10 @@ async fn sign_in(State(merchant): State<Merchant>, headers: HeaderMap, body: Byt
         return (StatusCode::BAD_GATEWAY, Json(exchange.without_token())).into_response();
     };
     let kept = merchant.ask(Method::GET, &format!("/v1/tokens/{CREDENTIAL}/{customer}"), None).await;
-    Json(json!({ "exchange": exchange.without_token(), "kept": kept.without_token() })).into_response()
+    let token = kept.told.get("access_token").and_then(Value::as_str).unwrap_or_default();
+    let user = merchant.signer.user_info(AccessToken::new(token.to_owned())).await;
+    let told = json!({ "exchange": exchange.without_token(), "kept": kept.without_token(), "user": user });
+    Json(told).into_response()
 }
 
 /// What the keeper said.

@@ -34,8 +34,12 @@
     }
     done(7, 'POST /v1/exchanges/miniprogram-sandbox: ' + answer.exchange.status);
     done(8, 'good for ' + answer.kept.told.expires_in + ' s, version ' + answer.kept.told.version);
-    done(9, 'customer ' + answer.exchange.told.customer_id);
-    result.textContent = 'Signed in as ' + answer.exchange.told.customer_id + '.';
+    if (answer.user.error) {
+      result.textContent = 'The platform said no: ' + answer.user.error;
+      return;
+    }
+    done(9, answer.user.path + ': ' + answer.user.nickName);
+    result.textContent = 'Signed in as ' + answer.user.nickName + ' (' + answer.user.userId + ').';
   }
 
   document.getElementById('sign-in').addEventListener('click', () => {

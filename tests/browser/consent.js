@@ -215,7 +215,8 @@ module.exports = [
       await closed;
       await page.waitForSelector('#step-9.done');
       assert.equal(await page.$$eval('.steps .done', (steps) => steps.length), 9);
-      assert.equal(await page.textContent('#result'), `Signed in as ${customer}.`);
+      assert.match(await page.textContent('#step-9'), /inquiryUserInfo\w*: \S/);
+      assert.ok((await page.textContent('#result')).endsWith(` (${customer}).`));
     },
   },
   {
