@@ -7,7 +7,7 @@ use std::time::Duration;
 use mintkeep_protocol::time::Timestamp;
 
 /// How many are remembered at once. At 32 bytes each about 12 MB when full; at the longest life of an
-/// assertion it is 400 sign-ins a second, without end. Only what a wallet signed gets here, so a stranger
+/// assertion it is 1,000 sign-ins a second, without end. Only what a wallet signed gets here, so a stranger
 /// can't fill it.
 const REMEMBERED_MAX: usize = 262_144;
 
@@ -25,7 +25,8 @@ pub enum Spend {
 /// The used ones of this process.
 ///
 /// Remembered for between one and two lives: two sets, and each life the older is dropped whole. Other
-/// replicas do not know them; what an assertion leads to, a code, is guarded by the store.
+/// replicas do not know them, which is why an assertion's life is short; what it leads to, a code, is guarded
+/// by the store.
 pub struct SpentOnce {
     life: Duration,
     sets: Mutex<Sets>,
