@@ -6,7 +6,7 @@ const { checkLooks } = require('./checks.js');
 
 const PHONE = { width: 360, height: 740 };
 const PAGE_BYTES_MAX = 50 * 1024;
-const APP = 'wx0000000000000001';
+const HOSTILE = '<script>document.title = "taken over"</script><img src=x onerror="document.title=1">';
 
 /** Signs in on the way to `route`. */
 async function signIn({ page, sandbox }, route = '/') {
@@ -16,44 +16,90 @@ async function signIn({ page, sandbox }, route = '/') {
   assert.equal(page.url(), sandbox.console + route);
 }
 
-/** The pages, each by its route. */
+/** Presses a button and waits for the page that it leads to. */
+async function press(page, button) {
+  await Promise.all([page.waitForNavigation(), page.click(button)]);
+}
+
+/** An app of its own for one case: its id, and its secret as it was made. */
+async function makeApp({ sandbox }, name) {
+  const made = await sandbox.admin('POST', '/admin/v1/apps', { dialect: 'wechat', name });
+  return { id: made.app.id, secret: made.secret };
+}
+
+/** What WeChat's token endpoint answers the app. */
+async function ask({ sandbox }, { id, secret }) {
+  const query = new URLSearchParams({ grant_type: 'client_credential', appid: id, secret });
+  return (await fetch(`${sandbox.issuer}/cgi-bin/token?${query}`)).json();
+}
+
+/** A credential of its own with a day behind it: renewals, and a failure. Its token has a successor to live beside. */
+async function live(world) {
+  const { sandbox } = world;
+  const name = 'corner-shop';
+  const renew = () => sandbox.admin('POST', `/admin/v1/keeper/tokens/${name}/refresh`).catch((error) => error);
+  const pass = (minutes) => sandbox.admin('POST', '/admin/v1/sandbox/clock', { advance_s: minutes * 60 });
+  const { credentials } = await sandbox.admin('GET', '/admin/v1/keeper/credentials');
+  if (credentials.some((credential) => credential.name === name)) return;
+  const { id, secret } = await makeApp(world, 'Corner shop');
+  const asked = { name, dialect: 'wechat', legacy: true, app_id: id, base_url: sandbox.issuer, proof: { secret } };
+  await sandbox.admin('POST', '/admin/v1/keeper/credentials', asked);
+  await renew();
+  for (const minutes of [28, 19]) {
+    await pass(minutes);
+    await renew();
+  }
+  await pass(12);
+  const rule = { dialect: 'wechat', endpoint: '/cgi-bin/token', action: 'answer', code: '-1' };
+  const { id: fault } = await sandbox.admin('POST', '/admin/v1/sandbox/faults', rule);
+  await renew();
+  await sandbox.admin('DELETE', `/admin/v1/sandbox/faults/${fault}`);
+  await pass(9);
+  await renew();
+  await pass(16);
+}
+
+/** The pages, each by its route and with what is made for it to show. */
 const PAGES = {
-  overview: '/',
-  apps: '/apps',
-  app: `/apps/${APP}`,
-  customers: '/customers',
-  customer: '/customers/2160000000000001',
-  grants: '/grants',
-  audit: '/audit',
-  sandbox: '/sandbox',
-  credentials: '/credentials',
-  credential: '/credentials/wechat-sandbox',
-  'credential-of-customers': '/credentials/miniprogram-sandbox',
+  overview: { route: '/', image: 'light' },
+  apps: { route: '/apps', image: 'light' },
+  app: { route: '/apps/wx0000000000000001', image: 'dark' },
+  'app-of-keys': { route: '/apps/MINI0000000000000001' },
+  customers: { route: '/customers' },
+  customer: { route: '/customers/2160000000000001', image: 'light' },
+  grants: { route: '/grants', image: 'dark', prepare: ({ sandbox }) => grant(sandbox) },
+  'grants-none': { route: '/grants?customer=nobody' },
+  audit: { route: '/audit', image: 'light' },
+  sandbox: { route: '/sandbox', image: 'dark' },
+  credentials: { route: '/credentials', image: 'light' },
+  credential: { route: '/credentials/corner-shop', image: 'light', prepare: live },
+  'credential-again': { route: '/credentials/dingtalk-sandbox' },
+  'credential-of-customers': { route: '/credentials/miniprogram-sandbox' },
+  'not-there': { route: '/apps/nobody' },
 };
 
-/** The pages whose screenshot is kept, and in which colours. */
-const IMAGES = {
-  overview: 'light',
-  app: 'dark',
-  credential: 'light',
-};
+async function grant(sandbox) {
+  const asked = { client_id: 'MINI0000000000000001', customer_id: '2160000000000001', scopes: ['auth_user'] };
+  await sandbox.admin('POST', '/admin/v1/codes', asked);
+}
 
-const looks = Object.entries(PAGES).flatMap(([name, route]) =>
+const looks = Object.entries(PAGES).flatMap(([name, { route, image, prepare }]) =>
   ['light', 'dark'].map((colorScheme) => ({
     name: `the console’s page “${name}” is fit for everyone on a phone, ${colorScheme}`,
     options: { colorScheme, viewport: PHONE },
     async run(world) {
       const { page, sandbox, images } = world;
+      if (prepare) await prepare(world);
       const outside = [];
       page.on('request', (request) => {
         if (!request.url().startsWith(sandbox.console)) outside.push(request.url());
       });
       await signIn(world, route);
       await checkLooks(page, name);
-      assert.ok((await page.content()).length < PAGE_BYTES_MAX, `${name} is too long`);
+      assert.ok(Buffer.byteLength(await page.content()) < PAGE_BYTES_MAX, `${name} is too long`);
       assert.deepEqual(outside, [], 'what was loaded from elsewhere');
-      if (IMAGES[name] === colorScheme) {
-        await page.screenshot({ path: path.join(images, `console-${name}-${colorScheme}.png`), fullPage: true });
+      if (image === colorScheme) {
+        await page.screenshot({ path: path.join(images, `console-${name}-${colorScheme}.png`) });
       }
     },
   })),
@@ -67,26 +113,28 @@ module.exports = [
       const { page, sandbox, context, images } = world;
       const response = await page.goto(`${sandbox.console}/apps`);
       assert.equal(response.status(), 401);
-      assert.doesNotMatch(await page.content(), new RegExp(APP));
+      assert.doesNotMatch(await page.content(), /wx0000000000000001/);
       await page.screenshot({ path: path.join(images, 'console-sign-in-light.png') });
       await checkLooks(page, 'sign-in');
       await page.fill('#token', 'nonsense');
-      await Promise.all([page.waitForNavigation(), page.click('button[type=submit]')]);
+      await press(page, 'button[type=submit]');
       assert.match(await page.textContent('[role=alert]'), /not the admin token/);
       await checkLooks(page, 'sign-in refused');
       await page.fill('#token', sandbox.token);
-      await Promise.all([page.waitForNavigation(), page.click('button[type=submit]')]);
+      await press(page, 'button[type=submit]');
       assert.equal(page.url(), `${sandbox.console}/apps`, 'where one wanted to go');
       const [cookie] = await context.cookies(sandbox.console);
       assert.ok(cookie.httpOnly && cookie.sameSite === 'Strict', JSON.stringify(cookie));
     },
   },
   {
-    name: 'the console is signed out of',
+    name: 'the console is signed out of, and the back button shows nothing more',
     async run(world) {
       const { page, sandbox } = world;
-      await signIn(world);
-      await Promise.all([page.waitForNavigation(), page.click('text=Sign out')]);
+      await signIn(world, '/apps');
+      await press(page, 'text=Sign out');
+      await page.goBack();
+      await page.waitForSelector('#token');
       const response = await page.goto(`${sandbox.console}/apps`);
       assert.equal(response.status(), 401);
     },
@@ -103,10 +151,131 @@ module.exports = [
       assert.equal(await page.evaluate(() => document.activeElement.textContent), 'To the content');
       await page.focus('nav a:text("Apps")');
       await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
-      await page.focus(`a:text("${APP}")`);
+      await page.focus('a:text("wx0000000000000001")');
       await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
-      assert.equal(new URL(page.url()).pathname, `/apps/${APP}`);
+      assert.equal(new URL(page.url()).pathname, '/apps/wx0000000000000001');
+    },
+  },
+  ...[true, false].map((javaScriptEnabled) => ({
+    name: `a secret is rotated in the console, works, and is shown once, ${javaScriptEnabled ? 'with' : 'without'} script`,
+    options: { javaScriptEnabled },
+    async run(world) {
+      const { page } = world;
+      const app = await makeApp(world, 'Rotated');
+      await signIn(world, `/apps/${app.id}`);
+      await page.selectOption('#overlap', '0');
+      await press(page, 'text=Rotate the secret');
+      const secret = await page.textContent('pre.secret');
+      assert.ok((await ask(world, { ...app, secret })).access_token);
+      assert.equal((await ask(world, app)).errcode, 40001, 'the old one has ended');
+      await page.reload();
+      assert.doesNotMatch(await page.content(), new RegExp(secret));
+    },
+  })),
+  {
+    name: 'an app’s tokens are revoked only by who ticks that they are sure',
+    async run(world) {
+      const { page, sandbox } = world;
+      const app = await makeApp(world, 'Leaked');
+      const { access_token: token } = await ask(world, app);
+      const state = async () => (await sandbox.admin('POST', '/admin/v1/inspect', { token })).state;
+      await signIn(world, `/apps/${app.id}`);
+      await page.click('text=Revoke all tokens');
+      assert.equal(await state(), 'good', 'the browser asks for the tick');
+      await page.check('input[name=sure]');
+      await press(page, 'text=Revoke all tokens');
+      assert.match(await page.textContent('[role=status]'), /have ended/);
+      assert.notEqual(await state(), 'good');
+    },
+  },
+  {
+    name: 'a token is renewed in the console, and its plot grows',
+    async run(world) {
+      const { page } = world;
+      await signIn(world, '/credentials/wechat-sandbox');
+      const before = await page.textContent('dt:text("Version") + dd');
+      await press(page, 'text=Renew now');
+      assert.match(await page.textContent('[role=status]'), /was renewed/);
+      assert.notEqual(await page.textContent('dt:text("Version") + dd'), before);
+      assert.ok((await page.$$('svg[role=img] rect.life')).length > 0);
+    },
+  },
+  {
+    name: 'the sandbox’s clock is moved and set back in the console, which stays signed in',
+    async run(world) {
+      const { page, sandbox } = world;
+      await sandbox.admin('DELETE', '/admin/v1/sandbox/clock');
+      await signIn(world, '/sandbox');
+      await page.fill('#advance', '86400');
+      await press(page, 'text=Move the clock');
+      assert.match(await page.textContent('main'), /1 d ahead/);
+      await press(page, 'text=Back to the system’s time');
+      assert.match(await page.textContent('main'), /, the system’s time\./);
+    },
+  },
+  {
+    name: 'another site’s form changes nothing in the console, even with a form token that is good',
+    async run(world) {
+      const { page, site, sandbox } = world;
+      const app = await makeApp(world, 'Aimed at');
+      await signIn(world, `/apps/${app.id}`);
+      const token = await page.getAttribute('input[name=form_token]', 'value');
+      const action = `${sandbox.console}/apps/${app.id}/disable`;
+      site.pages.set('/evil', `<!doctype html><form method="post" action="${action}"><input name="form_token" value="${token}"><button>Win</button></form>`);
+      // The one differs from the console by its port alone, and so gets the cookie; the other is another site.
+      for (const [origin, status] of [[site.url, 403], [site.elsewhere, 401]]) {
+        await page.goto(`${origin}/evil`);
+        const [response] = await Promise.all([page.waitForNavigation(), page.click('button')]);
+        assert.equal(response.status(), status, origin);
+      }
+      assert.equal((await sandbox.admin('GET', `/admin/v1/apps/${app.id}`)).status, 'active');
+    },
+  },
+  {
+    name: 'no site can show the console in a frame',
+    async run(world) {
+      const { page, site, sandbox } = world;
+      await signIn(world);
+      site.pages.set('/frame-console', `<!doctype html><iframe src="${sandbox.console}/apps"></iframe>`);
+      for (const origin of [site.url, site.elsewhere]) {
+        const refused = page.waitForEvent('console', (message) => /frame-ancestors|X-Frame-Options/.test(message.text()));
+        await page.goto(`${origin}/frame-console`);
+        await refused;
+        assert.equal(await page.frames()[1].$('main'), null);
+      }
+    },
+  },
+  {
+    name: 'whatever an app is called and shows as its logo stays inert in the console',
+    async run(world) {
+      const { page, sandbox, site } = world;
+      const app = await makeApp(world, HOSTILE);
+      await sandbox.admin('PATCH', `/admin/v1/apps/${app.id}`, { settings: { logo_url: `${site.url}/logo.svg` } });
+      const loaded = [];
+      page.on('request', (request) => loaded.push(request.url()));
+      await signIn(world, `/apps/${app.id}`);
+      assert.equal(await page.textContent('h1'), HOSTILE);
+      assert.match(await page.textContent('main'), /logo\.svg/);
+      assert.ok(!loaded.some((url) => url.startsWith(site.url)), 'no logo is loaded');
+      assert.match(await page.title(), /^<script>/);
+      await page.goto(`${sandbox.console}/apps`);
+      assert.equal(await page.title(), 'Apps – Mintkeep');
+      assert.equal(await page.$$eval('script, main img', (found) => found.length), 0);
     },
   },
   ...looks,
+  {
+    name: 'the console is fit for a wide screen too',
+    options: { viewport: { width: 1000, height: 900 } },
+    async run(world) {
+      const { page, images } = world;
+      await live(world);
+      for (const [name, route] of [['credential', '/credentials/corner-shop'], ['overview', '/']]) {
+        await signIn(world, route);
+        await checkLooks(page, name);
+        await page.screenshot({ path: path.join(images, `console-${name}-wide.png`), fullPage: name === 'credential' });
+        await press(page, 'text=Sign out');
+      }
+    },
+  },
 ];

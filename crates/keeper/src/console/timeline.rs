@@ -106,7 +106,13 @@ impl Life<'_> {
     /// The tokens that are known of, the latest first.
     fn tokens(&self) -> Vec<Token> {
         let mut tokens: Vec<Token> = Vec::new();
-        if let Some((version, made_at, expires_at)) = self.kept {
+        if let Some((version, obtained_at, expires_at)) = self.kept {
+            // A token that is given again is obtained again; its life began when it was new.
+            let is_it = |entry: &&HistoryEntry| {
+                entry.version == Some(version) && matches!(entry.ending, Ending::Renewed | Ending::Same)
+            };
+            let first = self.history.iter().rev().find(is_it).map_or(obtained_at, |entry| entry.at);
+            let made_at = first.min(obtained_at);
             tokens.push(Token { version, made_at, replaced_at: None, expires_at: Some(expires_at) });
         }
         for entry in self.history {
@@ -247,6 +253,25 @@ mod tests {
         );
         assert_eq!((plot.faults, plot.now_x, plot.due_x), (vec![184], 236, Some(306)));
         assert_eq!(plot.ends, (at(0), at(3_020)));
+    }
+
+    #[test]
+    fn a_token_that_is_given_again_and_again_has_one_life() {
+        let history = [
+            entry(2_000, Ending::Same, Some(1)),
+            entry(1_000, Ending::Same, Some(1)),
+            entry(0, Ending::Renewed, Some(1)),
+        ];
+        let kept = Some((TokenVersion(1), at(2_000), at(3_020)));
+        let life = Life { history: &history, kept, due_at: None, overlap: Duration::ZERO };
+        let lanes = Plot::of(&life, at(2_000)).unwrap().lanes;
+        assert_eq!(
+            (lanes.len(), lanes[0].life, &lanes[0].again[..]),
+            (1, Bar { x: 34, width: 200 }, &[234, 134][..])
+        );
+        let forgotten = Life { history: &history[..2], ..life };
+        let lanes = Plot::of(&forgotten, at(2_000)).unwrap().lanes;
+        assert_eq!(lanes[0].again.len(), 2, "its making is in the story no more");
     }
 
     #[test]
