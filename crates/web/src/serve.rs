@@ -4,11 +4,10 @@ mod answer;
 mod connection;
 mod patience;
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -187,14 +186,15 @@ pub async fn serve(listener: Listener, house: House) {
         () = accepting => {}
         () = tasks.stopping() => {}
     }
-    // Closing the socket would reset the connections that the operating system has accepted for us.
+    // Closing the socket resets the connections that the operating system has accepted for us and we have
+    // not. So it is asked for them directly, until it has none: the runtime may not have heard of the last.
+    let Ok(socket) = socket.into_std() else { return };
     while let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-        let waiting = poll_fn(|cx| match socket.poll_accept(cx) {
-            Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
-            Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
-        });
-        let Some((stream, peer)) = waiting.await else { break };
-        drop(begin(stream, peer.ip(), place));
+        let Ok((stream, peer)) = socket.accept() else { return };
+        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            drop(begin(stream, peer.ip(), place));
+        }
     }
 }
 
