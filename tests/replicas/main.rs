@@ -1,15 +1,22 @@
 //! Several processes of the built binary over one PostgreSQL, and what happens to them.
 
 #![cfg(test)]
+#![expect(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 
 mod calls;
 #[path = "../issuer_e2e/client.rs"]
 mod client;
+mod crash;
+mod database;
+mod failover;
 mod history;
+mod load;
+mod outage;
 #[path = "../serve/server.rs"]
 #[expect(dead_code, reason = "the tests of one server need more of it")]
 mod process;
 mod race;
+mod rolling;
 mod seen;
 #[path = "../../crates/store/tests/conformance/server.rs"]
 mod server;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
-use crate::client::{Answer, Client, post};
+use crate::client::{Answer, Client, get, post};
 use crate::process::{Server as Process, folder, mintkeep};
 use crate::server::Server;
 
@@ -27,7 +27,9 @@ pub fn configuration(url: &str, deadline_s: u64) -> String {
          [keeper]\nlisten = \"127.0.0.1:0\"\n\
          [admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"file:admin.token\"\n\
          [store]\nurl = \"{url}\"\n[master_key]\ncurrent = \"file:master.key\"\n\
-         [log]\naccess = false\n[limits]\nrequest_deadline_s = {deadline_s}\n[drain]\nnotice_s = 0\n"
+         [log]\naccess = false\n[limits]\nrequest_deadline_s = {deadline_s}\nread_timeout_s = {read_s}\n[drain]\nnotice_s = 0\n",
+        // Deadlines are kept to a quarter of it.
+        read_s = deadline_s / 2,
     )
 }
 
@@ -57,17 +59,41 @@ pub struct Replica {
     pub process: Process,
     pub admin: SocketAddr,
     pub issuer: SocketAddr,
+    pub keeper: SocketAddr,
 }
 
 impl Replica {
+    /// Starts a process on the database at `url`, and waits until it is ready.
+    pub fn start(url: &str) -> Self {
+        Self::start_with(url, DEADLINE_S)
+    }
+
+    /// As [`Self::start`]; requests are answered after `deadline_s` at the latest.
+    pub fn start_with(url: &str, deadline_s: u64) -> Self {
+        Self::of(Process::start(&configuration(url, deadline_s)))
+    }
+
+    /// As [`Self::start`], its issuer and its admin listener at these addresses.
+    pub fn start_at(url: &str, [issuer, admin]: [SocketAddr; 2]) -> Self {
+        let text = configuration(url, DEADLINE_S);
+        let text = text.replacen(
+            "[issuer]\nlisten = \"127.0.0.1:0\"",
+            &format!("[issuer]\nlisten = \"{issuer}\""),
+            1,
+        );
+        let text =
+            text.replacen("[admin]\nlisten = \"127.0.0.1:0\"", &format!("[admin]\nlisten = \"{admin}\""), 1);
+        Self::of(Process::start(&text))
+    }
+
     /// Starts several at once: the first start on a new database is theirs together.
     pub fn start_all<const N: usize>(url: &str) -> [Self; N] {
         std::array::from_fn(|_| Process::start(&configuration(url, DEADLINE_S))).map(Self::of)
     }
 
     fn of(mut process: Process) -> Self {
-        let [admin, issuer, _keeper] = process.ready();
-        Self { process, admin, issuer }
+        let [admin, issuer, keeper] = process.ready();
+        Self { process, admin, issuer, keeper }
     }
 
     /// SIGTERM, and waits for the end, which must be a good one.
@@ -78,11 +104,22 @@ impl Replica {
         assert!(!log.iter().any(|line| line.contains("a panic")), "{log:#?}");
     }
 
+    /// Reads from the admin API.
+    pub fn admin_get(&self, path: &str) -> Answer {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n{ADMIN}\r\n");
+        Client::connect(self.admin).unwrap().send(&request).unwrap()
+    }
+
     /// Posts to the admin API, which must agree.
     pub fn admin_post(&self, path: &str, body: &Value) -> Answer {
         let answer = Client::connect(self.admin).unwrap().send(&admin_post(path, body)).unwrap();
         assert!((200..300).contains(&answer.status), "{path}: {answer:?}");
         answer
+    }
+
+    /// What `/readyz` says.
+    pub fn readiness(&self) -> Answer {
+        Client::connect(self.admin).unwrap().send(&get("/readyz")).unwrap()
     }
 }
 
