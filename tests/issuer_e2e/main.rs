@@ -13,4 +13,5 @@ mod life;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+#[expect(dead_code, reason = "the keeper's tests need more of it")]
 mod sandbox;

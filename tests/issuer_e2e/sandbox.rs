@@ -31,6 +31,7 @@ pub struct Mintkeep {
     child: Child,
     log: PathBuf,
     pub issuer: SocketAddr,
+    pub keeper: SocketAddr,
     pub admin: SocketAddr,
 }
 
@@ -64,10 +65,10 @@ impl Folder {
             let line = line.unwrap_or_else(|| panic!("{}", fs::read_to_string(&log).unwrap()));
             line.rsplit("http://").next().unwrap().trim().parse().unwrap()
         };
-        let (issuer, _keeper, admin) = (address("issuer"), address("keeper"), address("admin"));
+        let (issuer, keeper, admin) = (address("issuer"), address("keeper"), address("admin"));
         // The rest of the welcome is read, so that its writer is never stopped by a full pipe.
         let _end = lines.find(|line| line == "Ctrl-C stops it.");
-        Mintkeep { child, log, issuer, admin }
+        Mintkeep { child, log, issuer, keeper, admin }
     }
 
     /// Starts a process that is expected to end by itself.

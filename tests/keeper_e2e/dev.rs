@@ -1,0 +1,114 @@
+//! Both roles in one process with a clock that can be moved: `mintkeep dev`.
+
+use std::thread::scope;
+
+use serde_json::{Value, json};
+
+use crate::client::{Client, get, post};
+use crate::keeper::manage;
+use crate::sandbox::{Folder, Mintkeep, is_active};
+
+/// Connections that report at once, and how many reports each has under way.
+const REPORTERS: usize = 100;
+const REPORTS_EACH: usize = 100;
+
+struct Bench {
+    platform: Mintkeep,
+    admin: String,
+    consumer: String,
+}
+
+impl Bench {
+    fn start(folder: &Folder) -> Self {
+        let platform = folder.start();
+        let bearer = |file: &str| format!("authorization: Bearer {}\r\n", folder.secret(file));
+        Self { platform, admin: bearer("admin.token"), consumer: bearer("sandbox/consumer.key") }
+    }
+
+    fn manage(&self, method: &str, path: &str, body: &Value) {
+        let answer = manage(self.platform.admin, &self.admin, (method, path), body);
+        assert!((200..300).contains(&answer.status), "{path}: {answer:?}");
+    }
+
+    fn token(&self, credential: &str) -> String {
+        let path = format!("/v1/tokens/{credential}");
+        let answer = manage(self.platform.keeper, &self.consumer, ("GET", &path), &Value::Null);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.text("/access_token")
+    }
+
+    fn is_active(&self, token: &str) -> bool {
+        is_active(&mut self.platform.client(), token)
+    }
+
+    /// How many requests of a dialect arrived at the issuer.
+    fn arrived(&self, dialect: &str) -> u64 {
+        let metrics = Client::connect(self.platform.admin).unwrap().send(&get("/metrics")).unwrap().body;
+        let is_it = |line: &&str| {
+            line.starts_with("mintkeep_http_requests_total{")
+                && line.contains("listener=\"issuer\"")
+                && line.contains(&format!("endpoint=\"{dialect}\""))
+        };
+        let counts = metrics.lines().filter(is_it).map(|line| line.rsplit(' ').next().unwrap());
+        counts.map(|count| count.parse::<u64>().unwrap()).sum()
+    }
+}
+
+#[test]
+fn ten_thousand_reports_of_one_dead_token_are_one_call_at_the_issuer() {
+    let folder = Folder::new();
+    let bench = Bench::start(&folder);
+    let dead = bench.token("wechat-sandbox");
+    bench.manage("POST", "/admin/v1/apps/wx0000000000000002/revoke-tokens", &Value::Null);
+    assert!(!bench.is_active(&dead));
+    // A token that was obtained a moment ago is not asked about.
+    bench.manage("POST", "/admin/v1/sandbox/clock", &json!({"advance_s": 10}));
+    let before = bench.arrived("wechat");
+    assert!(before > 0, "the first fetch is counted under this name");
+
+    let body = json!({"access_token": dead}).to_string();
+    let headers = format!("{}content-type: application/json\r\n", bench.consumer);
+    let report = post("/v1/tokens/wechat-sandbox/report", &headers, &body);
+    let told: Vec<_> = scope(|scope| {
+        let reporters: Vec<_> = (0..REPORTERS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = Client::connect(bench.platform.keeper).unwrap();
+                    client.write(report.repeat(REPORTS_EACH).as_bytes()).unwrap();
+                    (0..REPORTS_EACH).map(|_| client.read().unwrap()).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        reporters.into_iter().flat_map(|reporter| reporter.join().unwrap()).collect()
+    });
+
+    assert_eq!(told.len(), REPORTERS * REPORTS_EACH);
+    let fresh = bench.token("wechat-sandbox");
+    assert!(fresh != dead && bench.is_active(&fresh));
+    for answer in &told {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.text("/access_token"), fresh);
+        let action = answer.text("/action");
+        assert!(["renewed", "already_newer"].contains(&action.as_str()), "{action}");
+    }
+    assert_eq!(bench.arrived("wechat") - before, 1);
+}
+
+#[test]
+fn a_clock_that_jumps_an_hour_either_way_costs_no_reader_its_token() {
+    let folder = Folder::new();
+    let bench = Bench::start(&folder);
+    let hour = json!({"advance_s": 3_600});
+    for (jump, method, body) in [
+        ("none", "GET", &Value::Null),
+        ("ahead", "POST", &hour),
+        ("ahead again", "POST", &hour),
+        ("back", "DELETE", &Value::Null),
+    ] {
+        bench.manage(method, "/admin/v1/sandbox/clock", body);
+        for credential in ["wechat-sandbox", "dingtalk-sandbox"] {
+            let token = bench.token(credential);
+            assert!(bench.is_active(&token), "{credential} after a jump: {jump}");
+        }
+    }
+}
