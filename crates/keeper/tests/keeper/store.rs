@@ -33,6 +33,8 @@ pub struct Records {
     exchanges: BTreeMap<ExchangeKey, Exchange>,
     pub calls: BTreeMap<QuotaAccount, u32>,
     changes: Vec<ChangedKey>,
+    /// Which process took which lease last.
+    leases: BTreeMap<SlotKey, (LeaseFence, u64)>,
     /// Tokens in answers that were kept, with their place, and all tokens that were ever committed.
     pub answered: BTreeMap<[u8; 16], String>,
     pub committed: BTreeSet<[u8; 16]>,
@@ -272,7 +274,11 @@ impl KeeperStore for StoreDoor {
         self.through("take_lease", |records| {
             let owner = records.credentials.get(&leased.key.credential);
             let is_there = owner.is_some_and(|credential| credential.removed_at.is_none());
-            commit(is_there && records.put_slot(leased))
+            let is_taken = is_there && records.put_slot(leased);
+            if is_taken {
+                records.leases.insert(leased.key.clone(), (leased.fence, self.gate.who));
+            }
+            commit(is_taken)
         })
         .await
     }
@@ -316,6 +322,11 @@ impl KeeperStore for StoreDoor {
         self.through("commit_kept", |records| {
             let is_done = records.slots.contains_key(&slot.key) && records.put_slot(slot);
             if is_done {
+                // Operators and new authorizations take the next fence; whoever commits under this one held it.
+                let holder = records.leases.get(&slot.key).filter(|(fence, _)| *fence == slot.fence);
+                if holder.is_some_and(|(_, who)| *who != self.gate.who) {
+                    records.broken.push(format!("a commit under the lease of another, {:?}", slot.fence));
+                }
                 records.end(&slot.key, &ended);
             }
             commit(is_done)
