@@ -1,6 +1,7 @@
 //! How many durable changes a second the store makes in PostgreSQL: what `mintkeep serve` does with it, without HTTP.
 
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ enum Work {
     Mint,
     /// A code becomes a grant, with its audit line. The codes are issued beforehand.
     Exchange,
-    /// Codes are issued and become grants.
+    /// Codes are issued, and each becomes a grant at once.
     Fill,
 }
 
@@ -60,18 +61,20 @@ async fn main() -> anyhow::Result<()> {
     let store = PostgresStore::open(&arguments.url, PostgresOptions::new(Arc::new(Still))).await?;
     let wanted = Duration::from_secs(arguments.amount.into());
     let grants_each = match arguments.work {
-        Work::Mint => 0,
+        Work::Mint | Work::Fill => 0,
         // More than any client exchanges in that time.
         Work::Exchange => arguments.amount.saturating_mul(120_000) / arguments.clients,
-        Work::Fill => arguments.amount.saturating_mul(1_000) / arguments.clients,
     };
-    let issued = at_once(&arguments, |client| issue(store.clone(), client, grants_each)).await?;
+    let issued = at_once(&arguments, |client| issue(store.clone(), client, 0..grants_each)).await?;
     let watch = Stopwatch::start();
     let mut waits = match arguments.work {
         Work::Mint => at_once(&arguments, |client| mint(store.clone(), client, wanted)).await?,
-        Work::Exchange | Work::Fill => {
-            let until = if matches!(arguments.work, Work::Fill) { Duration::MAX } else { wanted };
-            at_once(&arguments, |client| exchange(store.clone(), client, grants_each, until)).await?
+        Work::Exchange => {
+            at_once(&arguments, |client| exchange(store.clone(), client, 0..grants_each, wanted)).await?
+        }
+        Work::Fill => {
+            let grants = arguments.amount.saturating_mul(1_000) / arguments.clients;
+            at_once(&arguments, |client| fill(store.clone(), client, grants)).await?
         }
     };
     let took = watch.elapsed();
@@ -79,7 +82,7 @@ async fn main() -> anyhow::Result<()> {
     let changes = u32::try_from(waits.len())?;
     let report = serde_json::json!({
         "changes": changes,
-        "grants": issued.len(),
+        "codes": issued.len(),
         "changes_per_s": f64::from(changes) / took.as_secs_f64(),
         "p50_ms": percentile(&waits, 50).as_secs_f64() * 1_000.0,
         "p99_ms": percentile(&waits, 99).as_secs_f64() * 1_000.0,
@@ -138,9 +141,9 @@ async fn mint(store: Arc<PostgresStore>, client: u32, wanted: Duration) -> anyho
 }
 
 /// Issues codes, numbered as if each had been made a millisecond after the one before.
-async fn issue(store: Arc<PostgresStore>, client: u32, grants: u32) -> anyhow::Result<Vec<Duration>> {
+async fn issue(store: Arc<PostgresStore>, client: u32, rounds: Range<u32>) -> anyhow::Result<Vec<Duration>> {
     let mut waits = Vec::new();
-    for round in 0..grants {
+    for round in rounds {
         let asked = Stopwatch::start();
         let done = store.commit_grant(code(client, round)?, line(AuditAction::CodeIssued)).await?;
         ensure!(done == Commit::Done, "give each run a database of its own");
@@ -152,7 +155,7 @@ async fn issue(store: Arc<PostgresStore>, client: u32, grants: u32) -> anyhow::R
 async fn exchange(
     store: Arc<PostgresStore>,
     client: u32,
-    grants: u32,
+    rounds: Range<u32>,
     wanted: Duration,
 ) -> anyhow::Result<Vec<Duration>> {
     let tokens = ActiveTokens {
@@ -163,7 +166,7 @@ async fn exchange(
     };
     let watch = Stopwatch::start();
     let mut waits = Vec::new();
-    for round in 0..grants {
+    for round in rounds {
         if watch.elapsed() >= wanted {
             break;
         }
@@ -174,6 +177,16 @@ async fn exchange(
         let done = store.commit_grant(grant, line(AuditAction::CodeExchanged)).await?;
         ensure!(done == Commit::Done, "nobody else exchanges this code");
         waits.push(asked.elapsed());
+    }
+    Ok(waits)
+}
+
+async fn fill(store: Arc<PostgresStore>, client: u32, grants: u32) -> anyhow::Result<Vec<Duration>> {
+    let mut waits = Vec::new();
+    for round in 0..grants {
+        let this = round..round.saturating_add(1);
+        waits.extend(issue(store.clone(), client, this.clone()).await?);
+        waits.extend(exchange(store.clone(), client, this, Duration::MAX).await?);
     }
     Ok(waits)
 }

@@ -7,8 +7,9 @@ use super::fault::Fault;
 use crate::flat::STAGE_ISSUED;
 use crate::sqlite::{CALLS_KEPT_DAYS, DEAD_CODE_KEPT, DEAD_GRANT_KEPT, REMOVED_KEPT};
 
-/// How many grants are looked at, and how many audit lines are deleted, in one go.
-const CHUNK_ROWS: i64 = 1_000;
+/// How many grants are looked at, and how many audit lines are deleted, in one go: more than are written in the
+/// second between two goes.
+const CHUNK_ROWS: i64 = 20_000;
 
 /// Whoever holds it tidies up.
 const TIDY_LOCK: i64 = 64_685_338;

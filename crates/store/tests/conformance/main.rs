@@ -28,6 +28,8 @@ mod rest;
 mod sample;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod size;
 
 #[cfg(test)]
 use keeper::{credentials, exchanges, follow, leases, slots};

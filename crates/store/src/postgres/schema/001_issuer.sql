@@ -30,6 +30,7 @@ CREATE TABLE pool (
 -- Ids grow with time, so that new grants land at the table's end. What is neither looked up nor guarded is packed
 -- into `body` (postgres/packed.rs). `over_at` is when the grant is dead: its code expired, its last token did, or it
 -- was revoked. `stage` is 0 for a code that was issued, 1 for a grant, 2 for a revoked one.
+-- Each code leaves a dead version when it is exchanged; vacuuming gives that room to new codes before it adds up.
 CREATE TABLE grant_record (
     id        bigint PRIMARY KEY,
     app       bigint   NOT NULL,
@@ -38,7 +39,7 @@ CREATE TABLE grant_record (
     stage     smallint NOT NULL,
     customer  text     NOT NULL,
     body      bytea    NOT NULL
-) WITH (fillfactor = 90);
+) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000);
 
 -- The one index: lists an app's grants, an app's grants of a customer, and by way of the apps a customer's.
 -- Customers' ids differ at their end, and a grant has only so many bytes.

@@ -1,0 +1,99 @@
+//! How much disk records take in PostgreSQL, at first and after they were changed again and again.
+
+use std::sync::Arc;
+
+use mintkeep_protocol::ident::{CustomerId, RecordId, Scope};
+use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
+use mintkeep_protocol::record::Grant;
+use mintkeep_protocol::request::RequestDigest;
+use mintkeep_protocol::token::TokenKind;
+use mintkeep_store::PostgresStore;
+use tokio::task::JoinSet;
+
+use crate::cluster::{ask, new_database, open, run};
+use crate::sample::{active, at, audit, grant, held, pool};
+
+/// The goal for a grant with its share of the indexes.
+const GRANT_BYTES_MAX: f64 = 250.0;
+
+/// A table with its indexes.
+const BYTES: &str = "SELECT pg_total_relation_size('grant_record') + pg_total_relation_size('pool')";
+
+/// The `n`th grant of a wallet's app, made `n` quarters of a millisecond after the first.
+fn nth(n: i64) -> Grant {
+    let number = u32::try_from(n).unwrap().wrapping_mul(0x9e37_79b9);
+    Grant {
+        id: RecordId::new(at(n / 4), number),
+        customer: CustomerId::parse(&format!("216000{number:010}")).unwrap(),
+        scopes: vec![Scope::parse("auth_user").unwrap()],
+        ..grant(0, n % 16, "c")
+    }
+}
+
+/// How many customers come at once.
+const CUSTOMERS: usize = 16;
+
+/// Issues codes, and exchanges each as soon as it is there, as signed requests do.
+async fn live(store: &Arc<PostgresStore>, numbers: std::ops::Range<i64>) {
+    let mut asked = JoinSet::new();
+    for first in numbers.clone().take(CUSTOMERS) {
+        let (store, mine) = (store.clone(), (first..numbers.end).step_by(CUSTOMERS));
+        asked.spawn(async move {
+            for n in mine {
+                let mut grant = nth(n);
+                assert_eq!(store.commit_grant(grant.clone(), audit("code")).await.unwrap(), Commit::Done);
+                grant.revision = 1;
+                grant.stage = active(None, Some(RequestDigest([7; 16])));
+                assert_eq!(store.commit_grant(grant, audit("grant")).await.unwrap(), Commit::Done);
+            }
+        });
+    }
+    asked.join_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_takes_no_more_bytes_than_its_goal() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url).await.unwrap();
+    let store = open(&url).await;
+    for round in 0..5 {
+        live(&store, round * 4_000..(round + 1) * 4_000).await;
+        // What the server does by itself every minute.
+        run(&url, "VACUUM ANALYZE grant_record").await;
+    }
+    let bytes: f64 =
+        ask(&url, "SELECT pg_total_relation_size('grant_record')::float8 / count(*) FROM grant_record").await;
+    assert!(bytes <= GRANT_BYTES_MAX, "{bytes:.0} bytes a grant");
+}
+
+/// Changes records of both tables again and again, each as soon as its last change is committed.
+async fn mint(store: &Arc<PostgresStore>, records: i64, first_revision: i64, rounds: i64) {
+    let mut asked = JoinSet::new();
+    for n in 0..records {
+        let store = store.clone();
+        asked.spawn(async move {
+            for revision in first_revision..first_revision + rounds {
+                let (mut pool, mut grant) = (pool(n, TokenKind::WeChatToken), nth(n));
+                (pool.revision, grant.revision) = (revision, revision);
+                pool.previous = Some(held(revision));
+                grant.stage = active(Some(held(revision)), None);
+                let (minted, refreshed) =
+                    tokio::join!(store.commit_access(pool, None), store.commit_grant(grant, audit("r")));
+                assert_eq!((minted.unwrap(), refreshed.unwrap()), (Commit::Done, Commit::Done));
+            }
+        });
+    }
+    asked.join_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn minting_again_and_again_leaves_the_records_about_as_large_as_they_were() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url).await.unwrap();
+    let store = open(&url).await;
+    mint(&store, 500, 0, 2).await;
+    let before: i64 = ask(&url, BYTES).await;
+    mint(&store, 500, 2, 60).await;
+    let after: i64 = ask(&url, BYTES).await;
+    assert!(after <= before * 3, "{before} bytes grew to {after} by 60 changes of each record");
+}
