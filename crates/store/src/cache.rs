@@ -80,8 +80,7 @@ impl RecordCache {
             }
             Change::DeleteApp(app) => {
                 self.forget(change);
-                self.pools.forget_all(|key, _| key.app == app.no);
-                self.grants.forget_all(|_, grant| grant.app == app.no);
+                self.forget_records_of(app.no);
             }
             Change::PutPool(pool) => self.pools.put(pool.key, pool.clone()),
             Change::PutGrant(grant) => self.grants.put(grant.id, grant.clone()),
@@ -105,6 +104,22 @@ impl RecordCache {
             Change::PutService(service) => self.services.forget(&service.id),
             Change::AddPlatformKey(_) | Change::Keeper(_) | Change::Nothing => {}
         }
+    }
+
+    /// Drops an app's pools and grants.
+    pub fn forget_records_of(&self, app: RecordId) {
+        self.pools.forget_all(|key, _| key.app == app);
+        self.grants.forget_all(|_, grant| grant.app == app);
+    }
+
+    /// Drops every record.
+    pub fn forget_everything(&self) {
+        self.apps.forget_all(|_, _| true);
+        self.apps_by_no.forget_all(|_, _| true);
+        self.pools.forget_all(|_, _| true);
+        self.grants.forget_all(|_, _| true);
+        self.customers.forget_all(|_, _| true);
+        self.services.forget_all(|_, _| true);
     }
 
     /// Drops one record that is known to be out of date.

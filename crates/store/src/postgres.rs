@@ -7,6 +7,7 @@ mod gather;
 mod hot;
 mod housekeeping;
 mod keeper;
+mod news;
 mod open;
 mod packed;
 mod read;
@@ -37,15 +38,12 @@ use fault::Fault;
 use gather::Gatherer;
 use hot::{RowKey, Table};
 use housekeeping::Turn;
+use news::Ear;
 use retry::Tries;
 use write::write;
 
 use crate::cache::RecordCache;
 use crate::change::{Change, Intent};
-
-/// How old a cached record may be: another replica's change is seen after this time at the latest, even if
-/// its notification is lost.
-const RECORD_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// How often what is long dead is looked for.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
@@ -56,8 +54,11 @@ pub struct PostgresOptions {
     pub clock: Arc<dyn Clock>,
     /// How long audit lines are kept.
     pub audit_retention: Duration,
-    /// Most connections to the database.
+    /// Most connections to the database, besides the one that listens to the other replicas.
     pub connections_max: usize,
+    /// How old a cached record may be: another replica's change is seen after this time at the latest, even
+    /// if its notification is lost.
+    pub record_age_max: Duration,
 }
 
 impl PostgresOptions {
@@ -66,23 +67,32 @@ impl PostgresOptions {
     /// Most connections to the database unless something else is said.
     pub const CONNECTIONS_MAX: usize = 16;
 
+    /// How old a cached record may be unless something else is said.
+    pub const RECORD_AGE_MAX: Duration = Duration::from_secs(1);
+
     /// The defaults.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, audit_retention: Self::AUDIT_RETENTION, connections_max: Self::CONNECTIONS_MAX }
+        Self {
+            clock,
+            audit_retention: Self::AUDIT_RETENTION,
+            connections_max: Self::CONNECTIONS_MAX,
+            record_age_max: Self::RECORD_AGE_MAX,
+        }
     }
 }
 
 /// The store for replicas.
 ///
 /// A change is acknowledged once PostgreSQL has committed it; how durable that is (a synchronous standby,
-/// say) is the server's setting. Cached records are at most [`RECORD_AGE_MAX`] old; guards never look at
-/// them.
+/// say) is the server's setting. Cached records are at most [`PostgresOptions::record_age_max`] old; guards
+/// never look at them.
 pub struct PostgresStore {
     connections: Arc<Connections>,
     cache: Arc<RecordCache>,
     pools: Gatherer,
     grants: Gatherer,
+    ear: Ear,
     clock: Arc<dyn Clock>,
     audit_retention: Duration,
     /// The last grant that was looked at for being dead.
@@ -101,12 +111,14 @@ impl PostgresStore {
     /// [`DatabaseError`], which says what to do.
     pub async fn open(url: &str, options: PostgresOptions) -> Result<Arc<Self>, DatabaseError> {
         let most = options.connections_max.max(CONNECTIONS_MIN);
-        let connections = Arc::new(Connections::of(open::pool(open::address(url)?, most)?));
+        let address = open::address(url)?;
+        let connections = Arc::new(Connections::of(open::pool(address.clone(), most)?));
         open::check_schema(connections.ask(async |db| schema::there(db).await).await?)?;
-        let cache = Arc::new(RecordCache::aging(RECORD_AGE_MAX));
+        let cache = Arc::new(RecordCache::aging(options.record_age_max));
         let store = Arc::new(Self {
             pools: Gatherer::start(Table::Pools, connections.clone(), cache.clone()),
             grants: Gatherer::start(Table::Grants, connections.clone(), cache.clone()),
+            ear: Ear::open(address, cache.clone()),
             connections,
             cache,
             clock: options.clock,
@@ -154,6 +166,7 @@ impl PostgresStore {
     /// Ends all connections. Whoever asks afterwards is told that the store is closed.
     pub fn close(&self) {
         self.connections.close();
+        self.ear.close();
     }
 
     /// Asks for one record.

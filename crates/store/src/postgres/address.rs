@@ -1,12 +1,14 @@
 //! Where the database is, from its URL, and how to reach whichever of its hosts takes writes.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls};
 
 use super::open::DatabaseError;
 use super::tls::{Tls, Trust};
@@ -20,6 +22,12 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// After how much silence a connection is tried out, and how long between two tries.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Is given what others notify.
+pub type Heard = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// A client, and the task that moves its bytes and ends with it.
+pub type Connected = Result<(Client, JoinHandle<()>), tokio_postgres::Error>;
 
 /// A database's hosts, in the URL's order, and how to talk to them.
 #[derive(Clone)]
@@ -52,22 +60,25 @@ impl Address {
     /// # Errors
     ///
     /// What the last host said. Give up after [`Self::connect_max`]: the last host's silence is not ended here.
-    pub async fn connect(&self) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+    /// Whoever listens is given what others notify.
+    pub async fn connect(&self, heard: Option<Heard>) -> Connected {
         for host in &self.before {
-            if let Ok(Ok(connected)) = tokio::time::timeout(HOST_MAX, self.connect_to(host)).await {
+            if let Ok(Ok(connected)) =
+                tokio::time::timeout(HOST_MAX, self.connect_to(host, heard.clone())).await
+            {
                 return Ok(connected);
             }
         }
-        self.connect_to(&self.last).await
+        self.connect_to(&self.last, heard).await
     }
 
-    async fn connect_to(&self, host: &Config) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+    async fn connect_to(&self, host: &Config, heard: Option<Heard>) -> Connected {
         if let Some(tls) = &self.tls {
             let (client, connection) = host.connect(tls.clone()).await?;
-            return Ok((client, drive(connection)));
+            return Ok((client, drive(connection, heard)));
         }
         let (client, connection) = host.connect(NoTls).await?;
-        Ok((client, drive(connection)))
+        Ok((client, drive(connection, heard)))
     }
 }
 
@@ -89,13 +100,22 @@ fn config(url: &str, settings: &str, is_encrypted: bool) -> Result<Config, Datab
 }
 
 /// Runs a connection until its client is gone or it breaks.
-fn drive(
-    connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
-) -> JoinHandle<()> {
+fn drive<S, T>(mut connection: Connection<S, T>, heard: Option<Heard>) -> JoinHandle<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     #[expect(clippy::disallowed_methods, reason = "it is ended with its client")]
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to the database ended");
+        while let Some(message) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+            match (message, &heard) {
+                (Ok(AsyncMessage::Notification(told)), Some(heard)) => heard(told.payload()),
+                (Ok(_), _) => {}
+                (Err(error), _) => {
+                    tracing::debug!(%error, "a connection to the database ended");
+                    return;
+                }
+            }
         }
     })
 }

@@ -9,6 +9,7 @@ use mintkeep_protocol::port::keeper_store::Presented;
 use tokio_postgres::types::FromSqlOwned;
 
 use super::fault::Fault;
+use super::news;
 use super::packed::pack;
 use super::read::Values;
 use super::rows;
@@ -67,6 +68,9 @@ pub async fn write_one(db: &ClientWrapper, row: RowKey, intent: &Intent) -> Resu
     Ok(if won.contains(&row) { Presented::Done } else { Presented::Lost })
 }
 
+/// Tells other replicas of a row that was changed, if it is news to them ([`news::of`]).
+const TELL: &str = "CASE WHEN asked.news IS NOT NULL THEN pg_notify('mintkeep', asked.news)::text END";
+
 /// A record that is stored for the first time has revision 1 and is inserted, any other is updated.
 static PUT_POOLS: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -74,8 +78,8 @@ static PUT_POOLS: LazyLock<String> = LazyLock::new(|| {
              SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bytea[], $4::bigint[], $5::bigint[], \
              $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], \
              $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], \
-             $16::bigint[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[]) \
-             AS asked ({columns}, at, actor, action, subject, address, request_id) \
+             $16::bigint[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[]) \
+             AS asked ({columns}, at, actor, action, subject, address, request_id, news) \
          ), made AS ( \
              INSERT INTO pool ({columns}) SELECT {columns} FROM asked WHERE revision = 1 \
              ON CONFLICT DO NOTHING RETURNING app, kind \
@@ -88,7 +92,7 @@ static PUT_POOLS: LazyLock<String> = LazyLock::new(|| {
              quota_day = asked.quota_day, used_today = asked.used_today, \
              forced_today = asked.forced_today, forced_at = asked.forced_at, revision = asked.revision \
              FROM asked WHERE asked.revision <> 1 AND stored.app = asked.app AND stored.kind = asked.kind \
-             AND stored.revision + 1 = asked.revision RETURNING stored.app, stored.kind \
+             AND stored.revision + 1 = asked.revision RETURNING stored.app, stored.kind, {TELL} \
          ), won AS (SELECT app, kind FROM made UNION ALL SELECT app, kind FROM changed \
          ), audited AS ( \
              INSERT INTO audit (at, actor, action, subject, address, request_id) \
@@ -131,6 +135,7 @@ async fn write_pools(db: &ClientWrapper, intents: &[&Intent]) -> Result<HashSet<
         &audit.subject,
         &audit.address,
         &audit.request_id,
+        &audit.news,
     ];
     let statement = db.prepare_cached(&PUT_POOLS).await?;
     let won = db.query(&statement, values).await?;
@@ -143,8 +148,8 @@ static PUT_GRANTS: LazyLock<String> = LazyLock::new(|| {
         "WITH asked AS ( \
              SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[], \
              $6::text[], $7::bytea[], \
-             $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[]) \
-             AS asked ({columns}, at, actor, action, subject, address, request_id) \
+             $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[]) \
+             AS asked ({columns}, at, actor, action, subject, address, request_id, news) \
          ), made AS ( \
              INSERT INTO grant_record ({columns}) SELECT {columns} FROM asked WHERE revision = 1 \
              ON CONFLICT DO NOTHING RETURNING id \
@@ -153,7 +158,7 @@ static PUT_GRANTS: LazyLock<String> = LazyLock::new(|| {
              stage = asked.stage, body = asked.body \
              FROM asked WHERE asked.revision <> 1 AND stored.id = asked.id AND stored.app = asked.app \
              AND stored.customer = asked.customer AND stored.revision + 1 = asked.revision \
-             RETURNING stored.id \
+             RETURNING stored.id, {TELL} \
          ), won AS (SELECT id FROM made UNION ALL SELECT id FROM changed \
          ), audited AS ( \
              INSERT INTO audit (at, actor, action, subject, address, request_id) \
@@ -187,6 +192,7 @@ async fn write_grants(db: &ClientWrapper, intents: &[&Intent]) -> Result<HashSet
         &audit.subject,
         &audit.address,
         &audit.request_id,
+        &audit.news,
     ];
     let statement = db.prepare_cached(&PUT_GRANTS).await?;
     let won = db.query(&statement, values).await?;
@@ -203,7 +209,7 @@ fn over_at(grant: &GrantRow) -> i64 {
     over_at.unwrap_or(grant.code_expires_at)
 }
 
-/// The audit lines of many intents by column; all empty where an intent has none.
+/// The audit lines of many intents by column, all empty where an intent has none, and their news.
 #[derive(Default)]
 struct AuditColumns {
     at: Vec<Option<i64>>,
@@ -212,6 +218,7 @@ struct AuditColumns {
     subject: Vec<Option<String>>,
     address: Vec<Option<String>>,
     request_id: Vec<Option<String>>,
+    news: Vec<Option<String>>,
 }
 
 impl AuditColumns {
@@ -219,6 +226,7 @@ impl AuditColumns {
         let mut columns = Self::default();
         for intent in intents {
             let line = intent.audit.as_ref().map(AuditRow::of).transpose()?;
+            columns.news.push(news::of(intent));
             columns.at.push(line.as_ref().map(|line| line.at));
             let (words, address) = match line {
                 Some(line) => {

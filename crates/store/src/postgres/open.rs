@@ -4,10 +4,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
-use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config};
+use tokio_postgres::Config;
 
-use super::address::Address;
+use super::address::{Address, Connected};
 use super::fault::Fault;
 use super::schema::{self, SchemaThere};
 
@@ -102,11 +101,9 @@ pub fn pool(address: Address, connections_max: usize) -> Result<Pool, DatabaseEr
 /// Makes the pool's connections.
 struct Dial(Address);
 
-type Dialled = Result<(Client, JoinHandle<()>), tokio_postgres::Error>;
-
 impl Connect for Dial {
-    fn connect(&self, _: &Config) -> Pin<Box<dyn Future<Output = Dialled> + Send + '_>> {
-        Box::pin(self.0.connect())
+    fn connect(&self, _: &Config) -> Pin<Box<dyn Future<Output = Connected> + Send + '_>> {
+        Box::pin(self.0.connect(None))
     }
 }
 

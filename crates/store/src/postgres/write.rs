@@ -7,6 +7,7 @@ use mintkeep_protocol::record::{AuditEntry, Customer, PlatformKey, Service};
 
 use super::fault::Fault;
 use super::hot::{self, RowKey};
+use super::news;
 use super::read::Values;
 use crate::change::{Change, Intent, guard};
 use crate::flat::{AppRow, AuditRow, PlatformKeyRow, to_document};
@@ -22,7 +23,12 @@ pub async fn write(db: &mut ClientWrapper, intent: &Intent) -> Written {
     let tx = db.transaction().await?;
     let written = write_in(&tx, intent).await?;
     match written {
-        Presented::Done => tx.commit().await?,
+        Presented::Done => {
+            if let Some(told) = news::of(intent) {
+                tx.execute("SELECT pg_notify('mintkeep', $1)", &[&told]).await?;
+            }
+            tx.commit().await?;
+        }
         Presented::Lost | Presented::OverQuota => tx.rollback().await?,
     }
     Ok(written)

@@ -3,11 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
+use mintkeep_protocol::record::{AuditAction, AuditEntry, Customer, CustomerStatus, GrantStage, Profile};
+use mintkeep_protocol::token::TokenKind;
 use mintkeep_store::{DatabaseError, PostgresOptions, PostgresStore};
 
-use crate::cluster::{new_database, open, run};
-use crate::sample::{NOW, Still, Store, app, at, audit, audited, grant, number};
+use crate::cluster::{ask, new_database, open, run};
+use crate::sample::{NOW, Still, Store, app, at, audit, audited, grant, number, pool};
+
+fn customer_id() -> CustomerId {
+    CustomerId::parse("2160000000000001").unwrap()
+}
 
 async fn open_later(url: &str, hours: i64) -> Arc<PostgresStore> {
     let clock = Arc::new(Still(at(hours * 3_600_000)));
@@ -28,6 +35,100 @@ async fn another_replica_sees_a_change_within_a_second_and_never_commits_over_it
     assert_eq!(other.put_app(changed, audit("late")).await.unwrap(), Commit::Lost);
     let seen = async {
         while other.app(&id).await.unwrap().unwrap().revision != 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_millis(1_500), seen).await.unwrap();
+}
+
+/// A replica that never reads a record again by itself.
+async fn open_trusting(url: &str) -> Store {
+    let record_age_max = Duration::from_hours(1);
+    let options = PostgresOptions { record_age_max, ..PostgresOptions::new(Arc::new(Still(NOW))) };
+    PostgresStore::open(url, options).await.unwrap()
+}
+
+/// Asks until the answer is as it should be.
+async fn until(case: &str, holds: impl AsyncFn() -> bool) {
+    let seen = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), seen).await.is_ok(), "{case}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_changed_by_an_operator_or_revoked_is_told_to_the_other_replicas() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url).await.unwrap();
+    let (one, other): (Store, _) = (open(&url).await, open_trusting(&url).await);
+    let is_listening = "SELECT EXISTS (SELECT FROM pg_stat_activity \
+         WHERE datname = current_database() AND query = 'LISTEN mintkeep' HAVING count(*) = 2)";
+    until("both listen", async || ask::<bool>(&url, is_listening).await).await;
+
+    let id = app(1, "wx1").id;
+    let customer = |status| Customer { id: customer_id(), status, profile: Profile::default() };
+    let mut changed = (app(1, "wx1"), grant(1, 1, "c"), pool(1, TokenKind::WeChatToken));
+    one.put_app(changed.0.clone(), audit("app")).await.unwrap();
+    one.commit_grant(changed.1.clone(), audit("grant")).await.unwrap();
+    one.commit_access(changed.2.clone(), Some(audit("pool"))).await.unwrap();
+    one.put_customer(customer(CustomerStatus::Active), audit("customer")).await.unwrap();
+    (changed.0.revision, changed.1.revision, changed.2.revision) = (1, 1, 1);
+    until("all are read once", async || {
+        other.app(&id).await.unwrap().is_some()
+            && other.grant(changed.1.id).await.unwrap().is_some()
+            && other.pool(changed.2.key).await.unwrap().is_some()
+            && other.customer(&customer_id()).await.unwrap().is_some()
+    })
+    .await;
+
+    changed.1.stage = GrantStage::Revoked { spent_at: None, at: NOW };
+    let revoked = AuditEntry { action: AuditAction::TokenRevoked, ..audit("pool") };
+    one.put_app(changed.0.clone(), audit("app")).await.unwrap();
+    one.commit_grant(changed.1.clone(), audit("grant")).await.unwrap();
+    one.commit_access(changed.2.clone(), Some(revoked)).await.unwrap();
+    one.put_customer(customer(CustomerStatus::Frozen), audit("customer")).await.unwrap();
+    until("the app", async || other.app(&id).await.unwrap().unwrap().revision == 2).await;
+    until("the grant", async || other.grant(changed.1.id).await.unwrap().unwrap().revision == 2).await;
+    until("the pool", async || other.pool(changed.2.key).await.unwrap().unwrap().revision == 2).await;
+    until("the customer", async || {
+        other.customer(&customer_id()).await.unwrap().unwrap().status == CustomerStatus::Frozen
+    })
+    .await;
+
+    changed.0.revision = 2;
+    one.delete_app(&changed.0, audit("gone")).await.unwrap();
+    until("the app is gone", async || other.app(&id).await.unwrap().is_none()).await;
+    until("its grants too", async || other.grant(changed.1.id).await.unwrap().is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_did_not_hear_for_a_while_forgets_what_it_remembers() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url).await.unwrap();
+    let other = open_trusting(&url).await;
+    let listener = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+         WHERE datname = current_database() AND query = 'LISTEN mintkeep'";
+    other.put_app(app(1, "wx1"), audit("app")).await.unwrap();
+    until("it listened", async || ask::<i64>(&url, listener).await == 1).await;
+    // Nobody notifies of this one.
+    run(&url, "UPDATE app SET revision = 7").await;
+    let id = app(1, "wx1").id;
+    until("it is read anew", async || other.app(&id).await.unwrap().unwrap().revision == 7).await;
+}
+
+#[tokio::test]
+async fn a_change_of_which_nothing_is_heard_is_seen_within_a_second() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url).await.unwrap();
+    let store = open(&url).await;
+    store.put_app(app(1, "wx1"), audit("app")).await.unwrap();
+    let id = app(1, "wx1").id;
+    assert_eq!(store.app(&id).await.unwrap().unwrap().revision, 1);
+    run(&url, "UPDATE app SET revision = 7").await;
+    let seen = async {
+        while store.app(&id).await.unwrap().unwrap().revision != 7 {
             tokio::task::yield_now().await;
         }
     };
