@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use deadpool_postgres::ClientWrapper;
 use mintkeep_protocol::port::keeper_store::Presented;
+use mintkeep_protocol::time::Timestamp;
 use tokio_postgres::types::FromSqlOwned;
 
 use super::fault::Fault;
@@ -15,6 +16,7 @@ use super::read::Values;
 use super::rows;
 use crate::change::{Change, Intent};
 use crate::flat::{AuditRow, GrantRow, PoolRow, STAGE_ISSUED, STAGE_REVOKED};
+use crate::sqlite::{DEAD_CODE_KEPT, DEAD_GRANT_KEPT};
 
 /// The tables whose changes are gathered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -146,16 +148,16 @@ async fn write_pools(db: &ClientWrapper, intents: &[&Intent]) -> Result<HashSet<
 static PUT_GRANTS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH asked AS ( \
-             SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[], \
-             $6::text[], $7::bytea[], \
-             $8::bigint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[]) \
+             SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[], \
+             $5::text[], $6::bytea[], \
+             $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[]) \
              AS asked ({columns}, at, actor, action, subject, address, request_id, news) \
          ), made AS ( \
              INSERT INTO grant_record ({columns}) SELECT {columns} FROM asked WHERE revision = 1 \
              ON CONFLICT DO NOTHING RETURNING id \
          ), changed AS ( \
-             UPDATE grant_record AS stored SET over_at = asked.over_at, revision = asked.revision, \
-             stage = asked.stage, body = asked.body \
+             UPDATE grant_record AS stored SET gone_at = asked.gone_at, revision = asked.revision, \
+             body = asked.body \
              FROM asked WHERE asked.revision <> 1 AND stored.id = asked.id AND stored.app = asked.app \
              AND stored.customer = asked.customer AND stored.revision + 1 = asked.revision \
              RETURNING stored.id, {TELL} \
@@ -181,9 +183,8 @@ async fn write_grants(db: &ClientWrapper, intents: &[&Intent]) -> Result<HashSet
     let values: Values<'_> = &[
         &column(&grants, |grant| grant.id),
         &column(&grants, |grant| grant.app),
-        &column(&grants, over_at),
+        &column(&grants, gone_at),
         &column(&grants, |grant| grant.revision),
-        &column(&grants, |grant| grant.stage),
         &grants.iter().map(|(grant, _)| grant.customer.as_str()).collect::<Vec<_>>(),
         &column(&grants, pack),
         &audit.at,
@@ -199,14 +200,20 @@ async fn write_grants(db: &ClientWrapper, intents: &[&Intent]) -> Result<HashSet
     won.iter().map(|row| Ok(RowKey(Table::Grants, column_of(row, 0)?, 0))).collect()
 }
 
-/// When a grant is dead, in milliseconds: its code expired, its last token expired, it was revoked.
-fn over_at(grant: &GrantRow) -> i64 {
-    let over_at = match grant.stage {
-        STAGE_ISSUED => None,
-        STAGE_REVOKED => grant.revoked_at,
-        _ => grant.access.2.max(grant.refresh_expires_at),
+/// When a grant may be deleted, in minutes: a while after its code or its last token expired, or it was revoked.
+fn gone_at(grant: &GrantRow) -> i32 {
+    let (over_at, kept) = match grant.stage {
+        STAGE_ISSUED => (None, DEAD_CODE_KEPT),
+        STAGE_REVOKED => (grant.revoked_at, DEAD_GRANT_KEPT),
+        _ => (grant.access.2.max(grant.refresh_expires_at), DEAD_GRANT_KEPT),
     };
-    over_at.unwrap_or(grant.code_expires_at)
+    minute_of(Timestamp::from_unix_ms(over_at.unwrap_or(grant.code_expires_at)).after(kept))
+}
+
+/// The minute that a time lies in, as [`gone_at`] is stored.
+pub fn minute_of(time: Timestamp) -> i32 {
+    let minute = time.unix_ms().div_euclid(60_000);
+    i32::try_from(minute).unwrap_or(if minute < 0 { i32::MIN } else { i32::MAX })
 }
 
 /// The audit lines of many intents by column, all empty where an intent has none, and their news.

@@ -4,12 +4,14 @@ use deadpool_postgres::{ClientWrapper, Transaction};
 use mintkeep_protocol::time::Timestamp;
 
 use super::fault::Fault;
-use crate::flat::STAGE_ISSUED;
-use crate::sqlite::{CALLS_KEPT_DAYS, DEAD_CODE_KEPT, DEAD_GRANT_KEPT, REMOVED_KEPT};
+use super::hot::minute_of;
+use crate::sqlite::{CALLS_KEPT_DAYS, REMOVED_KEPT};
 
-/// How many grants are looked at, and how many audit lines are deleted, in one go: more than are written in the
-/// second between two goes.
-const CHUNK_ROWS: i64 = 20_000;
+/// How many grants are looked at in one go. While it looks, no dead version of a row can be reused.
+const CHUNK_GRANTS: i64 = 4_000;
+
+/// How many audit lines are deleted in one go: more than are written in the second between two goes.
+const CHUNK_LINES: i64 = 20_000;
 
 /// Whoever holds it tidies up.
 const TIDY_LOCK: i64 = 64_685_338;
@@ -41,8 +43,10 @@ pub async fn tidy(
         }
     }
     let next = tidy_grants(&tx, after, now).await?;
-    let audit = "DELETE FROM audit WHERE at < $1 AND n IN (SELECT n FROM audit ORDER BY n LIMIT $2)";
-    tx.execute(audit, &[&audit_before.unix_ms(), &CHUNK_ROWS]).await?;
+    // Lines are numbered about as they are dated: if the first is not old, none is looked at.
+    let audit = "DELETE FROM audit WHERE at < $1 AND n < (SELECT min(n) FROM audit) + $2 \
+         AND $1 > (SELECT at FROM audit ORDER BY n LIMIT 1)";
+    tx.execute(audit, &[&audit_before.unix_ms(), &CHUNK_LINES]).await?;
     if next.is_none() {
         tidy_keeper(&tx, now).await?;
     }
@@ -54,14 +58,10 @@ pub async fn tidy(
 async fn tidy_grants(db: &Transaction<'_>, after: i64, now: Timestamp) -> Result<Option<i64>, Fault> {
     let sql = "WITH chunk AS (SELECT id FROM grant_record WHERE id > $1 ORDER BY id LIMIT $2), \
          dead AS (DELETE FROM grant_record AS found USING chunk WHERE found.id = chunk.id \
-             AND found.over_at <= CASE found.stage WHEN $3 THEN $4::bigint ELSE $5::bigint END) \
+             AND found.gone_at <= $3) \
          SELECT max(id) FROM chunk";
-    let codes_before = now.before(DEAD_CODE_KEPT).unix_ms();
-    let grants_before = now.before(DEAD_GRANT_KEPT).unix_ms();
     let statement = db.prepare_cached(sql).await?;
-    let values: super::read::Values<'_> =
-        &[&after, &CHUNK_ROWS, &STAGE_ISSUED, &codes_before, &grants_before];
-    Ok(db.query_one(&statement, values).await?.try_get(0)?)
+    Ok(db.query_one(&statement, &[&after, &CHUNK_GRANTS, &minute_of(now)]).await?.try_get(0)?)
 }
 
 async fn tidy_keeper(db: &Transaction<'_>, now: Timestamp) -> Result<(), Fault> {

@@ -1,12 +1,12 @@
 //! What of a grant is neither looked up nor guarded, in few bytes: there may be a hundred million of them.
 //!
-//! In this order: which of the optional things follow, one bit each; the token epoch; times, each as its
+//! In this order: which of the optional things follow, one bit each, which also tells the stage; the token epoch; times, each as its
 //! distance from the one before it, the first from when the record was made; generations; salt; digest;
 //! scopes. Numbers take seven bits a byte, the low ones first, the sign in the lowest bit.
 
 use mintkeep_protocol::ident::RecordId;
 
-use crate::flat::{GrantRow, HeldColumns};
+use crate::flat::{GrantRow, HeldColumns, STAGE_ACTIVE, STAGE_ISSUED, STAGE_REVOKED};
 
 const SPENT: u8 = 1;
 const REVOKED: u8 = 1 << 1;
@@ -44,20 +44,15 @@ pub fn pack(row: &GrantRow) -> Vec<u8> {
     if let Some(time) = row.refresh_expires_at {
         packer.time(time);
     }
-    packer.piece(&row.salt);
-    if let Some(digest) = &row.made_by {
-        packer.piece(digest);
-    }
+    // A salt and a digest have sixteen bytes each.
+    packer.bytes.extend_from_slice(&row.salt);
+    packer.bytes.extend_from_slice(row.made_by.as_deref().unwrap_or_default());
     packer.bytes.extend_from_slice(row.scopes.as_bytes());
     packer.bytes
 }
 
 /// The row of these columns; `None`: no version of Mintkeep packed it so.
-pub fn unpack(
-    (id, app, stage, revision): (i64, i64, i16, i64),
-    customer: String,
-    body: &[u8],
-) -> Option<GrantRow> {
+pub fn unpack((id, app, revision): (i64, i64, i64), customer: String, body: &[u8]) -> Option<GrantRow> {
     let (&follows, rest) = body.split_first()?;
     let mut reader = Reader { rest, time: made_at(id) };
     let is_there = |bit| follows & bit != 0;
@@ -68,8 +63,15 @@ pub fn unpack(
     let access = if is_there(ACCESS) { reader.held()? } else { (None, None, None) };
     let previous = if is_there(PREVIOUS) { reader.held()? } else { (None, None, None) };
     let refresh_expires_at = if is_there(REFRESH) { Some(reader.time()?) } else { None };
-    let salt = reader.piece()?.to_vec();
-    let made_by = if is_there(MADE_BY) { Some(reader.piece()?.to_vec()) } else { None };
+    let salt = reader.sixteen()?.to_vec();
+    let made_by = if is_there(MADE_BY) { Some(reader.sixteen()?.to_vec()) } else { None };
+    let stage = if is_there(REVOKED) {
+        STAGE_REVOKED
+    } else if is_there(ACCESS) {
+        STAGE_ACTIVE
+    } else {
+        STAGE_ISSUED
+    };
     let scopes = String::from_utf8(reader.rest.to_vec()).ok()?;
     Some(GrantRow {
         id,
@@ -118,11 +120,6 @@ impl Packer {
         self.number(time.wrapping_sub(self.time));
         self.time = time;
     }
-
-    fn piece(&mut self, piece: &[u8]) {
-        self.number(i64::try_from(piece.len()).unwrap_or(i64::MAX));
-        self.bytes.extend_from_slice(piece);
-    }
 }
 
 struct Reader<'a> {
@@ -155,9 +152,8 @@ impl<'a> Reader<'a> {
         Some((Some(self.number()?), Some(self.time()?), Some(self.time()?)))
     }
 
-    fn piece(&mut self) -> Option<&'a [u8]> {
-        let length = usize::try_from(self.number()?).ok()?;
-        let (piece, rest) = self.rest.split_at_checked(length)?;
+    fn sixteen(&mut self) -> Option<&'a [u8]> {
+        let (piece, rest) = self.rest.split_at_checked(16)?;
         self.rest = rest;
         Some(piece)
     }
@@ -191,12 +187,12 @@ mod tests {
 
     fn told(row: &GrantRow) -> String {
         let times = (row.code_expires_at, row.spent_at, row.revoked_at, row.refresh_expires_at);
-        let tokens = (row.access, row.previous, &row.made_by, &row.salt);
+        let tokens = (row.stage, row.access, row.previous, &row.made_by, &row.salt);
         format!("{:?}", (row.id, row.app, &row.customer, &row.scopes, times, tokens, row.token_epoch))
     }
 
     fn unpacked(row: &GrantRow, body: &[u8]) -> Option<GrantRow> {
-        unpack((row.id, row.app, row.stage, row.revision), row.customer.clone(), body)
+        unpack((row.id, row.app, row.revision), row.customer.clone(), body)
     }
 
     #[test]
@@ -206,8 +202,8 @@ mod tests {
             ("as it is", |_| {}),
             ("no scope", |row| row.scopes.clear()),
             ("not spent", |row| row.spent_at = None),
-            ("revoked", |row| row.revoked_at = Some(MADE_AT + 5)),
-            ("no tokens", |row| row.access = (None, None, None)),
+            ("revoked", |row| (row.revoked_at, row.stage) = (Some(MADE_AT + 5), STAGE_REVOKED)),
+            ("no tokens", |row| (row.access, row.stage) = ((None, None, None), STAGE_ISSUED)),
             ("no refresh token", |row| row.refresh_expires_at = None),
             ("no digest", |row| row.made_by = None),
             ("a predecessor", |row| row.previous = (Some(-1), Some(MADE_AT), Some(MADE_AT - 1))),
@@ -228,7 +224,7 @@ mod tests {
     fn an_active_grant_takes_few_bytes() {
         let row = row();
         let rest = row.scopes.len() + row.salt.len() + 16;
-        assert_eq!(pack(&row).len() - rest, 21, "distances, not times");
+        assert_eq!(pack(&row).len() - rest, 19, "distances, not times");
     }
 
     #[test]

@@ -43,11 +43,11 @@ pub fn pool(row: &Row) -> Read<PoolRow> {
 }
 
 /// The columns that [`grant`] reads, and that are written.
-pub const GRANT: &str = "id, app, over_at, revision, stage, customer, body";
+pub const GRANT: &str = "id, app, gone_at, revision, customer, body";
 
 pub fn grant(row: &Row) -> Read<GrantRow> {
-    let columns = (row.try_get(0)?, row.try_get(1)?, row.try_get(4)?, row.try_get(3)?);
-    Ok(unpack(columns, row.try_get(5)?, row.try_get(6)?).ok_or(Damaged("grant"))?)
+    let columns = (row.try_get(0)?, row.try_get(1)?, i64::from(row.try_get::<_, i32>(3)?));
+    Ok(unpack(columns, row.try_get(4)?, row.try_get(5)?).ok_or(Damaged("grant"))?)
 }
 
 /// The columns that [`platform_key`] reads.

@@ -28,17 +28,16 @@ CREATE TABLE pool (
 ) WITH (fillfactor = 50);
 
 -- Ids grow with time, so that new grants land at the table's end. What is neither looked up nor guarded is packed
--- into `body` (postgres/packed.rs). `over_at` is when the grant is dead: its code expired, its last token did, or it
--- was revoked. `stage` is 0 for a code that was issued, 1 for a grant, 2 for a revoked one.
--- Each code leaves a dead version when it is exchanged; vacuuming gives that room to new codes before it adds up.
+-- into `body` (postgres/packed.rs). From `gone_at` on, in minutes since the
+-- epoch, the record may be deleted. Each code leaves a dead version when
+-- it is exchanged; vacuuming gives that room to new codes before it adds up.
 CREATE TABLE grant_record (
     id        bigint PRIMARY KEY,
-    app       bigint   NOT NULL,
-    over_at   bigint   NOT NULL,
-    revision  bigint   NOT NULL,
-    stage     smallint NOT NULL,
-    customer  text     NOT NULL,
-    body      bytea    NOT NULL
+    app       bigint  NOT NULL,
+    gone_at   integer NOT NULL,
+    revision  integer NOT NULL,
+    customer  text    NOT NULL,
+    body      bytea   NOT NULL
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000);
 
 -- The one index: lists an app's grants, an app's grants of a customer, and by way of the apps a customer's.
