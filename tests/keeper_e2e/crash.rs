@@ -65,11 +65,12 @@ fn a_one_time_refresh_whose_answer_is_dropped_is_repeated_byte_by_byte_and_ends_
     let key = keeper.furnish(&platform, &folder);
     keeper.authorize(&platform, &key);
     let before = keeper.token(&key);
-    fault(&platform, &folder, &json!({"dialect": "miniprogram", "action": "drop_after", "count": 1}));
+    fault(&platform, &folder, &json!({"dialect": "miniprogram", "action": "drop_after", "count": 2}));
     assert_ne!(keeper.refresh().status, 200, "its answer is lost");
     assert_eq!(keeper.token(&key), before, "served meanwhile");
 
     let after = until("the repetition", || Some(keeper.token(&key)).filter(|token| *token != before));
+    assert!(keeper.metric("mintkeep_keeper_stale_serves_total{credential=\"mini\"}") >= 1.0);
     // The platform takes a spent refresh token from the identical request alone.
     let story = keeper.story();
     let outcomes: Vec<_> = (0..3).map(|line| story["history"][line]["ending"].clone()).collect();
@@ -81,4 +82,6 @@ fn a_one_time_refresh_whose_answer_is_dropped_is_repeated_byte_by_byte_and_ends_
     );
     assert!(is_active(&mut platform.client(), &after));
     assert_eq!(keeper.refresh().status, 200, "the refresh token that came is good");
+    let left = "mintkeep_keeper_seconds_to_expiry{credential=\"mini\"}";
+    assert!(until("the next count", || Some(keeper.metric(left)).filter(|left| *left > 0.0)) > 600.0);
 }

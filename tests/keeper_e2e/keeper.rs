@@ -7,7 +7,7 @@ use mintkeep_protocol::time::{Clock as _, Timestamp};
 use mintkeep_web::clock::SystemClock;
 use serde_json::{Value, json};
 
-use crate::client::{Answer, Client, post};
+use crate::client::{Answer, Client, get, post};
 use crate::process::Server;
 use crate::sandbox::{ACTIVE, Folder, MINI, Mintkeep, WECHAT, code};
 
@@ -100,6 +100,13 @@ impl Keeper {
     /// Has the customer's token renewed now.
     pub fn refresh(&self) -> Answer {
         refresh(self.admin).unwrap()
+    }
+
+    /// A metric by its name and labels; zero: it was never told.
+    pub fn metric(&self, name: &str) -> f64 {
+        let metrics = Client::connect(self.admin).unwrap().send(&get("/metrics")).unwrap().body;
+        let line = metrics.lines().find(|line| line.starts_with(name));
+        line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
     /// The customer's token and its history.

@@ -24,6 +24,7 @@ use crate::events::{Event, between};
 use crate::exchanger::ExchangeLanded;
 use crate::flight::Flights;
 use crate::follow;
+use crate::gauges;
 use crate::refresher::{self, ClockWatch, Timetable};
 use crate::renewal::Landed;
 use crate::reporter::Budgets;
@@ -128,6 +129,7 @@ impl Keeper {
         }
         self.take_up_exchanges().await?;
         self.tasks.spawn(refresher::run(Arc::clone(self), watch));
+        self.tasks.spawn(gauges::run(Arc::clone(self)));
         if self.store.is_shared() {
             self.tasks.spawn(follow::run(Arc::clone(self), mark));
         }

@@ -18,6 +18,7 @@ pub mod events;
 pub mod exchanger;
 mod flight;
 mod follow;
+mod gauges;
 mod keeper;
 mod lease;
 mod platform;

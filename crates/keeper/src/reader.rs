@@ -60,8 +60,12 @@ impl Keeper {
         let nothing = Outlook { expires_at: None, upkeep: Upkeep::Idle { renew_at: now } };
         let outlook = leaf.as_ref().map_or(nothing, |leaf| leaf.outlook());
         match (plan_read(&outlook, &account.terms, reading.min_ttl, now), leaf) {
-            (ReadPlan::Serve, Some(leaf)) => Ok(leaf),
+            (ReadPlan::Serve, Some(leaf)) => {
+                count_if_stale(account, &leaf);
+                Ok(leaf)
+            }
             (ReadPlan::ServeAndRenew, Some(leaf)) => {
+                count_if_stale(account, &leaf);
                 drop(self.fly(&key, Errand::new(Cause::Timetable, Urgency::Ordinary), None));
                 Ok(leaf)
             }
@@ -93,6 +97,14 @@ impl Keeper {
     pub(crate) async fn fly_and_wait(self: &Arc<Self>, key: &SlotKey, errand: Errand) -> Option<Landed> {
         let ticket = self.fly(key, errand, None);
         tokio::time::timeout(self.settings.caller_wait_max, ticket.landed()).await.ok().flatten()
+    }
+}
+
+/// Counts what is served although its renewal failed last time: good still, but not for ever.
+fn count_if_stale(account: &Account, leaf: &Leaf) {
+    if leaf.upkeep.trouble().is_some() {
+        let name = account.credential.name.to_string();
+        metrics::counter!("mintkeep_keeper_stale_serves_total", "credential" => name).increment(1);
     }
 }
 

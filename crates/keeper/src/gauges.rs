@@ -1,0 +1,123 @@
+//! What is counted as it stands, every few seconds: how long tokens live yet, and how the slots are doing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mintkeep_protocol::ident::RecordId;
+use mintkeep_protocol::keep::plan::Outlook;
+use mintkeep_protocol::keep::slot::{Trouble, Upkeep};
+use mintkeep_protocol::time::Timestamp;
+
+use crate::keeper::Keeper;
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// How a slot is doing, as it is counted.
+const STATES: [&str; 6] = ["idle", "renewing", "backoff", "needs_consent", "needs_operator", "in_doubt"];
+
+/// Runs until the process stops.
+pub(crate) async fn run(keeper: Arc<Keeper>) {
+    loop {
+        tell(&keeper);
+        tokio::select! {
+            biased;
+            () = keeper.tasks.stopping() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+fn tell(keeper: &Keeper) {
+    let leaves = keeper.shelf.all().map(|leaf| (leaf.key.credential, leaf.outlook()));
+    let tally = Tally::of(leaves, keeper.clock.now());
+    for (no, left) in &tally.seconds_left {
+        if let Some(account) = keeper.roster.account_by_no(*no) {
+            let name = account.credential.name.to_string();
+            metrics::gauge!("mintkeep_keeper_seconds_to_expiry", "credential" => name).set(*left);
+        }
+    }
+    for state in STATES {
+        let count = tally.states.get(state).copied().unwrap_or_default();
+        metrics::gauge!("mintkeep_keeper_tokens", "state" => state).set(f64::from(count));
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    /// Of each credential's tokens that are to be renewed, how long the first to end lives yet; zero: it is over.
+    seconds_left: BTreeMap<RecordId, f64>,
+    states: BTreeMap<&'static str, u32>,
+}
+
+impl Tally {
+    fn of(slots: impl Iterator<Item = (RecordId, Outlook)>, now: Timestamp) -> Self {
+        let mut tally = Self::default();
+        for (credential, outlook) in slots {
+            let count = tally.states.entry(state(&outlook.upkeep)).or_default();
+            *count = count.saturating_add(1);
+            if let Some(left) = seconds_left(&outlook, now) {
+                let least = tally.seconds_left.entry(credential).or_insert(left);
+                *least = least.min(left);
+            }
+        }
+        tally
+    }
+}
+
+/// `None`: nothing is held, or only people can bring the next token.
+fn seconds_left(outlook: &Outlook, now: Timestamp) -> Option<f64> {
+    let waits_for_people =
+        matches!(outlook.upkeep, Upkeep::NeedsConsent { .. } | Upkeep::NeedsOperator { retry_at: None, .. });
+    let expires_at = outlook.expires_at.filter(|_| !waits_for_people)?;
+    Some(expires_at.since(now).as_secs_f64())
+}
+
+const fn state(upkeep: &Upkeep) -> &'static str {
+    match upkeep {
+        Upkeep::Idle { .. } => "idle",
+        Upkeep::Renewing { .. } => "renewing",
+        Upkeep::Backoff { .. } => "backoff",
+        Upkeep::NeedsConsent { .. } => "needs_consent",
+        Upkeep::NeedsOperator { because: Trouble::InDoubt, .. } => "in_doubt",
+        Upkeep::NeedsOperator { .. } => "needs_operator",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mintkeep_protocol::keep::slot::HolderId;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_ms(1_000_000);
+
+    #[test]
+    fn of_a_credentials_tokens_the_first_to_end_is_told_unless_it_waits_for_people() {
+        let because = Trouble::InDoubt;
+        let idle = Upkeep::Idle { renew_at: NOW };
+        let renewing = Upkeep::Renewing { by: HolderId(1), since: NOW };
+        let consent = Upkeep::NeedsConsent { since: NOW, because };
+        let doubt = Upkeep::NeedsOperator { since: NOW, because, retry_at: None };
+        #[rustfmt::skip]
+        let slots = [
+            (1, Some(7_500), idle),
+            (1, Some(2_500), renewing),
+            (1, Some(1_000), consent),
+            (1, Some(500),   doubt),
+            (2, Some(-1),    idle),
+            (3, None,        idle),
+        ];
+        let slots = slots.map(|(credential, left_ms, upkeep)| {
+            let expires_at = left_ms.map(|left| Timestamp::from_unix_ms(NOW.unix_ms() + left));
+            (RecordId::from_number(credential), Outlook { expires_at, upkeep })
+        });
+        let tally = Tally::of(slots.into_iter(), NOW);
+        let left: Vec<_> = tally.seconds_left.into_iter().map(|(no, left)| (no.number(), left)).collect();
+        assert_eq!(left, [(1, 2.5), (2, 0.0)]);
+        let states: Vec<_> = tally.states.into_iter().collect();
+        assert_eq!(states, [("idle", 3), ("in_doubt", 1), ("needs_consent", 1), ("renewing", 1)]);
+        assert!(states.iter().all(|(state, _)| STATES.contains(state)));
+    }
+}
