@@ -28,8 +28,9 @@ pub struct Consumer {
     pub credentials: CredentialScope,
     /// What it may do with them.
     pub verbs: Vec<Verb>,
-    /// How many seconds of life its client library must be told of, at least, while there are as many:
-    /// it drops a token early by a margin of its own.
+    /// By how many seconds its client library drops a token early, at most; 0: it does not. The drop-in
+    /// endpoints tell it of so many and up to a minute more, even of a token with less to live: then it
+    /// neither asks for every call nor keeps a copy past its end.
     #[serde(default)]
     pub margin_floor_s: u32,
     /// How many reports that cause a renewal it may make an hour, for each token; `None`: 12.
