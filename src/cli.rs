@@ -2,6 +2,7 @@
 
 mod app;
 mod audit;
+mod backup;
 mod client;
 mod completions;
 mod consumer;
@@ -54,6 +55,12 @@ pub enum Verb {
     /// Makes keys, without a server.
     #[command(subcommand)]
     Key(key::KeyVerb),
+    /// Copies an embedded store while its server runs.
+    #[command(after_help = backup::EXAMPLES)]
+    Backup(backup::Backup),
+    /// Does what a store needs done without a server.
+    #[command(subcommand)]
+    Store(store::StoreVerb),
     /// Brings a database's tables up to date.
     #[command(after_help = migrate::EXAMPLES)]
     Migrate(migrate::Migrate),
@@ -106,6 +113,8 @@ async fn done(verb: Verb, command: clap::Command) -> Result<(), Failure> {
         Verb::Fault(group) => fault::run(&group.server.client()?, group.verb).await,
         Verb::Audit(group) => audit::run(&group.server.client()?, group.verb).await,
         Verb::Key(verb) => key::run(&verb),
+        Verb::Backup(options) => backup::run(options).await,
+        Verb::Store(verb) => store::run(verb).await,
         Verb::Migrate(options) => migrate::run(options).await,
         Verb::Completions { shell } => {
             completions::print(shell, command);
@@ -130,6 +139,8 @@ impl Verb {
             Self::Fault(group) => group.server.json,
             Self::Audit(group) => group.server.json,
             Self::Key(verb) => verb.as_json(),
+            Self::Backup(options) => options.json,
+            Self::Store(verb) => verb.as_json(),
             Self::Migrate(options) => options.json,
             Self::Completions { .. } => false,
         }

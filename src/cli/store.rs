@@ -1,12 +1,67 @@
-//! The store that a verb works on, without a server.
+//! `mintkeep store`, and the store that a verb works on without a server.
 
 use std::path::{Path, PathBuf};
 
-use mintkeep_store::DatabaseError;
+use clap::Subcommand;
+use mintkeep_protocol::time::Clock as _;
+use mintkeep_store::{DatabaseError, PostgresStore};
+use mintkeep_web::clock::SystemClock;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::client::Failure;
+use super::report::{write_json, write_line};
 use crate::config::{self, StoreSettings};
+
+/// Verbs about a store, done without a server.
+#[derive(Debug, Subcommand)]
+pub enum StoreVerb {
+    /// Begins a new epoch in a database that was restored from a backup, before any server starts on it.
+    #[command(after_help = RESTORED_EXAMPLES)]
+    MarkRestored {
+        /// The configuration file that names the store.
+        #[arg(long, value_name = "FILE", env = "MINTKEEP_CONFIG")]
+        config: PathBuf,
+        /// Tells what was done as JSON, for programs.
+        #[arg(long, help_heading = "Output")]
+        json: bool,
+    },
+}
+
+const RESTORED_EXAMPLES: &str = "\
+Examples:
+  pg_restore -d mintkeep backup.dump
+  mintkeep store mark-restored --config mintkeep.toml    then start the servers
+
+Without it a token could be handed out that was handed out before, after the backup was taken. Doing it once too
+often costs nothing but codes that are not exchanged yet. An embedded store needs it not: its backups are marked.
+
+Exit codes: 0 done, 1 the database said no (a server works on it), 2 usage, 3 it could not be reached.";
+
+impl StoreVerb {
+    /// Whether the answer is wanted as JSON.
+    pub const fn as_json(&self) -> bool {
+        let Self::MarkRestored { json, .. } = self;
+        *json
+    }
+}
+
+/// Does it.
+pub async fn run(verb: StoreVerb) -> Result<(), Failure> {
+    let StoreVerb::MarkRestored { config, json } = verb;
+    let Target::Database(url) = Target::of_configuration(&config)? else {
+        let why = "an embedded store begins a new epoch by itself when a backup is put in its place";
+        return Err(Failure::Usage(why.to_owned()));
+    };
+    let marked = PostgresStore::mark_restored(&url, SystemClock.now()).await;
+    let epoch = marked.map_err(|error| of_database(&error))?.0;
+    if json {
+        write_json(&json!({ "epoch": epoch }));
+    } else {
+        write_line(&format!("epoch {epoch} has begun; servers may start"));
+    }
+    Ok(())
+}
 
 /// Where a store is.
 pub enum Target {
@@ -33,6 +88,8 @@ pub fn of_database(error: &DatabaseError) -> Failure {
     match error {
         DatabaseError::Unusable { .. } => Failure::Unreachable(error.to_string()),
         DatabaseError::Url | DatabaseError::Tls { .. } => Failure::Usage(error.to_string()),
-        DatabaseError::Behind { .. } | DatabaseError::Newer { .. } => Failure::Local(error.to_string()),
+        DatabaseError::Behind { .. } | DatabaseError::Newer { .. } | DatabaseError::InUse { .. } => {
+            Failure::Local(error.to_string())
+        }
     }
 }

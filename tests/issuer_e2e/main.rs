@@ -3,6 +3,8 @@
 #![expect(clippy::arithmetic_side_effects, reason = "tests count small numbers")]
 
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod client;

@@ -16,6 +16,7 @@ mod outage;
 #[expect(dead_code, reason = "the tests of one server need more of it")]
 mod process;
 mod race;
+mod restore;
 mod rolling;
 mod seen;
 #[path = "../../crates/store/tests/conformance/server.rs"]

@@ -5,6 +5,7 @@
 
 mod cache;
 mod change;
+mod epoch;
 mod flat;
 pub mod memory;
 pub mod postgres;

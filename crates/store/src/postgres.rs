@@ -11,6 +11,7 @@ mod news;
 mod open;
 mod packed;
 mod read;
+mod restored;
 mod retry;
 mod rows;
 mod schema;
@@ -28,7 +29,7 @@ use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, Remembered, Stored};
 use mintkeep_protocol::port::keeper_store::Presented;
 use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service};
-use mintkeep_protocol::time::Clock;
+use mintkeep_protocol::time::{Clock, Timestamp};
 use mintkeep_protocol::token::StoreEpoch;
 
 pub use open::DatabaseError;
@@ -39,6 +40,7 @@ use gather::Gatherer;
 use hot::{RowKey, Table};
 use housekeeping::Turn;
 use news::Ear;
+use restored::Marked;
 use retry::Tries;
 use write::write;
 
@@ -161,6 +163,22 @@ impl PostgresStore {
         let mut db = connections.get().await.map_err(Fault::from)?;
         let found = schema::migrate(&mut db).await?;
         Ok((found, found.max(schema::CURRENT)))
+    }
+
+    /// Begins a new epoch in a database that was restored from a backup, so that nothing is handed out which was
+    /// handed out after that backup.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`], which says what to do; nothing was changed then.
+    pub async fn mark_restored(url: &str, now: Timestamp) -> Result<StoreEpoch, DatabaseError> {
+        let connections = open::pool(open::migration_address(url)?, 1)?;
+        let mut db = connections.get().await.map_err(Fault::from)?;
+        open::check_schema(schema::there(&db).await?)?;
+        match restored::mark(&mut db, now).await? {
+            Marked::Begun(epoch) => Ok(epoch),
+            Marked::InUse(connections) => Err(DatabaseError::InUse { connections }),
+        }
     }
 
     /// Ends all connections. Whoever asks afterwards is told that the store is closed.

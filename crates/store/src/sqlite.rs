@@ -138,6 +138,19 @@ impl SqliteStore {
         copied.map_err(|error| OpenError::Io { path: failed, source: std::io::Error::other(error) })?
     }
 
+    /// As [`Self::backup`], of the store in `folder`, on which another process may work meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], which says what to do; there is no file at `to` then.
+    pub fn backup_of(folder: &Path, to: &Path) -> Result<(), OpenError> {
+        let file = folder.join(open::FILE_NAME);
+        if let Err(source) = File::open(&file) {
+            return Err(OpenError::Io { path: file, source });
+        }
+        backup::backup(&file, to)
+    }
+
     /// Makes a change that knows no quota.
     async fn commit(&self, change: Change, audit: Option<AuditEntry>) -> Stored<Commit> {
         match self.change(change, audit).await? {

@@ -40,6 +40,12 @@ pub enum DatabaseError {
         /// What was said.
         cause: String,
     },
+    /// Servers work on it, which would not hear of what is to be changed.
+    #[error("servers are connected to the database, {connections} times: stop all of them first")]
+    InUse {
+        /// How many connections there are.
+        connections: i64,
+    },
     /// Its tables are of an older version, or not there.
     #[error(
         "the database has schema {found}, this Mintkeep needs {needed}: run `mintkeep migrate --config FILE`"

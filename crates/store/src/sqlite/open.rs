@@ -10,6 +10,7 @@ use mintkeep_protocol::token::StoreEpoch;
 use rusqlite::Connection;
 
 use super::schema::{self, Migrated};
+use crate::epoch::after_restore;
 
 /// The database's name in the data folder.
 pub const FILE_NAME: &str = "mintkeep.db";
@@ -169,21 +170,11 @@ fn epoch(db: &Connection) -> rusqlite::Result<StoreEpoch> {
 }
 
 /// Begins the epoch of a restored backup, and takes the mark off, both or neither.
-///
-/// The epoch is one that no store before had: later than the backup's, and not earlier than the calendar's,
-/// so that a backup that is restored twice does not give the same epoch twice.
 fn begin_epoch(db: &mut Connection, now: Timestamp) -> rusqlite::Result<StoreEpoch> {
     let tx = db.transaction()?;
-    let epoch = StoreEpoch(epoch(&tx)?.0.saturating_add(1)).max(calendar_epoch(now));
+    let epoch = after_restore(epoch(&tx)?, now);
     schema::set_meta(&tx, "epoch", i64::from(epoch.0))?;
     tx.pragma_update(None, "user_version", 0)?;
     tx.commit()?;
     Ok(epoch)
-}
-
-/// Counts stretches of four hours since 2026; enough for thirty years.
-fn calendar_epoch(now: Timestamp) -> StoreEpoch {
-    const START: Timestamp = Timestamp::from_unix_ms(1_767_225_600_000);
-    const STRETCH_S: u64 = 4 * 3_600;
-    StoreEpoch(u16::try_from(now.since(START).as_secs() / STRETCH_S).unwrap_or(u16::MAX))
 }
