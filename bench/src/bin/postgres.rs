@@ -31,6 +31,9 @@ struct Arguments {
     clients: NonZeroU32,
     /// For how long, in seconds; of `fill`, how many thousand grants.
     amount: u32,
+    /// Of `fill`, how often as many were filled before: their numbers are taken.
+    #[arg(default_value_t = 0)]
+    before: u32,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -63,7 +66,7 @@ async fn main() -> anyhow::Result<()> {
     let grants_each = match arguments.work {
         Work::Mint | Work::Fill => 0,
         // More than any client exchanges in that time.
-        Work::Exchange => arguments.amount.saturating_mul(120_000) / arguments.clients,
+        Work::Exchange => arguments.amount.saturating_mul(40_000) / arguments.clients,
     };
     let issued = at_once(&arguments, |client| issue(store.clone(), client, 0..grants_each)).await?;
     let watch = Stopwatch::start();
@@ -74,7 +77,9 @@ async fn main() -> anyhow::Result<()> {
         }
         Work::Fill => {
             let grants = arguments.amount.saturating_mul(1_000) / arguments.clients;
-            at_once(&arguments, |client| fill(store.clone(), client, grants)).await?
+            let first = grants.saturating_mul(arguments.before);
+            at_once(&arguments, |client| fill(store.clone(), client, first..first.saturating_add(grants)))
+                .await?
         }
     };
     let took = watch.elapsed();
@@ -181,9 +186,9 @@ async fn exchange(
     Ok(waits)
 }
 
-async fn fill(store: Arc<PostgresStore>, client: u32, grants: u32) -> anyhow::Result<Vec<Duration>> {
+async fn fill(store: Arc<PostgresStore>, client: u32, rounds: Range<u32>) -> anyhow::Result<Vec<Duration>> {
     let mut waits = Vec::new();
-    for round in 0..grants {
+    for round in rounds {
         let this = round..round.saturating_add(1);
         waits.extend(issue(store.clone(), client, this.clone()).await?);
         waits.extend(exchange(store.clone(), client, this, Duration::MAX).await?);
