@@ -116,9 +116,11 @@ async fn serve(
     let console = admin_listener::console(process, &admin_door, token, rooms);
     wiring::serve_admin(process, admin_door, (metrics, StoreHealth::good()), (admin.merge(console), api));
     wiring::serve_keeper(process, door(keeper_socket), &keeper);
+    let told_to_stop = wiring::told_to_stop()?;
     process.house.readiness.started();
     welcome::print(&welcome, clock.offset());
-    wiring::told_to_stop().await
+    told_to_stop.await;
+    Ok(())
 }
 
 /// The keeper looks at its timetable again whenever the clock is moved.

@@ -101,9 +101,11 @@ async fn serve(
         (metrics, engine.watch(&process.background)),
         (admin.merge(console), api),
     );
+    let told_to_stop = wiring::told_to_stop()?;
     process.house.readiness.started();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
-    wiring::told_to_stop().await
+    told_to_stop.await;
+    Ok(())
 }
 
 async fn open_door(name: &'static str, settings: ListenerSettings, manners: &Manners) -> Result<Door> {

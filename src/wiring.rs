@@ -179,15 +179,17 @@ fn start(process: &Process, door: Door, router: Router) {
     process.house.tasks.spawn(serve(listener, process.house.clone()));
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub async fn told_to_stop() -> Result<()> {
+/// From the call on SIGTERM and SIGINT do not kill; what comes back waits for one of them. To be called before
+/// anybody is told that the server is ready.
+pub fn told_to_stop() -> Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 /// Stops without dropping a request: readiness goes false, balancers get the notice to see it, then the
