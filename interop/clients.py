@@ -17,7 +17,7 @@ from urllib.request import urlopen
 HERE = Path(__file__).resolve().parent
 STARTS_WITHIN_S = 20
 CLIENT_WITHIN_S = 90
-ROLES = ("issuer",)
+ROLES = ("issuer", "keeper")
 
 # dialect → what its issuer app and its keeper app are, and where applyToken is
 APPS = {
@@ -103,9 +103,13 @@ class Server:
             "MINTKEEP_ADMIN": f"http://{self.admin}",
             "MINTKEEP_ADMIN_TOKEN": self.read("admin.token"),
             "MINTKEEP_KEYS": str(sandbox / dialect),
+            # Who answers: the platform with its key, or the keeper with the consumer's.
+            "MINTKEEP_ANSWERS_KEY": str(sandbox / ("drop_in_public.pem" if role == "keeper" else f"{dialect}/platform_public.pem")),
+            # The keeper tells a wrong secret as the live platform does: the page's 40001 makes some clients loop.
+            "MINTKEEP_WRONG_SECRET": "40125" if role == "keeper" else "40001",
         }
         if "secret" in app:
-            env["MINTKEEP_SECRET"] = app["secret"] if role == "issuer" else self.read("sandbox/consumer.key")
+            env["MINTKEEP_SECRET"] = app["secret"] if role == "issuer" else self.read("sandbox/consumer.secret")
         else:
             env["MINTKEEP_PATH"] = app["path"]
         return {**os.environ, **env}

@@ -9,6 +9,7 @@ public final class WxJava {
     private static final String PLATFORM = System.getenv("MINTKEEP_PLATFORM");
     private static final String APP = System.getenv("MINTKEEP_APP");
     private static final String SECRET = System.getenv("MINTKEEP_SECRET");
+    private static final int WRONG_SECRET = Integer.parseInt(System.getenv("MINTKEEP_WRONG_SECRET"));
     private static final boolean AT_THE_KEEPER = "keeper".equals(System.getenv("MINTKEEP_ROLE"));
     private static final String CALLBACK_IP = "https://api.weixin.qq.com/cgi-bin/getcallbackip";
 
@@ -61,7 +62,7 @@ public final class WxJava {
         } else {
             that("a repeat gives another token", !first.equals(second), "the same");
         }
-        isRefused("a wrong secret is 40001", 40001, () -> client(APP, SECRET + "x", stable).getAccessToken());
+        isRefused("a wrong secret is " + WRONG_SECRET, WRONG_SECRET, () -> client(APP, SECRET + "x", stable).getAccessToken());
         isRefused("an unknown app is 40013", 40013, () -> client("wx00000000000000ff", SECRET, stable).getAccessToken());
     }
 

@@ -8,6 +8,7 @@ exports.TOKENS = env.MINTKEEP_TOKENS; // who hands out tokens: the issuer, or th
 exports.PLATFORM = env.MINTKEEP_PLATFORM; // who takes tokens: always the issuer
 exports.APP = env.MINTKEEP_APP;
 exports.SECRET = env.MINTKEEP_SECRET;
+exports.WRONG_SECRET = Number(env.MINTKEEP_WRONG_SECRET); // WeChat's code for one
 exports.AT_THE_KEEPER = env.MINTKEEP_ROLE === 'keeper';
 
 exports.run = async function (client, body) {

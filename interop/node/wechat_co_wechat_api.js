@@ -3,7 +3,7 @@
 // co-wechat-api: its base URL is a public field.
 
 const API = require('co-wechat-api');
-const { run, TOKENS, PLATFORM, APP, SECRET, AT_THE_KEEPER } = require('./checks');
+const { run, TOKENS, PLATFORM, APP, SECRET, WRONG_SECRET, AT_THE_KEEPER } = require('./checks');
 
 // Tokens from one place, everything else from another.
 function client(appid, secret, tokenFromCustom) {
@@ -42,7 +42,7 @@ run('co-wechat-api', async (checks) => {
 
   // Without the last argument this client answers a 40001 of the token endpoint by asking it again, for ever.
   const wrong = client(APP, `${SECRET}x`, true);
-  await checks.rejects('a wrong secret is 40001', 'WeChatAPIError', 40001, () => wrong.getAccessToken());
+  await checks.rejects(`a wrong secret is ${WRONG_SECRET}`, 'WeChatAPIError', WRONG_SECRET, () => wrong.getAccessToken());
   const nobody = client('wx00000000000000ff', SECRET);
   await checks.rejects('an unknown app is 40013', 'WeChatAPIError', 40013, () => nobody.getAccessToken());
 });

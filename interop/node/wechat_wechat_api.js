@@ -4,7 +4,7 @@
 
 const { promisify } = require('node:util');
 const API = require('wechat-api');
-const { run, TOKENS, PLATFORM, APP, SECRET, AT_THE_KEEPER } = require('./checks');
+const { run, TOKENS, PLATFORM, APP, SECRET, WRONG_SECRET, AT_THE_KEEPER } = require('./checks');
 
 function client(appid, secret) {
   const api = new API(appid, secret);
@@ -33,7 +33,7 @@ run('wechat-api', async (checks) => {
     (second.accessToken === first.accessToken) === AT_THE_KEEPER,
   );
   const wrong = client(APP, `${SECRET}x`);
-  await checks.rejects('a wrong secret is 40001', 'WeChatAPIError', 40001, () => wrong.getAccessToken());
+  await checks.rejects(`a wrong secret is ${WRONG_SECRET}`, 'WeChatAPIError', WRONG_SECRET, () => wrong.getAccessToken());
   const nobody = client('wx00000000000000ff', SECRET);
   await checks.rejects('an unknown app is 40013', 'WeChatAPIError', 40013, () => nobody.getAccessToken());
 });

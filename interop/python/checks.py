@@ -9,6 +9,8 @@ PLATFORM = os.environ["MINTKEEP_PLATFORM"]
 """Base URL of who takes tokens: always the issuer."""
 APP = os.environ["MINTKEEP_APP"]
 SECRET = os.environ.get("MINTKEEP_SECRET", "")
+WRONG_SECRET = int(os.environ["MINTKEEP_WRONG_SECRET"])
+"""WeChat's code for one."""
 AT_THE_KEEPER = os.environ["MINTKEEP_ROLE"] == "keeper"
 
 

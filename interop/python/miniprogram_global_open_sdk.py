@@ -7,8 +7,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from checks import APP, PLATFORM, TOKENS, Checks
+from checks import APP, AT_THE_KEEPER, PLATFORM, TOKENS, Checks
 from com.alipay.ams.api.default_alipay_client import DefaultAlipayClient
+from com.alipay.ams.api.exception.exception import AlipayApiException
 from com.alipay.ams.api.model.grant_type import GrantType
 from com.alipay.ams.api.net import default_http_rpc
 from com.alipay.ams.api.request.auth.alipay_auth_apply_token_request import AlipayAuthApplyTokenRequest
@@ -76,7 +77,8 @@ def main():
     checks = Checks(f"global-open-sdk-python ({DIALECT})")
     own_key = load_pem_private_key((KEYS / "app_private.pem").read_bytes(), password=None)
     platform_key = (KEYS / "platform_public.pem").read_text()
-    client = DefaultAlipayClient(TOKENS, APP, pkcs1_pem(own_key), platform_key)
+    answers_key = Path(os.environ["MINTKEEP_ANSWERS_KEY"]).read_text()
+    client = DefaultAlipayClient(TOKENS, APP, pkcs1_pem(own_key), answers_key)
 
     def apply_token(code=None, refresh_token=None, client=client):
         request = AlipayAuthApplyTokenRequest()
@@ -107,6 +109,31 @@ def main():
 
     refreshed, _ = apply_token(refresh_token=granted.refresh_token)
     checks.that_equals("its refresh token buys the next", refreshed.result.result_code, "SUCCESS")
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    impostor = DefaultAlipayClient(TOKENS, APP, pkcs1_pem(stranger), answers_key)
+    if AT_THE_KEEPER:
+        meet_the_keeper(checks, apply_token, impostor, (code, granted.access_token, refreshed.access_token))
+    else:
+        meet_the_issuer(checks, apply_token, impostor, (code, granted, refreshed), client)
+    checks.finish()
+
+
+def meet_the_keeper(checks, apply_token, impostor, told):
+    """What the keeper has, everybody gets: it keeps the refresh token to itself, and takes a code once."""
+    code, first, refreshed = told
+    checks.that_equals("which is still good", introspected(refreshed).get("active"), True)
+    again, _ = apply_token(code)
+    checks.that_equals("the same code gives the customer's token again", again.access_token, first)
+    try:
+        apply_token(fresh_code(), client=impostor)
+        checks.that("a wrong key is refused", False, "it was not")
+    except AlipayApiException as refused:  # nobody's answer: there is no key that it could be signed with
+        checks.that("a wrong key is refused, unsigned", "signature not exist" in str(refused), str(refused))
+
+
+def meet_the_issuer(checks, apply_token, impostor, told, client):
+    """A code and a refresh token are good once, and every answer is signed."""
+    code, granted, refreshed = told
     checks.that("which is another", refreshed.access_token not in (None, granted.access_token))
 
     class NextSecond(AlipayAuthApplyTokenRequest):
@@ -129,11 +156,8 @@ def main():
     checks.that_equals(
         f"a used code is {USED_CODE}", present_again(grant_type=GrantType.AUTHORIZATION_CODE, auth_code=code), USED_CODE
     )
-    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    impostor = DefaultAlipayClient(TOKENS, APP, pkcs1_pem(stranger), platform_key)
     refused, _ = apply_token(fresh_code(), client=impostor)
     checks.that_equals(f"a wrong key is {WRONG_SIGNATURE}, signed", refused.result.result_code, WRONG_SIGNATURE)
-    checks.finish()
 
 
 main()

@@ -1,6 +1,6 @@
 """wechatpy: the token's address is written into a method, so it is overridden in a subclass."""
 
-from checks import APP, AT_THE_KEEPER, PLATFORM, SECRET, TOKENS, Checks
+from checks import APP, AT_THE_KEEPER, PLATFORM, SECRET, TOKENS, WRONG_SECRET, Checks
 from wechatpy import WeChatClient
 from wechatpy.exceptions import WeChatClientException
 
@@ -37,7 +37,7 @@ def main():
     checks.that("a dead token heals itself", client.misc.get_wechat_ips(), "no addresses")
 
     checks.raises(
-        "a wrong secret is 40001", WeChatClientException, lambda e: e.errcode, 40001,
+        f"a wrong secret is {WRONG_SECRET}", WeChatClientException, lambda e: e.errcode, WRONG_SECRET,
         Client(APP, SECRET + "x").fetch_access_token,
     )
     checks.raises(
