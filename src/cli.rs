@@ -17,6 +17,7 @@ mod sandbox_clock;
 mod server;
 mod span;
 mod store;
+mod store_copy;
 mod token;
 
 use std::process::ExitCode;

@@ -6,6 +6,7 @@ mod issuer;
 mod listener;
 mod reader;
 mod secret;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ pub use listener::ListenerSettings;
 pub use reader::Remark;
 use reader::{Notes, Section};
 use secret::Surroundings;
+pub use store::database_url;
 
 /// What `mintkeep config example` prints.
 const EXAMPLE: &str = include_str!("config/example.toml");
@@ -168,7 +170,7 @@ fn read_document(document: &mut Section<'_, '_>, around: &Surroundings<'_>) -> O
     let admin = admin.and_then(|section| read_admin(section, around));
     let store = document.section("store");
     let store = document.require("store", store, "write [store] with path, or with url");
-    let store = store.and_then(|section| read_store(section, around));
+    let store = store.and_then(|section| store::read(section, around));
     let master = document.section("master_key");
     let master = document.require("master_key", master, "write [master_key] with current");
     let master = master.and_then(|section| read_master_key(section, around));
@@ -221,51 +223,6 @@ fn read_admin(
     });
     section.finish();
     Some((listener?, token?))
-}
-
-fn read_store(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> Option<StoreSettings> {
-    let (path, url) = (section.text("path"), section.text("url"));
-    let (notes, line) = (section.notes(), section.line);
-    section.finish();
-    match (path, url) {
-        (Some(path), None) => Some(StoreSettings::Embedded(around.path(&path.value))),
-        (None, Some(url)) => {
-            let is_open = is_postgres(&url.value) && !has_password(&url.value);
-            let text = if is_open {
-                zeroize::Zeroizing::new(url.value)
-            } else {
-                let text = around.secret("store.url", &url, notes)?;
-                if !is_postgres(&text) {
-                    let what = "`store.url` does not refer to the URL of a PostgreSQL database";
-                    notes.mistake(url.line, what, "write postgres://USER@HOST/DATABASE there");
-                    return None;
-                }
-                text
-            };
-            Some(StoreSettings::Postgres(text))
-        }
-        (Some(_), Some(url)) => {
-            let what = "`store.path` and `store.url` are both given";
-            notes.mistake(url.line, what, "keep path for an embedded store, or url for PostgreSQL");
-            None
-        }
-        (None, None) => {
-            notes.mistake(line, "`store.path` is missing", "write path = \"FOLDER\", or url for PostgreSQL");
-            None
-        }
-    }
-}
-
-fn is_postgres(url: &str) -> bool {
-    url.starts_with("postgres://") || url.starts_with("postgresql://")
-}
-
-/// Whether a database's URL has a password, before the host or among the parameters.
-fn has_password(url: &str) -> bool {
-    let (_scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let user = before_query.rsplit_once('@').map_or("", |(user, _host)| user);
-    user.contains(':') || query.split('&').any(|parameter| parameter.starts_with("password"))
 }
 
 fn read_master_key(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> Option<MasterKeyRing> {

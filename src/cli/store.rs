@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::client::Failure;
 use super::report::{write_json, write_line};
+use super::store_copy;
 use crate::config::{self, StoreSettings};
 
 /// Verbs about a store, done without a server.
@@ -26,6 +27,9 @@ pub enum StoreVerb {
         #[arg(long, help_heading = "Output")]
         json: bool,
     },
+    /// Copies an embedded store into an empty database, and compares every record.
+    #[command(after_help = store_copy::EXAMPLES)]
+    Copy(store_copy::Copy),
 }
 
 const RESTORED_EXAMPLES: &str = "\
@@ -41,15 +45,23 @@ Exit codes: 0 done, 1 the database said no (a server works on it), 2 usage, 3 it
 impl StoreVerb {
     /// Whether the answer is wanted as JSON.
     pub const fn as_json(&self) -> bool {
-        let Self::MarkRestored { json, .. } = self;
-        *json
+        match self {
+            Self::MarkRestored { json, .. } => *json,
+            Self::Copy(options) => options.json,
+        }
     }
 }
 
 /// Does it.
 pub async fn run(verb: StoreVerb) -> Result<(), Failure> {
-    let StoreVerb::MarkRestored { config, json } = verb;
-    let Target::Database(url) = Target::of_configuration(&config)? else {
+    match verb {
+        StoreVerb::MarkRestored { config, json } => mark_restored(&config, json).await,
+        StoreVerb::Copy(options) => store_copy::run(options).await,
+    }
+}
+
+async fn mark_restored(config: &Path, json: bool) -> Result<(), Failure> {
+    let Target::Database(url) = Target::of_configuration(config)? else {
         let why = "an embedded store begins a new epoch by itself when a backup is put in its place";
         return Err(Failure::Usage(why.to_owned()));
     };
@@ -88,8 +100,9 @@ pub fn of_database(error: &DatabaseError) -> Failure {
     match error {
         DatabaseError::Unusable { .. } => Failure::Unreachable(error.to_string()),
         DatabaseError::Url | DatabaseError::Tls { .. } => Failure::Usage(error.to_string()),
-        DatabaseError::Behind { .. } | DatabaseError::Newer { .. } | DatabaseError::InUse { .. } => {
-            Failure::Local(error.to_string())
-        }
+        DatabaseError::Behind { .. }
+        | DatabaseError::Newer { .. }
+        | DatabaseError::HalfCopied
+        | DatabaseError::InUse { .. } => Failure::Local(error.to_string()),
     }
 }

@@ -60,7 +60,7 @@ fn every_command_helps_with_examples_and_the_server_is_asked_only_by_those_that_
         "grant revoke", "inspect", "credential add", "credential list", "credential show", "credential remove",
         "consumer create", "consumer list", "consumer revoke", "token get", "token refresh", "token list",
         "token explain", "clock show", "clock advance", "clock reset", "fault add", "fault list", "fault clear",
-        "audit tail", "key generate", "completions",
+        "audit tail", "key generate", "backup", "store copy", "store mark-restored", "migrate", "completions",
     ];
     for command in wanted {
         assert!(words.iter().any(|known| known == command), "{command}");
@@ -73,7 +73,8 @@ fn every_command_helps_with_examples_and_the_server_is_asked_only_by_those_that_
         args.push("--help");
         let help = Ran::alone(&args).out;
         assert!(help.contains("Example"), "{command:?} has an example");
-        let works_alone = ["dev", "serve", "config", "migrate", "key", "completions"].contains(&args[0]);
+        let works_alone =
+            ["dev", "serve", "config", "backup", "store", "migrate", "key", "completions"].contains(&args[0]);
         assert_eq!(help.contains("--admin-url"), !works_alone, "{command:?}");
     }
 }

@@ -6,6 +6,7 @@
 mod calls;
 #[path = "../issuer_e2e/client.rs"]
 mod client;
+mod copy;
 mod crash;
 mod database;
 mod failover;

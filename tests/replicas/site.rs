@@ -70,7 +70,12 @@ impl Replica {
 
     /// As [`Self::start`]; requests are answered after `deadline_s` at the latest.
     pub fn start_with(url: &str, deadline_s: u64) -> Self {
-        Self::of(Process::start(&configuration(url, deadline_s)))
+        Self::start_configured(&configuration(url, deadline_s))
+    }
+
+    /// Starts a process with this configuration.
+    pub fn start_configured(text: &str) -> Self {
+        Self::of(Process::start(text))
     }
 
     /// As [`Self::start`], its issuer and its admin listener at these addresses.

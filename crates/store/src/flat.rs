@@ -24,6 +24,7 @@ use serde::de::DeserializeOwned;
 pub struct Damaged(pub &'static str);
 
 /// An app: what is looked up or guarded has a column, the rest is one JSON document.
+#[derive(Serialize)]
 pub struct AppRow {
     pub no: i64,
     pub id: String,
@@ -66,6 +67,7 @@ fn held((generation, issued_at, expires_at): HeldColumns) -> Option<Held> {
 }
 
 /// A pool.
+#[derive(Serialize)]
 pub struct PoolRow {
     pub app: i64,
     pub kind: i16,
@@ -125,6 +127,7 @@ pub const STAGE_ACTIVE: i16 = 1;
 pub const STAGE_REVOKED: i16 = 2;
 
 /// A grant.
+#[derive(Serialize)]
 pub struct GrantRow {
     pub id: i64,
     pub app: i64,
@@ -218,6 +221,7 @@ impl GrantRow {
 }
 
 /// A platform key.
+#[derive(Serialize)]
 pub struct PlatformKeyRow {
     pub purpose: String,
     pub version: i64,
@@ -246,6 +250,7 @@ impl PlatformKeyRow {
 }
 
 /// A line of the audit.
+#[derive(Serialize)]
 pub struct AuditRow {
     pub at: i64,
     pub actor: String,

@@ -5,12 +5,14 @@
 
 mod cache;
 mod change;
+mod copy;
 mod epoch;
 mod flat;
 pub mod memory;
 pub mod postgres;
 pub mod sqlite;
 
+pub use copy::{Compared, CopyError, Progress, Sum, copy};
 pub use memory::MemoryStore;
 pub use postgres::{DatabaseError, PostgresOptions, PostgresStore};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};

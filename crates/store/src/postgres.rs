@@ -4,17 +4,17 @@ mod address;
 mod connections;
 mod fault;
 mod gather;
-mod hot;
+pub(crate) mod hot;
 mod housekeeping;
-mod keeper;
+pub(crate) mod keeper;
 mod news;
-mod open;
-mod packed;
+pub(crate) mod open;
+pub(crate) mod packed;
 mod read;
-mod restored;
+pub(crate) mod restored;
 mod retry;
-mod rows;
-mod schema;
+pub(crate) mod rows;
+pub(crate) mod schema;
 mod tls;
 mod write;
 
@@ -35,7 +35,7 @@ use mintkeep_protocol::token::StoreEpoch;
 pub use open::DatabaseError;
 
 use connections::{CONNECTIONS_MIN, Connections};
-use fault::Fault;
+pub(crate) use fault::Fault;
 use gather::Gatherer;
 use hot::{RowKey, Table};
 use housekeeping::Turn;
@@ -115,7 +115,9 @@ impl PostgresStore {
         let most = options.connections_max.max(CONNECTIONS_MIN);
         let address = open::address(url)?;
         let connections = Arc::new(Connections::of(open::pool(address.clone(), most)?));
-        open::check_schema(connections.ask(async |db| schema::there(db).await).await?)?;
+        let there = connections.ask(async |db| schema::there(db).await).await?;
+        open::check_schema(there)?;
+        open::check_whole(there)?;
         let cache = Arc::new(RecordCache::aging(options.record_age_max));
         let store = Arc::new(Self {
             pools: Gatherer::start(Table::Pools, connections.clone(), cache.clone()),

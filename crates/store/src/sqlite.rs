@@ -3,11 +3,11 @@
 mod backup;
 mod fault;
 mod housekeeping;
-mod keeper;
-mod open;
+pub(crate) mod keeper;
+pub(crate) mod open;
 mod read;
 mod readers;
-mod rows;
+pub(crate) mod rows;
 mod schema;
 mod write;
 mod writer;

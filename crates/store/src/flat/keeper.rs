@@ -8,10 +8,12 @@ use mintkeep_protocol::keep::exchange::{Exchange, ExchangeStage};
 use mintkeep_protocol::keep::history::HistoryEntry;
 use mintkeep_protocol::keep::intent::Intent;
 use mintkeep_protocol::keep::slot::{Slot, SlotKey};
+use serde::Serialize;
 
 use super::{Damaged, from_document, to_document};
 
 /// A credential or a consumer: what is looked up or guarded has a column, the rest is one JSON document.
+#[derive(Serialize)]
 pub struct NamedRow {
     pub no: i64,
     pub name: String,
@@ -65,6 +67,7 @@ pub fn customer_column(key: &SlotKey) -> &str {
 }
 
 /// A slot. The answer to its intent has a column, so that it can be kept whoever changed the rest.
+#[derive(Serialize)]
 pub struct SlotRow {
     pub credential: i64,
     pub customer: String,
@@ -102,6 +105,7 @@ impl SlotRow {
 }
 
 /// An exchange, with its answer as a slot's.
+#[derive(Serialize)]
 pub struct ExchangeRow {
     pub credential: i64,
     pub code: Vec<u8>,

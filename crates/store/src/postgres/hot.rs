@@ -201,7 +201,7 @@ async fn write_grants(db: &ClientWrapper, intents: &[&Intent]) -> Result<HashSet
 }
 
 /// When a grant may be deleted, in minutes: a while after its code or its last token expired, or it was revoked.
-fn gone_at(grant: &GrantRow) -> i32 {
+pub fn gone_at(grant: &GrantRow) -> i32 {
     let (over_at, kept) = match grant.stage {
         STAGE_ISSUED => (None, DEAD_CODE_KEPT),
         STAGE_REVOKED => (grant.revoked_at, DEAD_GRANT_KEPT),

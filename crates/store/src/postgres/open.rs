@@ -56,6 +56,11 @@ pub enum DatabaseError {
         /// The schema of this version.
         needed: usize,
     },
+    /// A copy into it was interrupted, or did not turn out the same.
+    #[error(
+        "the database holds half a copy of another store: finish it with `mintkeep store copy`, which can be repeated"
+    )]
+    HalfCopied,
     /// Its tables are of a version that this one can't work beside.
     #[error(
         "the database has schema {found}, this Mintkeep knows {known}: run the newer Mintkeep that migrated it"
@@ -115,7 +120,7 @@ impl Connect for Dial {
 
 /// Whether the tables are ones that this version can work with.
 pub fn check_schema(there: Option<SchemaThere>) -> Result<(), DatabaseError> {
-    let SchemaThere { found, serves_from } = there.unwrap_or_default();
+    let SchemaThere { found, serves_from, .. } = there.unwrap_or_default();
     if found < schema::CURRENT {
         return Err(DatabaseError::Behind { found, needed: schema::CURRENT });
     }
@@ -123,4 +128,9 @@ pub fn check_schema(there: Option<SchemaThere>) -> Result<(), DatabaseError> {
         return Err(DatabaseError::Newer { found, known: schema::CURRENT });
     }
     Ok(())
+}
+
+/// Whether all is in the tables that belongs there.
+pub fn check_whole(there: Option<SchemaThere>) -> Result<(), DatabaseError> {
+    if there.unwrap_or_default().is_half_copied { Err(DatabaseError::HalfCopied) } else { Ok(()) }
 }

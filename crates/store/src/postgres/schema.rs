@@ -15,6 +15,9 @@ pub const CURRENT: usize = STEPS.len();
 /// before moves this on, one release after the version that no longer needs what it breaks.
 const SERVES_FROM: i64 = 1;
 
+/// The meta value that is 1 while a store is being copied into the database.
+pub const COPYING: &str = "copying";
+
 /// Keeps two migrations from running at once: "mintkeep" in a keyboard's digits.
 const MIGRATION_LOCK: i64 = 64_685_337;
 
@@ -45,6 +48,8 @@ pub struct SchemaThere {
     pub found: usize,
     /// The oldest schema whose Mintkeep works with them.
     pub serves_from: usize,
+    /// Whether a store is being copied into them, and not all is there yet.
+    pub is_half_copied: bool,
 }
 
 /// What tables there are; `None`: none at all.
@@ -55,7 +60,8 @@ pub async fn there(db: &ClientWrapper) -> Result<Option<SchemaThere>, Fault> {
     }
     let number = |stored: Option<i64>| stored.and_then(|stored| usize::try_from(stored).ok()).unwrap_or(0);
     let (found, serves_from) = (meta(&**db, "schema").await?, meta(&**db, "serves_from").await?);
-    Ok(Some(SchemaThere { found: number(found), serves_from: number(serves_from) }))
+    let is_half_copied = meta(&**db, COPYING).await? == Some(1);
+    Ok(Some(SchemaThere { found: number(found), serves_from: number(serves_from), is_half_copied }))
 }
 
 /// One of the store's own numbers.

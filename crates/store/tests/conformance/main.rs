@@ -7,6 +7,8 @@ mod apps;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod copy;
+#[cfg(test)]
 mod folder;
 #[cfg(test)]
 mod gather;

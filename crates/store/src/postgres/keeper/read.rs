@@ -16,10 +16,10 @@ use crate::postgres::keeper::HISTORY_KEPT_MAX;
 use crate::postgres::read::{Answer, Values, many, one};
 use crate::postgres::rows::Read;
 
-const CREDENTIAL: &str = "no, name, removed_at, revision, document";
-const CONSUMER: &str = "no, name, revoked_at, revision, document";
+pub const CREDENTIAL: &str = "no, name, removed_at, revision, document";
+pub const CONSUMER: &str = "no, name, revoked_at, revision, document";
 
-fn named(row: &Row) -> Read<NamedRow> {
+pub fn named(row: &Row) -> Read<NamedRow> {
     Ok(NamedRow {
         no: row.try_get(0)?,
         name: row.try_get(1)?,
@@ -29,9 +29,9 @@ fn named(row: &Row) -> Read<NamedRow> {
     })
 }
 
-const SLOT: &str = "credential, customer, intent_fence, answer, revision, document";
+pub const SLOT: &str = "credential, customer, intent_fence, answer, revision, document";
 
-fn slot_row(row: &Row) -> Read<SlotRow> {
+pub fn slot_row(row: &Row) -> Read<SlotRow> {
     Ok(SlotRow {
         credential: row.try_get(0)?,
         customer: row.try_get(1)?,
@@ -42,9 +42,9 @@ fn slot_row(row: &Row) -> Read<SlotRow> {
     })
 }
 
-const EXCHANGE: &str = "credential, code, begun_at, is_open, intent_fence, answer, revision, document";
+pub const EXCHANGE: &str = "credential, code, begun_at, is_open, intent_fence, answer, revision, document";
 
-fn exchange_row(row: &Row) -> Read<ExchangeRow> {
+pub fn exchange_row(row: &Row) -> Read<ExchangeRow> {
     Ok(ExchangeRow {
         credential: row.try_get(0)?,
         code: row.try_get(1)?,

@@ -17,7 +17,7 @@ use crate::sqlite::schema;
 const CREDENTIAL: &str = "no, name, removed_at, revision, document";
 const CONSUMER: &str = "no, name, revoked_at, revision, document";
 
-fn named(row: &Row<'_>) -> rusqlite::Result<NamedRow> {
+pub fn named(row: &Row<'_>) -> rusqlite::Result<NamedRow> {
     Ok(NamedRow {
         no: row.get(0)?,
         name: row.get(1)?,
@@ -29,7 +29,7 @@ fn named(row: &Row<'_>) -> rusqlite::Result<NamedRow> {
 
 const SLOT: &str = "credential, customer, intent_fence, answer, revision, document";
 
-fn slot_row(row: &Row<'_>) -> rusqlite::Result<SlotRow> {
+pub fn slot_row(row: &Row<'_>) -> rusqlite::Result<SlotRow> {
     Ok(SlotRow {
         credential: row.get(0)?,
         customer: row.get(1)?,
@@ -42,7 +42,7 @@ fn slot_row(row: &Row<'_>) -> rusqlite::Result<SlotRow> {
 
 const EXCHANGE: &str = "credential, code, begun_at, is_open, intent_fence, answer, revision, document";
 
-fn exchange_row(row: &Row<'_>) -> rusqlite::Result<ExchangeRow> {
+pub fn exchange_row(row: &Row<'_>) -> rusqlite::Result<ExchangeRow> {
     Ok(ExchangeRow {
         credential: row.get(0)?,
         code: row.get(1)?,

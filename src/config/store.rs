@@ -1,0 +1,76 @@
+//! Where the store is.
+
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use super::StoreSettings;
+use super::reader::{At, Notes, Remark, Section};
+use super::secret::Surroundings;
+
+/// The section that names the store.
+pub fn read(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> Option<StoreSettings> {
+    let (path, url) = (section.text("path"), section.text("url"));
+    let (notes, line) = (section.notes(), section.line);
+    section.finish();
+    match (path, url) {
+        (Some(path), None) => Some(StoreSettings::Embedded(around.path(&path.value))),
+        (None, Some(url)) => database("store.url", &url, around, notes).map(StoreSettings::Postgres),
+        (Some(_), Some(url)) => {
+            let what = "`store.path` and `store.url` are both given";
+            notes.mistake(url.line, what, "keep path for an embedded store, or url for PostgreSQL");
+            None
+        }
+        (None, None) => {
+            notes.mistake(line, "`store.path` is missing", "write path = \"FOLDER\", or url for PostgreSQL");
+            None
+        }
+    }
+}
+
+/// The URL of a database that the command line names as the configuration does: with a password only by reference.
+///
+/// # Errors
+///
+/// What is wrong, and what to write.
+pub fn database_url(option: &str, text: &str) -> Result<Zeroizing<String>, String> {
+    #[expect(clippy::disallowed_methods, reason = "the database's URL may be in the environment")]
+    let variable = |name: &str| std::env::var(name).ok();
+    let around = Surroundings { folder: PathBuf::new(), variable: &variable };
+    let notes = Notes::new("");
+    let url = database(option, &At { line: 1, value: text.to_owned() }, &around, &notes);
+    let (mistakes, _warnings) = notes.into_remarks();
+    let told = |Remark { what, remedy, .. }: &Remark| format!("{what}; {remedy}");
+    url.ok_or_else(|| mistakes.iter().map(told).collect::<Vec<_>>().join("; "))
+}
+
+/// The URL itself if it holds no password, or what it refers to.
+fn database(
+    setting: &str,
+    url: &At<String>,
+    around: &Surroundings<'_>,
+    notes: &Notes<'_>,
+) -> Option<Zeroizing<String>> {
+    if is_postgres(&url.value) && !has_password(&url.value) {
+        return Some(Zeroizing::new(url.value.clone()));
+    }
+    let text = around.secret(setting, url, notes)?;
+    if !is_postgres(&text) {
+        let what = format!("`{setting}` does not refer to the URL of a PostgreSQL database");
+        notes.mistake(url.line, what, "write postgres://USER@HOST/DATABASE there");
+        return None;
+    }
+    Some(text)
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// Whether a database's URL has a password, before the host or among the parameters.
+fn has_password(url: &str) -> bool {
+    let (_scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let user = before_query.rsplit_once('@').map_or("", |(user, _host)| user);
+    user.contains(':') || query.split('&').any(|parameter| parameter.starts_with("password"))
+}
