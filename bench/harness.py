@@ -392,7 +392,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("names", nargs="*", metavar="NAME")
     asked = parser.parse_args()
-    plan = Plan(1, 2, 3_000, asked.names) if asked.quick else Plan(3, 8, 20_000, asked.names)
+    plan = Plan(1, 2, 3_000, asked.names) if asked.quick else Plan(3, 4, 8_000, asked.names)
     if os.cpu_count() < 2:
         sys.exit("bench: needs two cores, one for the server and one for the generator")
     report = Report()
