@@ -1,4 +1,4 @@
-//! What is counted as it stands, every few seconds: how long tokens live yet, and how the slots are doing.
+//! What is counted as it stands, every so often: how long tokens live yet, and how the slots are doing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use mintkeep_protocol::time::Timestamp;
 use crate::keeper::Keeper;
 
 /// How often.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(15);
 
 /// How a slot is doing, as it is counted.
 const STATES: [&str; 6] = ["idle", "renewing", "backoff", "needs_consent", "needs_operator", "in_doubt"];

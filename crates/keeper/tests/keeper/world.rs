@@ -56,6 +56,7 @@ pub struct World {
 pub struct Process {
     pub keeper: Arc<Keeper>,
     pub gate: Arc<Gate>,
+    tasks: Tasks,
     /// The versions that its readers were given.
     pub seen: Arc<std::sync::Mutex<HashMap<String, i64>>>,
 }
@@ -122,6 +123,8 @@ impl World {
     /// Kills a process, if it is not dead already, and starts another in its place.
     pub async fn restart(&mut self, which: usize) {
         self.processes[which].gate.shut();
+        // Behind its gate nothing can be done any more; what only waits for the next look at a clock ends.
+        let _waiting_for_ever = self.processes[which].tasks.shutdown(Duration::ZERO).await;
         self.processes[which] = self.another().await;
     }
 
@@ -175,6 +178,7 @@ impl Process {
     ) -> Self {
         loop {
             let gate = Gate::new(Arc::clone(dice), Arc::clone(&store.story));
+            let tasks = Tasks::single_threaded();
             let settings =
                 KeeperSettings { follow_every: Duration::from_secs(10), ..KeeperSettings::default() };
             let keeper = Keeper::new(KeeperParts {
@@ -183,11 +187,11 @@ impl Process {
                 clock: clock.clone(),
                 entropy: dice.clone(),
                 master: Arc::clone(ring),
-                tasks: Tasks::single_threaded(),
+                tasks: tasks.clone(),
                 settings,
             });
             if keeper.start().await.is_ok() {
-                return Self { keeper, gate, seen: Arc::default() };
+                return Self { keeper, gate, tasks, seen: Arc::default() };
             }
             // A process whose store does not answer ends, and is started again.
             gate.shut();
