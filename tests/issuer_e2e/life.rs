@@ -65,8 +65,10 @@ fn a_request_that_has_begun_is_answered_after_sigterm_and_the_process_ends_well(
     let mut client = server.client();
     client.write(begun.as_bytes()).unwrap();
     // Whoever was answered later has been read later: the first request has arrived.
-    assert_eq!(server.ask(&get("/cgi-bin/getcallbackip")).status, 200);
+    let mut idle = server.client();
+    assert_eq!(idle.send(&get("/cgi-bin/getcallbackip")).unwrap().status, 200);
     server.tell_to_stop();
+    assert!(idle.read().is_err(), "a connection with nothing to do is closed: the server has heard");
     client.write(rest.as_bytes()).unwrap();
     let answer = client.read().unwrap();
     assert_eq!((answer.status, answer.text("/expireIn")), (200, "7200".into()));
