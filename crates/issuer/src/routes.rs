@@ -21,7 +21,7 @@ use mintkeep_web::arrival::Arrival;
 use mintkeep_web::body::{BodyRefused, read};
 use mintkeep_web::note::{AnswerNote, DropConnection, OutcomeCode};
 use mintkeep_web::problem::Problem;
-use mintkeep_web::serve::{RefusalForm, Refused};
+use mintkeep_web::serve::RefusalForm;
 
 use crate::faults::{Faults, Strike};
 use crate::issuer::Issuer;
@@ -48,9 +48,6 @@ pub fn router(issuer: Arc<Issuer>, faults: Option<Arc<Faults>>) -> Router {
 }
 
 /// How the issuer's listener words what it refuses before or instead of a route.
-///
-/// A head over the limits is the dialect's "too large"; a handler that is late or broke is its "unknown",
-/// since it may have done what was asked.
 #[must_use]
 pub fn refusal_form(issuer: &Arc<Issuer>) -> RefusalForm {
     let issuer = Arc::clone(issuer);
@@ -60,13 +57,9 @@ pub fn refusal_form(issuer: &Arc<Issuer>) -> RefusalForm {
             let Some(dialect) = dialect_of(request.uri().path()) else {
                 return refused.into_response();
             };
-            let outcome = match refused {
-                Refused::TargetTooLong | Refused::HeadersTooLarge => Outcome::Refused(Refusal::TooLarge),
-                Refused::DeadlinePassed | Refused::Panicked => Outcome::Unknown,
-            };
             let arrival = Arrival::of(&request);
             let request = request.map(|()| Bytes::new());
-            answer(&issuer, dialect, &request, (Some(outcome), &arrival)).await
+            answer(&issuer, dialect, &request, (Some(refused.outcome()), &arrival)).await
         })
     })
 }

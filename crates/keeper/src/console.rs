@@ -57,12 +57,12 @@ pub fn rooms(keeper: Arc<Keeper>) -> Rooms {
     let router = Router::new()
         .route("/credentials", get(credentials::list))
         .route("/credentials/{name}", get(credential::show))
-        .route("/credentials/{name}/refresh", post(deeds::refresh_own))
-        .route("/credentials/{name}/resolve", post(deeds::resolve_own))
+        .route("/credentials/{name}/refresh", post(deeds::refresh))
+        .route("/credentials/{name}/resolve", post(deeds::resolve))
         .route("/credentials/{name}/customers", get(credential::find_customer))
         .route("/credentials/{name}/customers/{customer}", get(token::show_customers))
-        .route("/credentials/{name}/customers/{customer}/refresh", post(deeds::refresh_customers))
-        .route("/credentials/{name}/customers/{customer}/resolve", post(deeds::resolve_customers));
+        .route("/credentials/{name}/customers/{customer}/refresh", post(deeds::refresh))
+        .route("/credentials/{name}/customers/{customer}/resolve", post(deeds::resolve));
     Rooms { links, router: router.with_state(room.clone()), glance: Arc::new(room) }
 }
 

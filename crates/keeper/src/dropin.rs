@@ -31,7 +31,7 @@ use mintkeep_web::body::{BodyRefused, read};
 use mintkeep_web::limits::Limits;
 use mintkeep_web::note::{AnswerNote, OutcomeCode};
 use mintkeep_web::problem::Problem;
-use mintkeep_web::serve::{RefusalForm, Refused};
+use mintkeep_web::serve::RefusalForm;
 use mintkeep_web::throttle::Throttle;
 
 use self::given::Given;
@@ -65,12 +65,9 @@ impl DropIn {
                 let Some(dialect) = dialect_of(request.uri().path()) else {
                     return refused.into_response();
                 };
-                let outcome = match refused {
-                    Refused::TargetTooLong | Refused::HeadersTooLarge => Outcome::Refused(Refusal::TooLarge),
-                    Refused::DeadlinePassed | Refused::Panicked => Outcome::Unknown,
-                };
                 let arrival = Arrival::of(&request);
-                desk.answer(dialect, &request.map(|()| Bytes::new()), (Some(outcome), &arrival)).await
+                let told = Some(refused.outcome());
+                desk.answer(dialect, &request.map(|()| Bytes::new()), (told, &arrival)).await
             })
         })
     }

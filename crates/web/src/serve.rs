@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use http::{Request, StatusCode};
 use hyper::server::conn::http1;
 use ipnet::IpNet;
+use mintkeep_protocol::outcome::{Outcome, Refusal};
 use mintkeep_protocol::port::entropy::Entropy;
 use mintkeep_protocol::time::Clock;
 use tokio::net::{TcpListener, TcpStream};
@@ -91,6 +92,18 @@ pub enum Refused {
     DeadlinePassed,
     /// The handler panicked, which is our fault and logged; what it did may or may not have happened.
     Panicked,
+}
+
+impl Refused {
+    /// The same in the dialects' terms: a head over the limits is too large; a handler that is late or broke
+    /// may have done what was asked.
+    #[must_use]
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::TargetTooLong | Self::HeadersTooLarge => Outcome::Refused(Refusal::TooLarge),
+            Self::DeadlinePassed | Self::Panicked => Outcome::Unknown,
+        }
+    }
 }
 
 impl IntoResponse for Refused {

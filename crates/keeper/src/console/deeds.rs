@@ -8,6 +8,7 @@ use http::StatusCode;
 use mintkeep_protocol::keep::renew::Resolution;
 use mintkeep_web::console::{Notice, Visit};
 use mintkeep_web::problem::Problem;
+use serde::Deserialize;
 
 use super::{Room, page_of};
 use crate::admin_routes::{by, problem_of};
@@ -15,27 +16,18 @@ use crate::admin_routes::{by, problem_of};
 /// How long the page of a deed waits for the platform. The renewal goes on without it.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// `POST /credentials/{name}/refresh`.
-pub(super) async fn refresh_own(room: State<Room>, Path(name): Path<String>, visit: Visit) -> Response {
-    refresh(room, (&name, None), &visit).await
+/// Whose token a path names: the credential's own, or a customer's.
+#[derive(Deserialize)]
+pub(super) struct Whose {
+    name: String,
+    #[serde(default)]
+    customer: Option<String>,
 }
 
-/// `POST /credentials/{name}/customers/{customer}/refresh`.
-pub(super) async fn refresh_customers(
-    room: State<Room>,
-    Path((name, customer)): Path<(String, String)>,
-    visit: Visit,
-) -> Response {
-    refresh(room, (&name, Some(&customer)), &visit).await
-}
-
-async fn refresh(
-    State(room): State<Room>,
-    (name, customer): (&str, Option<&str>),
-    visit: &Visit,
-) -> Response {
-    let (account, customer) = match room.whose(name, customer) {
-        Ok(whose) => whose,
+/// `POST …/refresh`.
+pub(super) async fn refresh(State(room): State<Room>, Path(whose): Path<Whose>, visit: Visit) -> Response {
+    let (account, customer) = match room.whose(&whose.name, whose.customer.as_deref()) {
+        Ok(found) => found,
         Err(problem) => return visit.problem(&problem),
     };
     let renewed = tokio::time::timeout(PATIENCE, room.0.refresh(&account, customer.as_ref())).await;
@@ -50,27 +42,10 @@ async fn refresh(
     visit.back(&page_of(&account.credential.name, customer.as_ref()), outcome)
 }
 
-/// `POST /credentials/{name}/resolve`.
-pub(super) async fn resolve_own(room: State<Room>, Path(name): Path<String>, visit: Visit) -> Response {
-    resolve(room, (&name, None), &visit).await
-}
-
-/// `POST /credentials/{name}/customers/{customer}/resolve`.
-pub(super) async fn resolve_customers(
-    room: State<Room>,
-    Path((name, customer)): Path<(String, String)>,
-    visit: Visit,
-) -> Response {
-    resolve(room, (&name, Some(&customer)), &visit).await
-}
-
-async fn resolve(
-    State(room): State<Room>,
-    (name, customer): (&str, Option<&str>),
-    visit: &Visit,
-) -> Response {
-    let (account, customer) = match room.whose(name, customer) {
-        Ok(whose) => whose,
+/// `POST …/resolve`.
+pub(super) async fn resolve(State(room): State<Room>, Path(whose): Path<Whose>, visit: Visit) -> Response {
+    let (account, customer) = match room.whose(&whose.name, whose.customer.as_deref()) {
+        Ok(found) => found,
         Err(problem) => return visit.problem(&problem),
     };
     let (resolution, said) = match visit.field("decision") {
