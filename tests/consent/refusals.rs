@@ -31,8 +31,11 @@ async fn an_assertion_signs_one_browser_in_once_and_leaves_the_url() {
     assert_eq!((first.get(&here).await.status, first.get(&here).await.status).0, 200, "a reload works");
 
     let mut thief = platform.browser();
-    let again = thief.get(&url).await;
-    assert_eq!((again.status.as_u16(), thief.cookie), (401, None), "{}", again.body);
+    let mut elsewhere = platform.on_another_replica(&thief);
+    for (place, thief) in [("here", &mut thief), ("at another replica", &mut elsewhere)] {
+        let again = thief.get(&url).await;
+        assert_eq!((again.status.as_u16(), &thief.cookie), (401, &None), "{place}: {}", again.body);
+    }
 }
 
 #[tokio::test]

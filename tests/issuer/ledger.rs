@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, StoreError, Stored};
-use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service};
+use mintkeep_protocol::record::{
+    AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service, SpentNonce,
+};
 use mintkeep_protocol::token::StoreEpoch;
 use mintkeep_store::MemoryStore;
 
@@ -145,6 +147,10 @@ impl IssuerStore for Ledger {
 
     async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()> {
         self.answered(self.change().await?.put_service(service, audit).await?)
+    }
+
+    async fn spend_nonce(&self, nonce: SpentNonce) -> Stored<Commit> {
+        self.answered(self.change().await?.spend_nonce(nonce).await?)
     }
 
     async fn platform_keys(&self) -> Stored<Vec<PlatformKey>> {

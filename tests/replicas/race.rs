@@ -3,8 +3,15 @@
 use std::sync::Barrier;
 use std::thread::scope;
 
+use mintkeep_issuer::consent::assertion;
+use mintkeep_protocol::crypto::RsaPrivateKey;
+use mintkeep_protocol::port::entropy::{SystemEntropy, draw};
+use mintkeep_protocol::time::Clock as _;
+use mintkeep_web::clock::SystemClock;
+use serde_json::json;
+
 use crate::calls::{Shop, ask, new_code, state};
-use crate::client::Client;
+use crate::client::{Client, get};
 use crate::history::{History, Outcome};
 use crate::site::{Replica, migrate, new_database};
 
@@ -80,4 +87,38 @@ fn what_one_replica_hands_out_is_good_at_the_other_at_once() {
         refresh = answer.text("/refreshToken");
     }
     replicas.into_iter().for_each(Replica::stop);
+}
+
+#[test]
+fn of_many_sign_ins_by_one_assertion_over_two_replicas_one_succeeds_and_none_after_a_restart() {
+    let url = new_database();
+    migrate(&url);
+    let replicas: [Replica; 2] = Replica::start_all(&url);
+    let key = RsaPrivateKey::generate().unwrap();
+    let wallet = json!({ "id": "wallet", "role": "wallet", "assertion_key_pem": key.public().to_pem() });
+    replicas[0].admin_post("/admin/v1/services", &wallet);
+    let nonce = format!("{:032x}", u128::from_be_bytes(draw(&SystemEntropy)));
+    let ends_s = SystemClock.now().unix_s() + 110;
+    let whom = ("wallet", "2160000000000001");
+    let token = assertion::sign(&key, whom, "https://tokens.example.com", (ends_s, &nonce)).unwrap();
+    let request = get(&format!("/authorize/granted?assertion={token}"));
+
+    let begin = Barrier::new(40);
+    let issuers = [replicas[0].issuer, replicas[1].issuer];
+    let sign_in = &|n: usize| {
+        let mut client = Client::connect(issuers[n % 2]).unwrap();
+        begin.wait();
+        client.send(&request).unwrap().status
+    };
+    let mut statuses: Vec<u16> = scope(|scope| {
+        let browsers: Vec<_> = (0..40).map(|n| scope.spawn(move || sign_in(n))).collect();
+        browsers.into_iter().map(|browser| browser.join().unwrap()).collect()
+    });
+    statuses.sort_unstable();
+    assert_eq!((statuses[0], &statuses[1..]), (303, [401; 39].as_slice()));
+
+    replicas.into_iter().for_each(Replica::stop);
+    let started = Replica::start(&url);
+    assert_eq!(Client::connect(started.issuer).unwrap().send(&request).unwrap().status, 401);
+    started.stop();
 }

@@ -5,7 +5,7 @@
 //! registered, or as a message to a page of its own that runs `/my.js`. `GET /authorize/granted` shows a
 //! customer what they granted and lets them end it.
 //!
-//! Nothing is stored but the code: the session and the form's ticket are sealed and carried by the browser,
+//! Nothing is stored but the code and that an assertion was spent: the session and the form's ticket are sealed and carried by the browser,
 //! and the ticket's number is the number of the grant to be, so that one page can become one code only.
 
 mod answer;
@@ -17,7 +17,6 @@ mod page;
 pub mod sandbox_wallet;
 mod session;
 mod sign_in;
-mod spent;
 mod way_back;
 mod words;
 
@@ -28,9 +27,7 @@ use axum::routing::get;
 
 use crate::issuer::Issuer;
 
-use assertion::ASSERTION_LIFE_MAX;
 use session::Seals;
-use spent::SpentOnce;
 
 /// What a platform says of its wallet's pages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,7 +47,6 @@ struct Room {
     issuer: Arc<Issuer>,
     settings: ConsentSettings,
     seals: Seals,
-    spent: SpentOnce,
 }
 
 impl Desk {
@@ -63,8 +59,7 @@ impl Desk {
 /// The routes of the authorization page, for the issuer's listener.
 pub fn router(issuer: Arc<Issuer>, settings: ConsentSettings) -> Router {
     let seals = Seals::new(&issuer.secret_key);
-    let spent = SpentOnce::new(ASSERTION_LIFE_MAX);
-    let desk = Desk(Arc::new(Room { issuer, settings, seals, spent }));
+    let desk = Desk(Arc::new(Room { issuer, settings, seals }));
     Router::new()
         .route("/authorize", get(answer::show).post(answer::take))
         .route("/authorize/granted", get(granted::show).post(granted::end))

@@ -178,6 +178,15 @@ pub enum ServiceRole {
     Wallet,
 }
 
+/// What was good once and was used: a wallet's assertion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpentNonce {
+    /// SHA-256 of what names it among all of all wallets.
+    pub digest: [u8; 32],
+    /// When it would have ended, used or not. A store may forget it a while after.
+    pub expires_at: Timestamp,
+}
+
 /// A key of the platform's own, sealed under the master key, so that the master key can be rotated by
 /// sealing these anew.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ pub mod keeper;
 use std::sync::Arc;
 
 use mintkeep_protocol::app::App;
-use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, Service};
+use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, Service, SpentNonce};
 
 /// A change and the audit line that goes with it: both or neither.
 pub struct Intent {
@@ -23,6 +23,7 @@ pub enum Change {
     PutGrant(Arc<Grant>),
     PutCustomer(Arc<Customer>),
     PutService(Arc<Service>),
+    SpendNonce(SpentNonce),
     AddPlatformKey(PlatformKey),
     /// One of the keeper's records; none of them is ever cached.
     Keeper(Box<keeper::KeeperChange>),

@@ -2,7 +2,7 @@
 
 pub(crate) mod keeper;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use mintkeep_protocol::app::App;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, Stored};
 use mintkeep_protocol::record::{
-    AuditEntry, Customer, Grant, KeyPurpose, PlatformKey, Pool, PoolKey, Service,
+    AuditEntry, Customer, Grant, KeyPurpose, PlatformKey, Pool, PoolKey, Service, SpentNonce,
 };
 use mintkeep_protocol::token::StoreEpoch;
 
@@ -28,6 +28,7 @@ struct Records {
     grants: BTreeMap<RecordId, Arc<Grant>>,
     customers: BTreeMap<CustomerId, Arc<Customer>>,
     services: BTreeMap<ServiceId, Arc<Service>>,
+    spent_nonces: BTreeSet<[u8; 32]>,
     platform_keys: BTreeMap<(KeyPurpose, u32), PlatformKey>,
     /// Numbered from 1.
     audit: Vec<AuditEntry>,
@@ -167,6 +168,11 @@ impl IssuerStore for MemoryStore {
         records.services.insert(service.id.clone(), Arc::new(service));
         records.audit.push(audit);
         Ok(())
+    }
+
+    async fn spend_nonce(&self, nonce: SpentNonce) -> Stored<Commit> {
+        let is_first = self.records().spent_nonces.insert(nonce.digest);
+        Ok(if is_first { Commit::Done } else { Commit::Lost })
     }
 
     async fn platform_keys(&self) -> Stored<Vec<PlatformKey>> {

@@ -28,7 +28,9 @@ use mintkeep_protocol::app::App;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, Remembered, Stored};
 use mintkeep_protocol::port::keeper_store::Presented;
-use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service};
+use mintkeep_protocol::record::{
+    AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service, SpentNonce,
+};
 use mintkeep_protocol::time::{Clock, Timestamp};
 use mintkeep_protocol::token::StoreEpoch;
 
@@ -330,6 +332,10 @@ impl IssuerStore for PostgresStore {
 
     async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()> {
         self.commit(Change::PutService(Arc::new(service)), Some(audit)).await.map(|_| ())
+    }
+
+    async fn spend_nonce(&self, nonce: SpentNonce) -> Stored<Commit> {
+        self.commit(Change::SpendNonce(nonce), None).await
     }
 
     async fn platform_keys(&self) -> Stored<Vec<PlatformKey>> {

@@ -24,12 +24,14 @@ use mintkeep_protocol::app::App;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, Stored};
 use mintkeep_protocol::port::keeper_store::Presented;
-use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service};
+use mintkeep_protocol::record::{
+    AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service, SpentNonce,
+};
 use mintkeep_protocol::time::Clock;
 use mintkeep_protocol::token::StoreEpoch;
 use tokio::sync::oneshot;
 
-pub use housekeeping::{CALLS_KEPT_DAYS, DEAD_CODE_KEPT, DEAD_GRANT_KEPT, REMOVED_KEPT};
+pub use housekeeping::{CALLS_KEPT_DAYS, DEAD_CODE_KEPT, DEAD_GRANT_KEPT, REMOVED_KEPT, SPENT_NONCE_KEPT};
 pub use open::OpenError;
 
 use crate::cache::RecordCache;
@@ -253,6 +255,10 @@ impl IssuerStore for SqliteStore {
 
     async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()> {
         self.commit(Change::PutService(Arc::new(service)), Some(audit)).await.map(|_| ())
+    }
+
+    async fn spend_nonce(&self, nonce: SpentNonce) -> Stored<Commit> {
+        self.commit(Change::SpendNonce(nonce), None).await
     }
 
     async fn platform_keys(&self) -> Stored<Vec<PlatformKey>> {

@@ -9,13 +9,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mintkeep_protocol::crypto::{RsaKeyRejected, RsaPrivateKey, RsaPublicKey, sha256};
 use mintkeep_protocol::ident::{CustomerId, ServiceId};
+use mintkeep_protocol::record::SpentNonce;
 use mintkeep_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// How far ahead an assertion's end may be at most. Ours; a wallet does well to take one minute.
 ///
-/// Short, because a nonce is remembered by each process for itself: at another replica the same assertion could
-/// be used once more within its life.
+/// Short, because so long it is worth stealing, and the store remembers its nonce.
 pub const ASSERTION_LIFE_MAX: Duration = Duration::from_mins(2);
 
 /// Longest assertion that is looked at, in bytes.
@@ -51,9 +51,6 @@ pub enum AssertionRejected {
     /// Its nonce was used.
     #[error("the assertion was used before")]
     Used,
-    /// So many were used in the last minutes that no more can be told apart.
-    #[error("too many assertions at once")]
-    Busy,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,8 +83,8 @@ pub struct Asserted {
     pub wallet: ServiceId,
     /// For whom.
     pub customer: CustomerId,
-    /// Names this assertion among all of all wallets.
-    pub nonce: [u8; 32],
+    /// What to spend with it: names this assertion among all of all wallets.
+    pub nonce: SpentNonce,
 }
 
 fn part<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, AssertionRejected> {
@@ -147,7 +144,8 @@ impl<'t> Presented<'t> {
         }
         let customer = CustomerId::parse(&self.claims.sub).map_err(|_| AssertionRejected::Malformed)?;
         // An id has no slash, so no two wallets' nonces meet.
-        let nonce = sha256(format!("{}/{}", self.wallet, self.claims.jti).as_bytes());
+        let digest = sha256(format!("{}/{}", self.wallet, self.claims.jti).as_bytes());
+        let nonce = SpentNonce { digest, expires_at: end };
         Ok(Asserted { wallet: self.wallet.clone(), customer, nonce })
     }
 }
@@ -236,7 +234,7 @@ mod tests {
         let key = RsaPrivateKey::generate().unwrap();
         let nonce_of = |wallet| {
             let token = sign(&key, (wallet, "1"), AUDIENCE, (NOW_S + 60, "nonce-01")).unwrap();
-            verdict(&token, key.public()).unwrap().nonce
+            verdict(&token, key.public()).unwrap().nonce.digest
         };
         assert_eq!(nonce_of("one"), nonce_of("one"));
         assert_ne!(nonce_of("one"), nonce_of("two"));

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use mintkeep_protocol::crypto::RsaPublicKey;
 use mintkeep_protocol::ident::ServiceId;
 use mintkeep_protocol::port::entropy::draw;
-use mintkeep_protocol::port::issuer_store::Stored;
+use mintkeep_protocol::port::issuer_store::{Commit, Stored};
 use mintkeep_protocol::record::ServiceRole;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::browser::{cookie, is_own_form, see_other};
@@ -15,7 +15,6 @@ use super::Desk;
 use super::assertion::{Asserted, AssertionRejected, Presented};
 use super::page::{ErrorPage, Policy, send};
 use super::session::{SESSION_LIFE, Session};
-use super::spent::Spend;
 use super::way_back::{origin_of, with_answer};
 use super::words::Words;
 
@@ -30,11 +29,11 @@ impl Desk {
         self.0.seals.open(cookie(headers, cookie_name(self.is_secure()))?, now)
     }
 
-    /// Believes the wallet, or not.
+    /// Believes the wallet, or not. What is believed is spent with that, for every replica and for good.
     ///
     /// # Errors
     ///
-    /// The store can't answer. Inside: why the assertion is not believed.
+    /// The store can't answer; the assertion may be spent. Inside: why the assertion is not believed.
     async fn believe(&self, token: &str, now: Timestamp) -> Stored<Result<Asserted, AssertionRejected>> {
         let presented = match Presented::read(token) {
             Ok(presented) => presented,
@@ -47,10 +46,9 @@ impl Desk {
             Ok(asserted) => asserted,
             Err(rejected) => return Ok(Err(rejected)),
         };
-        Ok(match self.0.spent.spend(asserted.nonce, now) {
-            Spend::First => Ok(asserted),
-            Spend::Again => Err(AssertionRejected::Used),
-            Spend::Full => Err(AssertionRejected::Busy),
+        Ok(match self.0.issuer.store.spend_nonce(asserted.nonce).await? {
+            Commit::Done => Ok(asserted),
+            Commit::Lost => Err(AssertionRejected::Used),
         })
     }
 

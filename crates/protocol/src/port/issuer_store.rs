@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::app::App;
 use crate::ident::{AppId, CustomerId, RecordId, ServiceId};
-use crate::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service};
+use crate::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service, SpentNonce};
 use crate::token::StoreEpoch;
 
 /// What became of a guarded change.
@@ -116,6 +116,10 @@ pub trait IssuerStore: Send + Sync {
 
     /// Stores a service over the one of the same id.
     async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()>;
+
+    /// Spends what may be used once. Of any number of calls for one digest, on any number of replicas, one is
+    /// `Done`. No audit line: what comes of a sign-in has its own.
+    async fn spend_nonce(&self, nonce: SpentNonce) -> Stored<Commit>;
 
     /// All of the platform's keys.
     async fn platform_keys(&self) -> Stored<Vec<PlatformKey>>;

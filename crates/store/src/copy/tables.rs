@@ -84,7 +84,7 @@ macro_rules! table {
 }
 
 /// All tables but each store's own numbers. What others refer to comes first.
-pub static TABLES: [Table; 13] = [
+pub static TABLES: [Table; 14] = [
     table!(
         "platform_key",
         "purpose COLLATE \"C\", version",
@@ -96,6 +96,7 @@ pub static TABLES: [Table; 13] = [
     table!("app", "no", target::APP, false, source::app, target::app),
     table!("customer", "id COLLATE \"C\"", DOCUMENT, false, source_document, target_document),
     table!("service", "id COLLATE \"C\"", DOCUMENT, false, source_document, target_document),
+    table!("spent_nonce", "digest", NONCE, false, source_nonce, target_nonce),
     table!("pool", "app, kind", target::POOL, false, source::pool, target::pool),
     Table {
         name: "grant_record",
@@ -173,6 +174,7 @@ flat!(NamedRow: no, name, ended_at, revision, document);
 flat!(SlotRow: credential, customer, intent_fence, answer, revision, document);
 flat!(ExchangeRow: credential, code, begun_at, is_open, intent_fence, answer, revision, document);
 flat!(Document: 0, 1);
+flat!(Nonce: 0, 1);
 flat!(History: 0, 1, 2, 3);
 flat!(Calls: 0, 1, 2, 3, 4);
 
@@ -211,6 +213,18 @@ fn source_document(row: &rusqlite::Row<'_>) -> rusqlite::Result<Document> {
 }
 
 fn target_document(row: &Row) -> Read<Document> {
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}
+
+/// What was used once: its digest, and when it would have ended.
+type Nonce = (Vec<u8>, i64);
+const NONCE: &str = "digest, expires_at";
+
+fn source_nonce(row: &rusqlite::Row<'_>) -> rusqlite::Result<Nonce> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+fn target_nonce(row: &Row) -> Read<Nonce> {
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 

@@ -42,6 +42,7 @@ impl RowKey {
             | Change::DeleteApp(_)
             | Change::PutCustomer(_)
             | Change::PutService(_)
+            | Change::SpendNonce(_)
             | Change::AddPlatformKey(_)
             | Change::Keeper(_)
             | Change::Nothing => None,

@@ -5,12 +5,13 @@ use mintkeep_protocol::time::Timestamp;
 
 use super::fault::Fault;
 use super::hot::minute_of;
-use crate::sqlite::{CALLS_KEPT_DAYS, REMOVED_KEPT};
+use crate::sqlite::{CALLS_KEPT_DAYS, REMOVED_KEPT, SPENT_NONCE_KEPT};
 
 /// How many grants are looked at in one go. While it looks, no dead version of a row can be reused.
 const CHUNK_GRANTS: i64 = 4_000;
 
-/// How many audit lines are deleted in one go: more than are written in the second between two goes.
+/// How many audit lines, and how many spent nonces, are deleted in one go: more than are written in the second
+/// between two goes.
 const CHUNK_LINES: i64 = 20_000;
 
 /// Whoever holds it tidies up.
@@ -47,6 +48,9 @@ pub async fn tidy(
     let audit = "DELETE FROM audit WHERE at < $1 AND n < (SELECT min(n) FROM audit) + $2 \
          AND $1 > (SELECT at FROM audit ORDER BY n LIMIT 1)";
     tx.execute(audit, &[&audit_before.unix_ms(), &CHUNK_LINES]).await?;
+    let nonces = "DELETE FROM spent_nonce WHERE digest IN \
+         (SELECT digest FROM spent_nonce WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
+    tx.execute(nonces, &[&now.before(SPENT_NONCE_KEPT).unix_ms(), &CHUNK_LINES]).await?;
     if next.is_none() {
         tidy_keeper(&tx, now).await?;
     }

@@ -3,7 +3,7 @@
 use deadpool_postgres::{ClientWrapper, Transaction};
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::port::keeper_store::Presented;
-use mintkeep_protocol::record::{AuditEntry, Customer, PlatformKey, Service};
+use mintkeep_protocol::record::{AuditEntry, Customer, PlatformKey, Service, SpentNonce};
 
 use super::fault::Fault;
 use super::hot::{self, RowKey};
@@ -40,6 +40,7 @@ async fn write_in(db: &Transaction<'_>, intent: &Intent) -> Written {
         Change::DeleteApp(app) => delete_app(db, app).await,
         Change::PutCustomer(customer) => put_customer(db, customer).await,
         Change::PutService(service) => put_service(db, service).await,
+        Change::SpendNonce(nonce) => spend_nonce(db, nonce).await,
         Change::AddPlatformKey(key) => add_platform_key(db, key).await,
         Change::Keeper(change) => super::keeper::write::write(db, change).await,
         Change::PutPool(_) | Change::PutGrant(_) | Change::Nothing => Ok(Presented::Done),
@@ -81,6 +82,11 @@ async fn put_service(db: &Transaction<'_>, service: &Service) -> Written {
     let sql =
         "INSERT INTO service (id, document) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET document = $2";
     guarded(db, sql, &[&service.id.as_str(), &to_document("service", service)?]).await
+}
+
+async fn spend_nonce(db: &Transaction<'_>, nonce: &SpentNonce) -> Written {
+    let sql = "INSERT INTO spent_nonce (digest, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    guarded(db, sql, &[&nonce.digest.as_slice(), &nonce.expires_at.unix_ms()]).await
 }
 
 async fn add_platform_key(db: &Transaction<'_>, key: &PlatformKey) -> Written {

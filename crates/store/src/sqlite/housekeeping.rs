@@ -21,10 +21,14 @@ pub const DEAD_GRANT_KEPT: Duration = Duration::from_hours(30 * 24);
 /// How long a removed credential and a revoked consumer are still known to whoever follows the changes.
 pub const REMOVED_KEPT: Duration = Duration::from_hours(30 * 24);
 
+/// How long what was used once is still known after it would have ended: longer than the clocks of two replicas
+/// differ, so that none forgets what another would still take.
+pub const SPENT_NONCE_KEPT: Duration = Duration::from_mins(10);
+
 /// How many days a platform's calls stay counted after their own.
 pub const CALLS_KEPT_DAYS: i64 = 7;
 
-/// How many grants are looked at, and how many audit lines are deleted, in one go.
+/// How many grants are looked at, and how many audit lines and spent nonces are deleted, in one go.
 const CHUNK_ROWS: u32 = 1_000;
 
 /// How long the writer is left alone between two goes that found little to do.
@@ -62,8 +66,9 @@ impl Housekeeping {
         }
         self.last_go = Some(now);
         self.tidy_grants(db, cache, now)?;
-        let deleted = tidy_audit(db, now.before(self.audit_retention))?;
-        if deleted >= CHUNK_ROWS {
+        let lines = tidy_audit(db, now.before(self.audit_retention))?;
+        let nonces = tidy_nonces(db, now)?;
+        if lines >= CHUNK_ROWS || nonces >= CHUNK_ROWS {
             self.last_go = None;
         }
         Ok(())
@@ -116,6 +121,15 @@ fn tidy_audit(db: &Connection, before: Timestamp) -> rusqlite::Result<u32> {
     let delete = "DELETE FROM audit WHERE at < ?2 AND n < (SELECT max(n) FROM audit) \
          AND n IN (SELECT n FROM audit ORDER BY n LIMIT ?1)";
     let deleted = db.prepare_cached(delete)?.execute(params![CHUNK_ROWS, before.unix_ms()])?;
+    Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
+}
+
+/// Deletes the spent nonces that ended first and long enough ago.
+fn tidy_nonces(db: &Connection, now: Timestamp) -> rusqlite::Result<u32> {
+    let delete = "DELETE FROM spent_nonce WHERE digest IN \
+         (SELECT digest FROM spent_nonce WHERE expires_at <= ?2 ORDER BY expires_at LIMIT ?1)";
+    let ended_before = now.before(SPENT_NONCE_KEPT).unix_ms();
+    let deleted = db.prepare_cached(delete)?.execute(params![CHUNK_ROWS, ended_before])?;
     Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
 }
 
@@ -244,6 +258,24 @@ mod tests {
         house.tick(0);
         house.tick(0);
         assert_eq!(house.numbers("SELECT count(*) FROM audit"), [1]);
+    }
+
+    #[test]
+    fn spent_nonces_go_a_while_after_their_end_and_by_the_thousand_without_a_pause() {
+        let mut house = House::new();
+        let kept_ms = i64::try_from(SPENT_NONCE_KEPT.as_millis()).unwrap();
+        let spend = "INSERT INTO spent_nonce VALUES (?1, ?2)";
+        for (digest, ended_at) in [([1_u8], START_MS - kept_ms), ([2], START_MS - kept_ms + 1)] {
+            house.db.execute(spend, params![digest, ended_at]).unwrap();
+        }
+        house.tick(0);
+        assert_eq!(house.numbers("SELECT expires_at FROM spent_nonce"), [START_MS - kept_ms + 1]);
+        for number in 1..2 * CHUNK_ROWS {
+            house.db.execute(spend, params![number.to_be_bytes(), 0]).unwrap();
+        }
+        house.tick(1_000);
+        house.tick(0);
+        assert_eq!(house.numbers("SELECT count(*) FROM spent_nonce"), [0]);
     }
 
     #[test]

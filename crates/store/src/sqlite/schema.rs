@@ -14,7 +14,11 @@ pub enum Migrated {
 }
 
 /// Each step takes the schema of its position to the next. Steps are only ever added.
-const STEPS: [&str; 2] = [include_str!("schema/001_issuer.sql"), include_str!("schema/002_keeper.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("schema/001_issuer.sql"),
+    include_str!("schema/002_keeper.sql"),
+    include_str!("schema/003_spent_nonce.sql"),
+];
 
 /// The schema that this version writes.
 pub const CURRENT: usize = STEPS.len();

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::port::keeper_store::Presented;
-use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, Service};
+use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, Service, SpentNonce};
 use rusqlite::{Connection, Params, params};
 
 use super::fault::Fault;
@@ -24,6 +24,7 @@ pub fn write(db: &Connection, intent: &Intent) -> Written {
         Change::PutGrant(grant) => put_grant(db, grant),
         Change::PutCustomer(customer) => put_customer(db, customer),
         Change::PutService(service) => put_service(db, service),
+        Change::SpendNonce(nonce) => spend_nonce(db, nonce),
         Change::AddPlatformKey(key) => add_platform_key(db, key),
         Change::Keeper(change) => super::keeper::write::write(db, change),
         Change::Nothing => Ok(Presented::Done),
@@ -139,6 +140,11 @@ fn put_service(db: &Connection, service: &Service) -> Written {
     let sql =
         "INSERT INTO service (id, document) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET document = ?2";
     guarded(db, sql, params![service.id.as_str(), to_document("service", service)?])
+}
+
+fn spend_nonce(db: &Connection, nonce: &SpentNonce) -> Written {
+    let sql = "INSERT INTO spent_nonce (digest, expires_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    guarded(db, sql, params![nonce.digest, nonce.expires_at.unix_ms()])
 }
 
 fn add_platform_key(db: &Connection, key: &PlatformKey) -> Written {

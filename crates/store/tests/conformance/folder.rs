@@ -14,7 +14,7 @@ use mintkeep_store::{OpenError, SqliteOptions, SqliteStore};
 use tokio::task::JoinSet;
 
 use crate::sample::{
-    Still, Store, active, app, at, audit, audited, grant, held, number, open_sqlite, pool, told,
+    Still, Store, active, app, at, audit, audited, grant, held, nonce, number, open_sqlite, pool, told,
 };
 
 #[tokio::test]
@@ -40,6 +40,7 @@ async fn a_store_that_is_opened_again_has_everything_it_acknowledged() {
         let changed = mintkeep_protocol::record::Grant { stage, revision: 1, ..grant(id, 1, "c") };
         store.commit_grant(changed, audit("grant")).await.unwrap();
     }
+    assert_eq!(store.spend_nonce(nonce(1)).await.unwrap(), Commit::Done);
     let audited_before = store.audit_tail(None, 100).await.unwrap();
     drop(store);
 
@@ -56,6 +57,7 @@ async fn a_store_that_is_opened_again_has_everything_it_acknowledged() {
         let kept = mintkeep_protocol::record::Grant { stage, revision: 2, ..grant(id, 1, "c") };
         assert!(*store.grant(number(id)).await.unwrap().unwrap() == kept, "{stage:?}");
     }
+    assert_eq!(store.spend_nonce(nonce(1)).await.unwrap(), Commit::Lost, "it stays spent");
     assert_eq!(store.audit_tail(None, 100).await.unwrap(), audited_before);
     assert_eq!(store.epoch().await.unwrap(), StoreEpoch(0), "an ordinary start is no restore");
 }

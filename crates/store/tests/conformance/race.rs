@@ -4,7 +4,7 @@ use mintkeep_protocol::port::issuer_store::{Commit, Stored};
 use mintkeep_protocol::token::TokenKind;
 use tokio::task::JoinSet;
 
-use crate::sample::{Store, active, app, at, audit, audited, grant, number, pool};
+use crate::sample::{Store, active, app, at, audit, audited, grant, nonce, number, pool};
 
 /// How many race for one record.
 const RACERS: i64 = 200;
@@ -60,6 +60,15 @@ pub async fn of_many_who_make_one_app_one_is_done(store: Store) {
     let winner = winner(racers).await;
     assert_eq!(store.app(&app(0, "wx1").id).await.unwrap().unwrap().no, number(winner));
     assert_eq!(audited(&store).await, ["made"]);
+}
+
+pub async fn of_many_who_spend_one_nonce_one_is_done(store: Store) {
+    let mut racers = JoinSet::new();
+    for racer in 0..RACERS {
+        let store = store.clone();
+        racers.spawn(async move { (racer, store.spend_nonce(nonce(1)).await) });
+    }
+    winner(racers).await;
 }
 
 pub async fn whoever_reads_after_an_answer_sees_what_was_answered(store: Store) {

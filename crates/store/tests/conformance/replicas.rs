@@ -10,7 +10,7 @@ use mintkeep_protocol::token::TokenKind;
 use mintkeep_store::{DatabaseError, PostgresOptions, PostgresStore};
 
 use crate::cluster::{ask, new_database, open, run};
-use crate::sample::{NOW, Still, Store, app, at, audit, audited, grant, number, pool};
+use crate::sample::{NOW, Still, Store, app, at, audit, audited, grant, nonce, number, pool};
 
 fn customer_id() -> CustomerId {
     CustomerId::parse("2160000000000001").unwrap()
@@ -39,6 +39,21 @@ async fn another_replica_sees_a_change_within_a_second_and_never_commits_over_it
         }
     };
     tokio::time::timeout(Duration::from_millis(1_500), seen).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nonce_that_was_spent_at_one_replica_is_spent_at_each_and_after_a_restart() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url).await.unwrap();
+    let (one, other) = (open(&url).await, open(&url).await);
+    for number in 0..20 {
+        let (first, second) = tokio::join!(one.spend_nonce(nonce(number)), other.spend_nonce(nonce(number)));
+        let done = [first.unwrap(), second.unwrap()].into_iter().filter(|commit| *commit == Commit::Done);
+        assert_eq!(done.count(), 1);
+    }
+    one.close();
+    other.close();
+    assert_eq!(open(&url).await.spend_nonce(nonce(7)).await.unwrap(), Commit::Lost);
 }
 
 /// A replica that never reads a record again by itself.
@@ -143,13 +158,13 @@ async fn a_database_that_is_behind_or_too_new_is_refused_and_says_what_to_do() {
     assert!(matches!(refusal, DatabaseError::Behind { found: 0, .. }), "{refusal}");
     assert!(refusal.to_string().contains("mintkeep migrate"), "{refusal}");
 
-    assert_eq!(PostgresStore::migrate(&url).await.unwrap(), (0, 2));
-    assert_eq!(PostgresStore::migrate(&url).await.unwrap(), (2, 2), "a second migration changes nothing");
-    run(&url, "UPDATE meta SET value = 3 WHERE name = 'schema'").await;
+    assert_eq!(PostgresStore::migrate(&url).await.unwrap(), (0, 3));
+    assert_eq!(PostgresStore::migrate(&url).await.unwrap(), (3, 3), "a second migration changes nothing");
+    run(&url, "UPDATE meta SET value = 4 WHERE name = 'schema'").await;
     assert!(PostgresStore::open(&url, options()).await.is_ok(), "the next version's tables still serve us");
-    run(&url, "UPDATE meta SET value = 3 WHERE name = 'serves_from'").await;
+    run(&url, "UPDATE meta SET value = 4 WHERE name = 'serves_from'").await;
     let refusal = PostgresStore::open(&url, options()).await.map(|_| ()).unwrap_err();
-    assert!(matches!(refusal, DatabaseError::Newer { found: 3, .. }), "{refusal}");
+    assert!(matches!(refusal, DatabaseError::Newer { found: 4, .. }), "{refusal}");
 }
 
 #[tokio::test]
@@ -169,9 +184,19 @@ async fn what_is_dead_for_its_time_is_deleted_and_the_rest_is_not() {
     dying.code_expires_at = at(-3_600_000);
     store.commit_grant(dying, audit("code")).await.unwrap();
     store.commit_grant(grant(2, 1, "c"), audit("code")).await.unwrap();
+    assert_eq!(store.spend_nonce(nonce(1)).await.unwrap(), Commit::Done);
     store.tidy().await.unwrap();
     assert!(store.grant(number(1)).await.unwrap().is_some(), "an hour is not a day");
     store.close();
+
+    // A minute after now it ends, and ten minutes later it goes.
+    for (after_ms, nonces) in [(659_999, 1_i64), (660_000, 0)] {
+        let options = PostgresOptions::new(Arc::new(Still(at(after_ms))));
+        let store = PostgresStore::open(&url, options).await.unwrap();
+        store.tidy().await.unwrap();
+        assert_eq!(ask::<i64>(&url, "SELECT count(*) FROM spent_nonce").await, nonces, "{after_ms} ms");
+        store.close();
+    }
 
     let store = open_later(&url, 23).await;
     store.tidy().await.unwrap();

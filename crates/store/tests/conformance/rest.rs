@@ -5,11 +5,11 @@ use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::ident::{CustomerId, Dialect, ServiceId};
 use mintkeep_protocol::port::issuer_store::Commit;
 use mintkeep_protocol::record::{
-    AuditAction, Customer, CustomerStatus, KeyPurpose, PlatformKey, Profile, Service, ServiceRole,
+    AuditAction, Customer, CustomerStatus, KeyPurpose, PlatformKey, Profile, Service, ServiceRole, SpentNonce,
 };
 use mintkeep_protocol::token::{StoreEpoch, TokenKind};
 
-use crate::sample::{Store, audit, audited, pool};
+use crate::sample::{Store, at, audit, audited, nonce, pool};
 
 pub async fn customers_and_services_are_put_over_their_like(store: Store) {
     let id = CustomerId::parse("2160000000000001").unwrap();
@@ -31,6 +31,20 @@ pub async fn customers_and_services_are_put_over_their_like(store: Store) {
         assert_eq!(store.service(&id).await.unwrap().unwrap().secret.mac, mac);
     }
     assert_eq!(audited(&store).await, ["customer", "customer", "customer", "service", "service"]);
+}
+
+pub async fn a_nonce_is_spent_once_and_without_an_audit_line(store: Store) {
+    let later = SpentNonce { expires_at: at(90_000), ..nonce(1) };
+    let cases = [
+        ("the first", nonce(1), Commit::Done),
+        ("the same", nonce(1), Commit::Lost),
+        ("the same of a later end", later, Commit::Lost),
+        ("another", nonce(2), Commit::Done),
+    ];
+    for (case, nonce, commit) in cases {
+        assert_eq!(store.spend_nonce(nonce).await.unwrap(), commit, "{case}");
+    }
+    assert!(audited(&store).await.is_empty());
 }
 
 pub async fn a_platform_key_is_added_once_for_each_version(store: Store) {

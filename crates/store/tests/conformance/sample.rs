@@ -7,7 +7,7 @@ use mintkeep_protocol::app::{App, AppSettings, AppStatus, StoredSecret};
 use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId, Scope};
 use mintkeep_protocol::port::issuer_store::IssuerStore;
 use mintkeep_protocol::record::{
-    ActiveTokens, AuditAction, AuditEntry, Grant, GrantStage, Held, Pool, PoolKey,
+    ActiveTokens, AuditAction, AuditEntry, Grant, GrantStage, Held, Pool, PoolKey, SpentNonce,
 };
 use mintkeep_protocol::request::RequestDigest;
 use mintkeep_protocol::time::{Clock, Timestamp};
@@ -94,6 +94,11 @@ pub fn grant(id: i64, app: i64, customer: &str) -> Grant {
         code_expires_at: at(600_000),
         revision: 0,
     }
+}
+
+/// Ends a minute from now.
+pub fn nonce(number: u8) -> SpentNonce {
+    SpentNonce { digest: [number; 32], expires_at: at(60_000) }
 }
 
 pub fn active(previous: Option<Held>, made_by: Option<RequestDigest>) -> GrantStage {
