@@ -15,6 +15,8 @@ mod store;
 #[cfg(test)]
 mod story;
 #[cfg(test)]
+mod timetable;
+#[cfg(test)]
 mod wire;
 #[cfg(test)]
 mod world;

@@ -87,6 +87,11 @@ impl Platform {
         self.state.lock().unwrap().pools.clear();
     }
 
+    /// What it answers to a request that was on its way for long.
+    pub fn answer_late(&self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+        self.answer(&understand(request), request)
+    }
+
     fn answer(&self, asked: &Asked, request: &http::Request<Bytes>) -> http::Response<Bytes> {
         let now = self.clock.truth();
         let mut state = self.state.lock().unwrap();

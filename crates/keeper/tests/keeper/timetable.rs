@@ -1,0 +1,84 @@
+//! What is looked at without anybody asking for it: every slot at its time, and an answer as soon as it is there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mintkeep_keeper::shelf::Leaf;
+use mintkeep_protocol::crypto::Sealed;
+use mintkeep_protocol::dialect::answer::write_down;
+use mintkeep_protocol::ident::CustomerId;
+use mintkeep_protocol::keep::intent::{FrozenAnswer, RequestBytes};
+use mintkeep_protocol::keep::slot::{SlotKey, Upkeep};
+use mintkeep_protocol::port::keeper_store::{Commit, KeeperStore as _};
+
+use crate::platform::{LIFE, token_in};
+use crate::store::StoreDoor;
+use crate::world::{CREDENTIALS, CUSTOMERS, World};
+
+fn leaf(world: &World, which: usize, credential: &str, customer: Option<&str>) -> Arc<Leaf> {
+    let customer = customer.map(|customer| CustomerId::parse(customer).unwrap());
+    let account = world.account(which, credential);
+    world.processes[which].keeper.leaf(&account, customer.as_ref()).unwrap()
+}
+
+/// Every slot of a world, and when its token was asked for.
+fn asked_at(world: &World) -> Vec<(&'static str, i64)> {
+    let asked = |(credential, source): (&'static str, mintkeep_protocol::keep::credential::TokenSource)| {
+        let customer = source.dialect().is_signed().then_some(CUSTOMERS[0]);
+        let kept = leaf(world, 0, credential, customer).kept.clone().unwrap();
+        (credential, kept.obtained_at.unix_ms())
+    };
+    CREDENTIALS.map(asked).to_vec()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_was_looked_at_before_its_time_is_looked_at_again_at_its_time() {
+    let world = World::new(1, 1).await;
+    // The tokens are older than the step back, so their times still hold.
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let before = asked_at(&world);
+    world.clock.set(-60_000);
+    world.processes[0].keeper.clock_moved();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(asked_at(&world), before, "none was due");
+
+    // Nobody reads: the timetable alone.
+    tokio::time::sleep(LIFE * 2).await;
+    for ((credential, after), (_, before)) in asked_at(&world).into_iter().zip(before) {
+        assert!(after > before, "{credential} is not renewed any more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_after_its_renewal_was_given_up_is_read_at_once() {
+    let (customer, world) = (CUSTOMERS[0], World::new(1, 2).await);
+    let account = world.account(0, "hk");
+    let key =
+        SlotKey { credential: account.credential.no, customer: Some(CustomerId::parse(customer).unwrap()) };
+    let store = StoreDoor { store: Arc::clone(&world.store), gate: Arc::clone(&world.processes[0].gate) };
+    let needs_operator =
+        || matches!(leaf(&world, 0, "hk", Some(customer)).upkeep, Upkeep::NeedsOperator { .. });
+
+    // Of a platform that is down some requests are not sent, and some may have been.
+    world.platform.is_down.send_replace(true);
+    while !needs_operator() {
+        let renewed = world.processes[0].keeper.refresh(&account, key.customer.as_ref()).await;
+        assert!(renewed.is_err());
+        tokio::time::sleep(Duration::from_mins(1)).await;
+    }
+    world.platform.is_down.send_replace(false);
+    let before = leaf(&world, 0, "hk", Some(customer)).kept.clone().unwrap().version;
+
+    // The answer was held up with a process that has lost its lease, and is kept all the same.
+    let intent = store.slot(&key).await.unwrap().unwrap().intent.unwrap();
+    let request = RequestBytes::thaw(&world.ring.open(&key.place(), &intent.request).unwrap()).unwrap();
+    let answer = world.platform.answer_late(&request);
+    let sealed: Sealed<FrozenAnswer> = world.ring.seal(&key.place(), &write_down(&answer)).unwrap();
+    assert_eq!(store.keep_answer(&key, intent.fence, sealed).await.unwrap(), Commit::Done);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    for which in [0, 1] {
+        let kept = leaf(&world, which, "hk", Some(customer)).kept.clone().unwrap();
+        assert!(kept.version > before, "keeper {which} serves the token before");
+        assert_eq!(Some(kept.access.expose().to_owned()), token_in(&answer), "keeper {which}");
+    }
+}
