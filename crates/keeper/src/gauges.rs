@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mintkeep_protocol::ident::RecordId;
 use mintkeep_protocol::keep::plan::Outlook;
@@ -10,9 +9,6 @@ use mintkeep_protocol::keep::slot::{Trouble, Upkeep};
 use mintkeep_protocol::time::Timestamp;
 
 use crate::keeper::Keeper;
-
-/// How often.
-const EVERY: Duration = Duration::from_secs(15);
 
 /// How a slot is doing, as it is counted.
 const STATES: [&str; 6] = ["idle", "renewing", "backoff", "needs_consent", "needs_operator", "in_doubt"];
@@ -24,7 +20,7 @@ pub(crate) async fn run(keeper: Arc<Keeper>) {
         tokio::select! {
             biased;
             () = keeper.tasks.stopping() => return,
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(keeper.settings.gauges_every) => {}
         }
     }
 }

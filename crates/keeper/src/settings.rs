@@ -17,6 +17,8 @@ pub struct KeeperSettings {
     pub renewals_at_once_max: usize,
     /// How often the store is asked for other replicas' changes, when there can be any.
     pub follow_every: Duration,
+    /// How often it is counted how the tokens are doing, for the metrics.
+    pub gauges_every: Duration,
     /// How many events a watcher may be behind before it loses some.
     pub events_behind_max: usize,
     /// Longest answer of a platform that is read, in bytes.
@@ -31,6 +33,7 @@ impl Default for KeeperSettings {
             caller_wait_max: Duration::from_secs(10),
             renewals_at_once_max: 64,
             follow_every: Duration::from_millis(500),
+            gauges_every: Duration::from_secs(15),
             events_behind_max: 1024,
             answer_bytes_max: 64 * 1024,
         }

@@ -51,7 +51,12 @@ impl<K: Eq + Hash + Clone, V> Sharded<K, V> {
 
     /// All values, shard by shard: each as it was when its shard's turn came.
     pub(crate) fn all(&self) -> impl Iterator<Item = Arc<V>> {
-        self.shards.iter().flat_map(|shard| reading(shard).values().cloned().collect::<Vec<_>>())
+        let values = |shard: &Shard<K, V>| {
+            let shard = reading(shard);
+            // Most shards of a small map are empty, and whoever looks at all values does so often.
+            (!shard.is_empty()).then(|| shard.values().cloned().collect::<Vec<_>>())
+        };
+        self.shards.iter().filter_map(values).flatten()
     }
 
     fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> Option<&Shard<K, V>> {

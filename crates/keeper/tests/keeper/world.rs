@@ -179,8 +179,12 @@ impl Process {
         loop {
             let gate = Gate::new(Arc::clone(dice), Arc::clone(&store.story));
             let tasks = Tasks::single_threaded();
-            let settings =
-                KeeperSettings { follow_every: Duration::from_secs(10), ..KeeperSettings::default() };
+            // What is done all the time is done less often here: it is most of what a world's hour costs.
+            let settings = KeeperSettings {
+                follow_every: Duration::from_secs(10),
+                gauges_every: Duration::from_mins(2),
+                ..KeeperSettings::default()
+            };
             let keeper = Keeper::new(KeeperParts {
                 store: Arc::new(StoreDoor { store: Arc::clone(store), gate: Arc::clone(&gate) }),
                 upstream: Arc::new(PlatformDoor { platform: Arc::clone(platform), gate: Arc::clone(&gate) }),
