@@ -59,6 +59,10 @@ async fn only_a_resource_server_may_introspect_and_only_one_token() {
     assert_eq!(ask(("nobody", "wrong"), "token=a").await, unknown);
     assert_eq!(ask(WALLET, "token=a").await, (403, "unauthorized_client".to_owned()));
     let many: Vec<String> = (0..40).map(|n| format!("p{n}=a")).collect();
+    let in_form = |secret: &str| format!("token=a&client_id={}&client_secret={secret}", GATEWAY.0);
+    assert_eq!(rig.post("/oauth2/introspect", in_form(GATEWAY.1)).await.json(), json!({"active": false}));
+    assert_eq!(rig.post("/oauth2/introspect", in_form("wrong")).await.status, 401);
+    assert_eq!(ask(GATEWAY, &in_form(GATEWAY.1)).await, (400, "invalid_request".to_owned()), "twice itself");
     for body in ["", "token=", "token=%zz", &format!("token=a&{}", many.join("&"))] {
         assert_eq!(ask(GATEWAY, body).await, (400, "invalid_request".to_owned()), "{body}");
     }
@@ -107,7 +111,7 @@ async fn the_metadata_names_what_is_there() {
     let metadata = rig.get("/.well-known/oauth-authorization-server").await.json();
     assert_eq!(metadata["issuer"], "https://issuer.example");
     for (name, path) in [
-        ("token_endpoint", "/v1.0/oauth2/userAccessToken"),
+        ("token_endpoint", "/oauth2/token"),
         ("introspection_endpoint", "/oauth2/introspect"),
         ("revocation_endpoint", "/oauth2/revoke"),
     ] {

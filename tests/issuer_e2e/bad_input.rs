@@ -107,7 +107,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Form)> {
         ("HK: nobody",                 text(post(HK, json, "{}")),                         Signed("PARAM_ILLEGAL")),
         ("HK: a huge body",            text(post(HK, signed, &huge)),                      Signed("PARAM_ILLEGAL")),
         ("nobody's path",              text(get("/nothing/here")),                         Plain(404)),
-        ("introspection: no form",     raw("/oauth2/introspect", b"\xff\xfe"),             Plain(401)),
+        ("introspection: no form",     raw("/oauth2/introspect", b"\xff\xfe"),             Plain(400)),
         ("not HTTP",                   b"\x16\x03\x01\x02\x00\x01\r\n\r\n".to_vec(),      Plain(400)),
         ("a header without a name",    b"GET / HTTP/1.1\r\n: a\r\n\r\n".to_vec(),         Plain(400)),
         ("good, absolute",             text(get(&format!("http://a.example{good}"))),      Plain(200)),

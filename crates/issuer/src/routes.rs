@@ -38,6 +38,7 @@ pub struct Desk {
 /// The issuer's routes.
 pub fn router(issuer: Arc<Issuer>, faults: Option<Arc<Faults>>) -> Router {
     Router::new()
+        .route("/oauth2/token", post(standard::token::token))
         .route("/oauth2/introspect", post(standard::introspect))
         .route("/oauth2/revoke", post(standard::revoke))
         .route("/.well-known/oauth-authorization-server", get(standard::metadata))

@@ -6,6 +6,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use mintkeep_protocol::ident::ServiceId;
 use mintkeep_protocol::secret::{AccessToken, ClientSecret};
+use percent_encoding::percent_decode_str;
 
 /// Longest `Authorization` value that is looked at, in bytes.
 pub const AUTHORIZATION_BYTES_MAX: usize = 4096;
@@ -21,13 +22,15 @@ pub fn bearer(headers: &HeaderMap) -> Option<AccessToken> {
 
 /// Name and secret of `Authorization: Basic …`, or `None` if there isn't exactly one that can be read.
 ///
-/// Taken as they are, without the form encoding of RFC 6749 section 2.3.1: names and secrets of ours have
-/// no character that it would change, and most clients leave it out. Source: RFC 7617 section 2.
+/// With or without the form encoding of RFC 6749 section 2.3.1: a strict client writes even a hyphen as
+/// `%2D`, and most leave it out. Names and secrets of ours have neither `%` nor `+`, so a percent escape is
+/// always the encoding, and a `+` is left as it is. Source: RFC 7617 section 2.
 #[must_use]
 pub fn basic(headers: &HeaderMap) -> Option<(ServiceId, ClientSecret)> {
     let pair = zeroize::Zeroizing::new(STANDARD.decode(credentials(headers, "basic")?).ok()?);
     let (id, secret) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
-    Some((ServiceId::parse(id).ok()?, ClientSecret::new(secret.to_owned())))
+    let plain = |text| percent_decode_str(text).decode_utf8().ok();
+    Some((ServiceId::parse(&plain(id)?).ok()?, ClientSecret::new(plain(secret)?.into_owned())))
 }
 
 /// What follows `scheme` in the only `Authorization` line.
@@ -78,6 +81,9 @@ mod tests {
             ("usual",            "Basic Z2F0ZXdheTpzZWNyZXQ=",     Some(("gateway", "secret"))),
             ("colon in secret",  "basic Z2F0ZXdheTpzZTpjcmV0",     Some(("gateway", "se:cret"))),
             ("empty secret",     "Basic Z2F0ZXdheTo=",             Some(("gateway", ""))),
+            ("form encoded",     "Basic Z2F0ZSUyRHdheTpzZS0lMkRjcmV0", Some(("gate-way", "se--cret"))),
+            ("a plus",           "Basic Z2F0ZXdheTpzZStjcmV0",     Some(("gateway", "se+cret"))),
+            ("escaped not UTF-8", "Basic Z2F0ZXdheTolRkY=",        None),
             ("no colon",         "Basic Z2F0ZXdheQ==",             None),
             ("empty name",       "Basic OnNlY3JldA==",             None),
             ("not base64",       "Basic gateway:secret",           None),

@@ -1,5 +1,7 @@
-//! The standard facade: RFC 7662 introspection, RFC 7009 revocation, RFC 8414 metadata, and a
-//! gateway's sub-request.
+//! The standard facade: RFC 6749 tokens, RFC 7662 introspection, RFC 7009 revocation, RFC 8414 metadata, and
+//! a gateway's sub-request.
+
+pub(super) mod token;
 
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use mintkeep_protocol::dialect::query::{Malformed, Query};
-use mintkeep_protocol::ident::{AppId, Dialect};
+use mintkeep_protocol::ident::{AppId, Dialect, ServiceId};
 use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::outcome::Refusal;
 use mintkeep_protocol::record::ServiceRole;
@@ -48,7 +50,7 @@ fn invalid_client() -> Response {
     oauth_error(
         StatusCode::UNAUTHORIZED,
         "invalid_client",
-        "use Basic authentication with a known id and secret",
+        "use a known id and secret, by Basic authentication or as client_id and client_secret",
     )
 }
 
@@ -64,6 +66,41 @@ async fn read_form(desk: &Desk, body: Body) -> Result<Bytes, Response> {
 fn form(body: &[u8]) -> Result<Query<'_>, &'static str> {
     let text = std::str::from_utf8(body).map_err(|_| Malformed);
     text.and_then(Query::read).map_err(|_| "the body is no form, or has a parameter twice")
+}
+
+/// The only id and secret of a request: by Basic authentication, or as `client_id` and `client_secret`.
+///
+/// Both at once are refused: "The client MUST NOT use more than one authentication method in each request"
+/// (RFC 6749, section 2.3). A `client_id` that only repeats the header's is no method.
+fn client_of(headers: &HeaderMap, form: &Query<'_>) -> Result<(String, ClientSecret), Unproved> {
+    let secret = form.get("client_secret").map(|secret| ClientSecret::new(secret.to_owned()));
+    if !headers.contains_key(AUTHORIZATION) {
+        let id = form.get("client_id").map(str::to_owned);
+        return id.zip(secret).ok_or(Unproved::Nobody);
+    }
+    if secret.is_some() {
+        return Err(Unproved::Twice);
+    }
+    auth::basic(headers).map(|(id, secret)| (id.to_string(), secret)).ok_or(Unproved::Nobody)
+}
+
+/// Why a request names no one client.
+enum Unproved {
+    /// It has no id and secret that can be read.
+    Nobody,
+    /// It has two.
+    Twice,
+}
+
+impl Unproved {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Nobody => invalid_client(),
+            Self::Twice => {
+                invalid_request("the client proves itself twice: by a header and by client_secret")
+            }
+        }
+    }
 }
 
 /// The parameter that both endpoints are about.
@@ -99,7 +136,10 @@ pub(super) async fn introspect(State(desk): State<Desk>, request: http::Request<
 
 async fn introspected(desk: &Desk, request: http::Request<Body>) -> Result<Response, Response> {
     let (head, body) = request.into_parts();
-    let (id, secret) = auth::basic(&head.headers).ok_or_else(invalid_client)?;
+    let body = read_form(desk, body).await?;
+    let form = form(&body).map_err(invalid_request)?;
+    let (id, secret) = client_of(&head.headers, &form).map_err(Unproved::into_response)?;
+    let id = ServiceId::parse(&id).map_err(|_| invalid_client())?;
     match desk.issuer.service(&id, &secret, ServiceRole::ResourceServer).await {
         Ok(_service) => {}
         Err(Failure::Refused(Refusal::AccessDenied)) => {
@@ -108,8 +148,6 @@ async fn introspected(desk: &Desk, request: http::Request<Body>) -> Result<Respo
         Err(Failure::Refused(_)) => return Err(invalid_client()),
         Err(failure) => return Err(store_trouble(&failure)),
     }
-    let body = read_form(desk, body).await?;
-    let form = form(&body).map_err(invalid_request)?;
     let token = token_of(&form).map_err(invalid_request)?;
     let found = desk.issuer.introspect(token).await.map_err(|failure| store_trouble(&failure))?;
     let Some(found) = found else { return Ok(no_store(Json(json!({ "active": false })))) };
@@ -150,9 +188,10 @@ async fn revoked(desk: &Desk, arrival: &Arrival, request: http::Request<Body>) -
     let (head, body) = request.into_parts();
     let body = read_form(desk, body).await?;
     let form = form(&body).map_err(invalid_request)?;
-    let client = match revoking_client(&desk.issuer, &head.headers, &form, arrival).await {
-        Ok(Some(client)) => client,
-        Ok(None) | Err(Failure::Refused(_)) => return Err(invalid_client()),
+    let (id, secret) = client_of(&head.headers, &form).map_err(Unproved::into_response)?;
+    let client = match revoking_client(&desk.issuer, (&id, secret), arrival).await {
+        Ok(client) => client,
+        Err(Failure::Refused(_)) => return Err(invalid_client()),
         Err(failure) => return Err(store_trouble(&failure)),
     };
     let token = token_of(&form).map_err(invalid_request)?;
@@ -161,23 +200,19 @@ async fn revoked(desk: &Desk, arrival: &Arrival, request: http::Request<Body>) -
     Ok(StatusCode::OK.into_response())
 }
 
-/// The app behind a revocation: by Basic authentication, or by `client_id` and `client_secret`.
+/// The app behind a revocation.
 async fn revoking_client(
     issuer: &Arc<Issuer>,
-    headers: &HeaderMap,
-    form: &Query<'_>,
+    (id, secret): (&str, ClientSecret),
     arrival: &Arrival,
-) -> Result<Option<AuthenticClient>, Failure> {
-    let in_form = || {
-        let (id, secret) = (form.get("client_id")?, form.get("client_secret")?);
-        Some((id.to_owned(), ClientSecret::new(secret.to_owned())))
-    };
-    let in_header = auth::basic(headers).map(|(id, secret)| (id.to_string(), secret));
-    let Some((id, secret)) = in_header.or_else(in_form) else { return Ok(None) };
-    let Ok(id) = AppId::parse(&id) else { return Ok(None) };
+) -> Result<AuthenticClient, Failure> {
+    let id = AppId::parse(id).map_err(|_| Refusal::ClientUnknown)?;
     let app = issuer.app_by_id(&id).await?;
-    Ok(Some(issuer.admit(&app, &ClientProof::Secret(secret), arrival)?))
+    Ok(issuer.admit(&app, &ClientProof::Secret(secret), arrival)?)
 }
+
+/// How a client may prove itself at any of the three endpoints.
+const AUTH_METHODS: [&str; 2] = ["client_secret_basic", "client_secret_post"];
 
 /// `GET /.well-known/oauth-authorization-server`.
 pub(super) async fn metadata(State(desk): State<Desk>) -> Response {
@@ -185,11 +220,12 @@ pub(super) async fn metadata(State(desk): State<Desk>) -> Response {
     Json(json!({
         "issuer": url,
         "authorization_endpoint": format!("{url}/authorize"),
-        "token_endpoint": format!("{url}/v1.0/oauth2/userAccessToken"),
+        "token_endpoint": format!("{url}/oauth2/token"),
+        "token_endpoint_auth_methods_supported": AUTH_METHODS,
         "introspection_endpoint": format!("{url}/oauth2/introspect"),
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
+        "introspection_endpoint_auth_methods_supported": AUTH_METHODS,
         "revocation_endpoint": format!("{url}/oauth2/revoke"),
-        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
         "response_types_supported": ["code"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "scopes_supported": ["auth_base", "auth_user"],

@@ -1,0 +1,175 @@
+//! `POST /oauth2/token`: RFC 6749's token endpoint, for the apps that have a secret.
+//!
+//! What it grants is what the app's own dialect grants, in the standard's form, so that a client that finds the
+//! server by its metadata can use it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use mintkeep_protocol::app::App;
+use mintkeep_protocol::dialect::query::Query;
+use mintkeep_protocol::ident::{AppId, Dialect};
+use mintkeep_protocol::outcome::{Granted, Refusal};
+use mintkeep_protocol::request::{Ask, ClientProof};
+use mintkeep_protocol::secret::{AuthCode, RefreshToken};
+use mintkeep_protocol::time::Timestamp;
+use mintkeep_protocol::token::TokenKind;
+use mintkeep_web::arrival::Arrival;
+use serde::Serialize;
+
+use super::{
+    Unproved, client_of, form, invalid_client, invalid_request, no_store, oauth_error, read_form,
+    store_trouble,
+};
+use crate::issuer::{Failure, Issuer};
+use crate::routes::Desk;
+
+/// A token's answer (RFC 6749, section 5.1).
+#[derive(Serialize)]
+struct TokenAnswer<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+}
+
+/// Grants a token, or says in the standard's words why not.
+pub(in crate::routes) async fn token(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    request: http::Request<Body>,
+) -> Response {
+    answered(&desk, &arrival, request).await.unwrap_or_else(|refused| refused)
+}
+
+async fn answered(
+    desk: &Desk,
+    arrival: &Arrival,
+    request: http::Request<Body>,
+) -> Result<Response, Response> {
+    let (head, body) = request.into_parts();
+    let body = read_form(desk, body).await?;
+    let form = form(&body).map_err(invalid_request)?;
+    let (id, secret) = client_of(&head.headers, &form).map_err(Unproved::into_response)?;
+    let id = AppId::parse(&id).map_err(|_| invalid_client())?;
+    match granted(&desk.issuer, (&id, ClientProof::Secret(secret)), &form, arrival).await {
+        Ok(granted) => Ok(written(&granted, desk.issuer.now())),
+        Err(Failure::Refused(refusal)) => Err(refused(refusal)),
+        Err(failure @ (Failure::Store(_) | Failure::Busy)) => Err(store_trouble(&failure)),
+    }
+}
+
+/// Who asks proves itself first; only then is it told what is wrong with what it asks.
+async fn granted(
+    issuer: &Arc<Issuer>,
+    (id, proof): (&AppId, ClientProof),
+    form: &Query<'_>,
+    arrival: &Arrival,
+) -> Result<Granted, Failure> {
+    let app = issuer.app_by_id(id).await?;
+    let client = issuer.admit(&app, &proof, arrival)?;
+    issuer.done_for_client(&client, asked(form, &app)?, None, arrival).await
+}
+
+/// What the form asks for. `redirect_uri` is not looked at: a code is bound to its app, not to a way back.
+fn asked(form: &Query<'_>, app: &App) -> Result<Ask, Refusal> {
+    let field = |name| Ok(form.get(name).ok_or(Refusal::FieldMissing)?.to_owned());
+    match form.get("grant_type").ok_or(Refusal::FieldMissing)? {
+        // An app's own token has no scopes, and section 3.3 wants a narrower grant told in words that it lacks.
+        "client_credentials" if form.get("scope").is_some() => Err(Refusal::AccessDenied),
+        "client_credentials" => Ok(Ask::AppToken { pool: own_pool(app.dialect)?, force: false }),
+        "authorization_code" => Ok(Ask::ExchangeCode(AuthCode::new(field("code")?))),
+        "refresh_token" => Ok(Ask::Refresh(RefreshToken::new(field("refresh_token")?))),
+        _ => Err(Refusal::GrantTypeUnsupported),
+    }
+}
+
+/// Where an app's own token is drawn from. WeChat's is `stable_token`'s: a repeat must not end a token in use.
+const fn own_pool(dialect: Dialect) -> Result<TokenKind, Refusal> {
+    match dialect {
+        Dialect::WeChat => Ok(TokenKind::WeChatStable),
+        Dialect::DingTalk => Ok(TokenKind::DingTalkToken),
+        Dialect::MiniProgram | Dialect::AlipayHk => Err(Refusal::GrantTypeUnsupported),
+    }
+}
+
+fn written(granted: &Granted, now: Timestamp) -> Response {
+    let answer = match granted {
+        Granted::AppToken { token, expires_in } => TokenAnswer {
+            access_token: token.expose(),
+            token_type: "Bearer",
+            expires_in: expires_in.as_secs(),
+            refresh_token: None,
+        },
+        Granted::TokenSet(set) => TokenAnswer {
+            access_token: set.access.expose(),
+            token_type: "Bearer",
+            expires_in: set.access_expires_at.since(now).as_secs(),
+            refresh_token: Some(set.refresh.expose()),
+        },
+        // No ask of this endpoint ends in one of these.
+        Granted::Cancelled
+        | Granted::UserInfo { .. }
+        | Granted::Addresses(_)
+        | Granted::QuotaCleared
+        | Granted::Quota { .. }
+        | Granted::Ticket { .. } => return super::unavailable(),
+    };
+    no_store(Json(answer))
+}
+
+/// A refusal in RFC 6749's words (section 5.2). No `_` arm, so a new refusal does not compile until it is
+/// answered here. The limits have no word there; the status is HTTP's own, 429.
+fn refused(refusal: Refusal) -> Response {
+    const BAD: StatusCode = StatusCode::BAD_REQUEST;
+    match refusal {
+        Refusal::ClientMissing
+        | Refusal::SecretMissing
+        | Refusal::ClientUnknown
+        | Refusal::SecretFrozen
+        | Refusal::ProofInvalid
+        | Refusal::KeyUnknown => invalid_client(),
+        Refusal::ClientDisabled => oauth_error(BAD, "unauthorized_client", "the app is disabled"),
+        Refusal::AddressNotAllowed(_) => {
+            oauth_error(BAD, "unauthorized_client", "the app may not call from this address")
+        }
+        Refusal::AccessDenied => oauth_error(BAD, "invalid_scope", "an app's own token has no scopes"),
+        Refusal::GrantTypeUnsupported => {
+            oauth_error(BAD, "unsupported_grant_type", "not a grant type that this app can use")
+        }
+        Refusal::CodeMalformed | Refusal::CodeInvalid | Refusal::CodeUsed | Refusal::CodeExpired => {
+            oauth_error(BAD, "invalid_grant", "the code is not good, or was used")
+        }
+        Refusal::RefreshInvalid | Refusal::RefreshUsed | Refusal::RefreshExpired => {
+            oauth_error(BAD, "invalid_grant", "the refresh token is not good, or was used")
+        }
+        Refusal::CustomerUnknown | Refusal::CustomerFrozen => {
+            oauth_error(BAD, "invalid_grant", "the customer who granted this is gone or frozen")
+        }
+        Refusal::QuotaExhausted | Refusal::RateLimited => oauth_error(
+            StatusCode::TOO_MANY_REQUESTS,
+            "temporarily_unavailable",
+            "the app calls too often; use the token it has",
+        ),
+        Refusal::FieldMissing => {
+            invalid_request("grant_type is missing, or the code or refresh_token that it needs")
+        }
+        Refusal::ApiUnknown
+        | Refusal::MethodWrong
+        | Refusal::BodyMissing
+        | Refusal::BodyMalformed
+        | Refusal::TooLarge
+        | Refusal::TooSlow
+        | Refusal::FieldIllegal
+        | Refusal::EncryptionInvalid
+        | Refusal::RequestTimeIllegal
+        | Refusal::AccessMissing
+        | Refusal::AccessInvalid
+        | Refusal::AccessExpired => invalid_request("the request is not one of this endpoint's"),
+    }
+}
