@@ -23,6 +23,7 @@ use mintkeep_web::access_log::AccessLog;
 use mintkeep_web::limits::Limits;
 use mintkeep_web::readiness::Readiness;
 use mintkeep_web::serve::{House, Listener, Manners, serve};
+use mintkeep_web::shortcut::Shortcut;
 use mintkeep_web::tasks::Tasks;
 use mintkeep_web::tls::Tls;
 use tokio::net::TcpListener;
@@ -139,14 +140,17 @@ pub fn serve_issuer(
     (pages, faults): (Router, Option<Arc<Faults>>),
 ) {
     door.manners.refusal_form = mintkeep_issuer::routes::refusal_form(issuer);
-    start(process, door, mintkeep_issuer::routes::router(Arc::clone(issuer), faults).merge(pages));
+    let shortcut = mintkeep_issuer::routes::shortcut(Arc::clone(issuer), faults.clone());
+    let router = mintkeep_issuer::routes::router(Arc::clone(issuer), faults).merge(pages);
+    start(process, door, (router, Some(shortcut)));
 }
 
 /// Serves the keeper.
 pub fn serve_keeper(process: &Process, mut door: Door, keeper: &Arc<Keeper>) {
     let drop_in = DropIn::new(Arc::clone(keeper));
     door.manners.refusal_form = drop_in.refusal_form();
-    start(process, door, keeper_routes(process, keeper, drop_in));
+    let shortcut = mintkeep_keeper::routes::shortcut(Arc::clone(keeper), Arc::clone(&drop_in));
+    start(process, door, (keeper_routes(process, keeper, drop_in), Some(shortcut)));
 }
 
 /// The keeper's routes, for its listener, and for what asks it within the process.
@@ -169,13 +173,14 @@ pub fn serve_admin(
 ) {
     metrics.keep_up(&process.background);
     let roles = roles.merge(metrics.router());
-    start(process, door, admin_listener::router((process.house.readiness.clone(), store), roles, api));
+    let router = admin_listener::router((process.house.readiness.clone(), store), roles, api);
+    start(process, door, (router, None));
 }
 
-/// Serves `router` on a bound listener until the process stops.
-fn start(process: &Process, door: Door, router: Router) {
+/// Serves `router`, and what goes past it, on a bound listener until the process stops.
+fn start(process: &Process, door: Door, (router, shortcut): (Router, Option<Arc<dyn Shortcut>>)) {
     let Door { bound: Bound { name, socket, .. }, tls, manners } = door;
-    let listener = Listener { name, socket, tls, router, manners };
+    let listener = Listener { name, socket, tls, router, shortcut, manners };
     process.house.tasks.spawn(serve(listener, process.house.clone()));
 }
 

@@ -8,12 +8,12 @@ pub(crate) mod wallet;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Method, Request, StatusCode, Uri};
 use mintkeep_protocol::dialect::alipay::Gateway;
 use mintkeep_protocol::ident::Dialect;
 use mintkeep_protocol::outcome::{Outcome, Refusal};
@@ -22,6 +22,7 @@ use mintkeep_web::body::{BodyRefused, read};
 use mintkeep_web::note::{AnswerNote, DropConnection, OutcomeCode};
 use mintkeep_web::problem::Problem;
 use mintkeep_web::serve::RefusalForm;
+use mintkeep_web::shortcut::{Answering, Shortcut};
 
 use crate::faults::{Faults, Strike};
 use crate::issuer::Issuer;
@@ -39,13 +40,37 @@ pub struct Desk {
 pub fn router(issuer: Arc<Issuer>, faults: Option<Arc<Faults>>) -> Router {
     Router::new()
         .route("/oauth2/token", post(standard::token::token))
-        .route("/oauth2/introspect", post(standard::introspect))
+        .route(INTROSPECT, post(standard::introspect::<Body>))
         .route("/oauth2/revoke", post(standard::revoke))
         .route("/.well-known/oauth-authorization-server", get(standard::metadata))
         .route("/authz", get(standard::authz).head(standard::authz))
         .route("/wallet/v1/codes", post(wallet::issue_code))
-        .fallback(dialects)
+        .fallback(dialects::<Body>)
         .with_state(Desk { issuer, faults })
+}
+
+const INTROSPECT: &str = "/oauth2/introspect";
+
+/// The dialects and introspection, past the router.
+impl Shortcut for Desk {
+    fn takes(&self, method: &Method, uri: &Uri) -> bool {
+        dialect_of(uri.path()).is_some() || (method == Method::POST && uri.path() == INTROSPECT)
+    }
+
+    fn answer(&self, request: mintkeep_web::shortcut::Request) -> Answering {
+        let desk = State(self.clone());
+        if request.uri().path() == INTROSPECT {
+            Box::pin(standard::introspect(desk, request))
+        } else {
+            Box::pin(dialects(desk, request))
+        }
+    }
+}
+
+/// What of the issuer's routes its listener serves past the router.
+#[must_use]
+pub fn shortcut(issuer: Arc<Issuer>, faults: Option<Arc<Faults>>) -> Arc<dyn Shortcut> {
+    Arc::new(Desk { issuer, faults })
 }
 
 /// How the issuer's listener words what it refuses before or instead of a route.
@@ -79,7 +104,7 @@ fn dialect_of(path: &str) -> Option<Dialect> {
 }
 
 /// Any dialect's endpoint: read, strike, decode, do, encode. Knows no field and no error code.
-async fn dialects(State(desk): State<Desk>, request: http::Request<Body>) -> Response {
+async fn dialects<B: HttpBody<Data = Bytes>>(State(desk): State<Desk>, request: Request<B>) -> Response {
     let Some(dialect) = dialect_of(request.uri().path()) else {
         return nothing_here().into_response();
     };
@@ -89,7 +114,7 @@ async fn dialects(State(desk): State<Desk>, request: http::Request<Body>) -> Res
         Ok(body) => (body, None),
         Err(refused) => (Bytes::new(), Some(refusal_of(refused))),
     };
-    let request = http::Request::from_parts(head, body);
+    let request = Request::from_parts(head, body);
     let path = request.uri().path();
 
     let strike = desk.faults.as_ref().and_then(|faults| faults.strike(dialect, path)).unwrap_or_default();
@@ -112,7 +137,7 @@ async fn dialects(State(desk): State<Desk>, request: http::Request<Body>) -> Res
 async fn answer(
     issuer: &Arc<Issuer>,
     dialect: Dialect,
-    request: &http::Request<Bytes>,
+    request: &Request<Bytes>,
     told: (Option<Outcome>, &Arrival),
 ) -> Response {
     let response = match Gateway::of(dialect) {

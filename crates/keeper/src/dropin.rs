@@ -13,7 +13,7 @@ mod usable;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -141,7 +141,10 @@ impl DropIn {
 }
 
 /// Any drop-in endpoint: read, decode, do, encode. Paths of no dialect end here too.
-pub async fn endpoints(State(desk): State<Arc<DropIn>>, request: http::Request<Body>) -> Response {
+pub async fn endpoints<B: HttpBody<Data = Bytes>>(
+    State(desk): State<Arc<DropIn>>,
+    request: http::Request<B>,
+) -> Response {
     let Some(dialect) = dialect_of(request.uri().path()) else {
         return nothing_here().into_response();
     };
@@ -155,7 +158,7 @@ pub async fn endpoints(State(desk): State<Arc<DropIn>>, request: http::Request<B
 }
 
 /// Whose path this is. Of `/v1` only what the wallets' pages have there; the rest is our own API's.
-fn dialect_of(path: &str) -> Option<Dialect> {
+pub(crate) fn dialect_of(path: &str) -> Option<Dialect> {
     // A public client of WeChat's doubles the slash.
     let mut segments = path.trim_start_matches('/').split('/');
     match segments.next()? {

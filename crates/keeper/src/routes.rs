@@ -10,7 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
 use axum::routing::{any, get, post};
+use http::{Method, Uri};
+use mintkeep_web::shortcut::{Answering, Request, Shortcut};
 use mintkeep_web::tasks::Tasks;
 
 pub use access::Access;
@@ -39,7 +43,7 @@ pub const WATCH_BEAT_EVERY: Duration = Duration::from_secs(15);
 
 /// All routes of the keeper's listener: our own API under `/v1`, the proxy, and the drop-in endpoints.
 pub fn router(keeper: Arc<Keeper>, parts: ListenerParts) -> Router {
-    let drop_in = Router::new().fallback(dropin::endpoints).with_state(parts.drop_in);
+    let drop_in = Router::new().fallback(dropin::endpoints::<Body>).with_state(parts.drop_in);
     let watching =
         WatchDesk { keeper: Arc::clone(&keeper), tasks: parts.tasks, beat_every: parts.watch_beat_every };
     let watching = Router::new().route("/v1/watch", get(watch::watch)).with_state(watching);
@@ -56,4 +60,30 @@ pub fn router(keeper: Arc<Keeper>, parts: ListenerParts) -> Router {
         .merge(watching)
         .merge(proxy)
         .merge(drop_in)
+}
+
+/// What of these routes the keeper's listener serves past the router: plain reads of a credential's own token, and
+/// the drop-in endpoints.
+#[must_use]
+pub fn shortcut(keeper: Arc<Keeper>, drop_in: Arc<DropIn>) -> Arc<dyn Shortcut> {
+    Arc::new(Busiest { keeper, drop_in })
+}
+
+struct Busiest {
+    keeper: Arc<Keeper>,
+    drop_in: Arc<DropIn>,
+}
+
+impl Shortcut for Busiest {
+    fn takes(&self, method: &Method, uri: &Uri) -> bool {
+        tokens::plainly_read(method, uri).is_some() || dropin::dialect_of(uri.path()).is_some()
+    }
+
+    fn answer(&self, request: Request) -> Answering {
+        if tokens::plainly_read(request.method(), request.uri()).is_some() {
+            Box::pin(tokens::read_plainly(Arc::clone(&self.keeper), request))
+        } else {
+            Box::pin(dropin::endpoints(State(Arc::clone(&self.drop_in)), request))
+        }
+    }
 }

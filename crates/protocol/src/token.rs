@@ -8,8 +8,11 @@
 //!
 //! Which generations of a record are good is the record's business: see [`crate::record`].
 
+mod recent;
+
 use serde::{Deserialize, Serialize};
 
+use self::recent::{Codes, Recent};
 use crate::crypto::{MacKey, MasterKey, same_bytes};
 use crate::ident::RecordId;
 
@@ -122,7 +125,7 @@ pub struct TokenClaim {
     /// Which of the record's tokens it is.
     pub generation: Generation,
     key_id: u8,
-    tag: [u8; 16],
+    codes: Codes,
 }
 
 /// The server keys that mint and check tokens.
@@ -135,15 +138,20 @@ struct TokenKey {
     id: u8,
     check: MacKey,
     tag: MacKey,
+    recent: Recent,
 }
 
 impl TokenKey {
     fn new(master: &MasterKey) -> Self {
         let [id, ..] = master.id();
-        Self { id, check: master.mac_key("token check"), tag: master.mac_key("token tag") }
+        let [check, tag] = ["token check", "token tag"].map(|purpose| master.mac_key(purpose));
+        Self { id, check, tag, recent: Recent::new() }
     }
 
     fn check(&self, kind: TokenKind, record: RecordId, generation: Generation) -> [u8; 6] {
+        if let Some(known) = self.recent.check(kind, record, generation) {
+            return known;
+        }
         let code = self.check.mac(&[
             &[self.id, kind.number()],
             &record.number().to_be_bytes(),
@@ -153,6 +161,9 @@ impl TokenKey {
     }
 
     fn tag(&self, place: &TokenPlace<'_>, generation: Generation) -> [u8; 16] {
+        if let Some(known) = self.recent.tag(place, generation) {
+            return known;
+        }
         let code = self.tag.mac(&[
             &place.salt.0,
             &place.token_epoch.to_be_bytes(),
@@ -192,13 +203,16 @@ impl TokenKeys {
     #[must_use]
     pub fn mint(&self, place: &TokenPlace<'_>, generation: Generation) -> String {
         let key = &self.current;
+        let check = key.check(place.kind, place.record, generation);
+        let codes = Codes { check, tag: key.tag(place, generation) };
+        key.recent.remember(place, generation, codes);
         let mut bytes = [0_u8; base62::BYTES];
         let fields = [key.id, place.kind.number()]
             .into_iter()
-            .chain(key.check(place.kind, place.record, generation))
+            .chain(codes.check)
             .chain(place.record.number().to_be_bytes())
             .chain(generation.number().to_be_bytes())
-            .chain(key.tag(place, generation));
+            .chain(codes.tag);
         for (byte, field) in bytes.iter_mut().zip(fields) {
             *byte = field;
         }
@@ -218,10 +232,10 @@ impl TokenKeys {
             record: RecordId::from_number(i64::from_be_bytes(*record)),
             generation: Generation::from_number(i64::from_be_bytes(*generation)),
             key_id,
-            tag: rest.try_into().ok()?,
+            codes: Codes { check: *check, tag: rest.try_into().ok()? },
         };
         let mut keys = self.keys(key_id);
-        keys.any(|key| same_bytes(&key.check(claim.kind, claim.record, claim.generation), check))
+        keys.any(|key| same_bytes(&key.check(claim.kind, claim.record, claim.generation), &claim.codes.check))
             .then_some(claim)
     }
 
@@ -229,7 +243,13 @@ impl TokenKeys {
     #[must_use]
     pub fn tag_holds(&self, claim: &TokenClaim, salt: &Salt, token_epoch: u32) -> bool {
         let place = TokenPlace { kind: claim.kind, record: claim.record, salt, token_epoch };
-        self.keys(claim.key_id).any(|key| same_bytes(&key.tag(&place, claim.generation), &claim.tag))
+        let key = self
+            .keys(claim.key_id)
+            .find(|key| same_bytes(&key.tag(&place, claim.generation), &claim.codes.tag));
+        if let Some(key) = key {
+            key.recent.remember(&place, claim.generation, claim.codes);
+        }
+        key.is_some()
     }
 
     fn keys(&self, id: u8) -> impl Iterator<Item = &TokenKey> {

@@ -1,7 +1,9 @@
 //! Reading a request's body, within a size and a time.
 
-use axum::body::Body;
+use std::pin::pin;
+
 use bytes::{Bytes, BytesMut};
+use http_body::Body;
 use http_body_util::BodyExt;
 
 use crate::limits::Limits;
@@ -27,15 +29,15 @@ pub enum BodyRefused {
 /// # Errors
 ///
 /// [`BodyRefused`].
-pub async fn read(body: Body, limits: &Limits) -> Result<Bytes, BodyRefused> {
+pub async fn read(body: impl Body<Data = Bytes>, limits: &Limits) -> Result<Bytes, BodyRefused> {
     tokio::time::timeout(limits.read_timeout, collect(body, limits.body_bytes_max))
         .await
         .unwrap_or(Err(BodyRefused::TooSlow))
 }
 
 /// Collects up to `bytes_max`; a body of one frame is handed on without a copy.
-async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, BodyRefused> {
-    use http_body::Body as _;
+async fn collect(body: impl Body<Data = Bytes>, bytes_max: usize) -> Result<Bytes, BodyRefused> {
+    let mut body = pin!(body);
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > bytes_max {
         return Err(BodyRefused::TooLarge);
@@ -69,6 +71,7 @@ mod tests {
     use std::convert::Infallible;
     use std::time::Duration;
 
+    use axum::body::Body;
     use http_body::Frame;
     use http_body_util::StreamBody;
 

@@ -26,6 +26,7 @@ use crate::limits::Limits;
 use crate::metrics::HttpMetrics;
 use crate::problem::Problem;
 use crate::readiness::Readiness;
+use crate::shortcut::Shortcut;
 use crate::tasks::Tasks;
 use crate::tls::Tls;
 
@@ -45,6 +46,8 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// What it serves. Paths that nobody serves are the router's own matter.
     pub router: Router,
+    /// What of it goes past the router.
+    pub shortcut: Option<Arc<dyn Shortcut>>,
     /// How it behaves.
     pub manners: Manners,
 }
@@ -158,6 +161,7 @@ pub struct House {
 struct Shared {
     name: &'static str,
     router: Router,
+    shortcut: Option<Arc<dyn Shortcut>>,
     tls: Option<Tls>,
     manners: Manners,
     house: House,
@@ -168,12 +172,20 @@ struct Shared {
 /// Serves `listener` until the house's tasks are told to stop. Returns then; connections finish on their own,
 /// and the shutdown of the tasks waits for them.
 pub async fn serve(listener: Listener, house: House) {
-    let Listener { name, socket, tls, router, manners } = listener;
+    let Listener { name, socket, tls, router, shortcut, manners } = listener;
     let tasks = house.tasks.clone();
     let places = Arc::new(Semaphore::new(manners.limits.connections_max));
     let http = http_builder(&manners);
-    let shared =
-        Arc::new(Shared { name, router, tls, manners, house, http, metrics: HttpMetrics::new(name) });
+    let shared = Arc::new(Shared {
+        name,
+        router,
+        shortcut,
+        tls,
+        manners,
+        house,
+        http,
+        metrics: HttpMetrics::new(name),
+    });
 
     let begin = |stream: TcpStream, peer, place: OwnedSemaphorePermit| {
         let shared = Arc::clone(&shared);
@@ -220,6 +232,8 @@ fn http_builder(manners: &Manners) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.header_read_timeout(None)
         .max_buf_size(head_bytes_max.saturating_mul(2).max(BUFFER_BYTES_MIN))
+        // Answers are short: copied behind their head, they cost less than a second piece to write.
+        .writev(false)
         .title_case_headers(manners.title_case_headers);
     http
 }

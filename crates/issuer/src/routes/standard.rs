@@ -6,7 +6,7 @@ pub(super) mod token;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use mintkeep_protocol::token::TokenKind;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::auth;
 use mintkeep_web::body::read;
+use mintkeep_web::json;
 use mintkeep_web::problem::Problem;
 use serde::Serialize;
 use serde_json::json;
@@ -58,7 +59,7 @@ fn invalid_request(description: &'static str) -> Response {
     oauth_error(StatusCode::BAD_REQUEST, "invalid_request", description)
 }
 
-async fn read_form(desk: &Desk, body: Body) -> Result<Bytes, Response> {
+async fn read_form(desk: &Desk, body: impl HttpBody<Data = Bytes>) -> Result<Bytes, Response> {
     read(body, &desk.issuer.limits).await.map_err(|_| invalid_request("the body could not be read"))
 }
 
@@ -124,17 +125,29 @@ struct ActiveToken<'a> {
     dialect: Dialect,
 }
 
+/// What it answers of any other: nothing but that.
+#[derive(Serialize)]
+struct InactiveToken {
+    active: bool,
+}
+
 fn scope_text(found: &Introspection) -> String {
     let scopes: Vec<&str> = found.scopes.iter().map(mintkeep_protocol::ident::Scope::as_str).collect();
     scopes.join(" ")
 }
 
 /// `POST /oauth2/introspect`, for resource servers only: it would be an oracle for anyone else.
-pub(super) async fn introspect(State(desk): State<Desk>, request: http::Request<Body>) -> Response {
+pub(super) async fn introspect<B: HttpBody<Data = Bytes>>(
+    State(desk): State<Desk>,
+    request: http::Request<B>,
+) -> Response {
     introspected(&desk, request).await.unwrap_or_else(|refused| refused)
 }
 
-async fn introspected(desk: &Desk, request: http::Request<Body>) -> Result<Response, Response> {
+async fn introspected(
+    desk: &Desk,
+    request: http::Request<impl HttpBody<Data = Bytes>>,
+) -> Result<Response, Response> {
     let (head, body) = request.into_parts();
     let body = read_form(desk, body).await?;
     let form = form(&body).map_err(invalid_request)?;
@@ -150,8 +163,8 @@ async fn introspected(desk: &Desk, request: http::Request<Body>) -> Result<Respo
     }
     let token = token_of(&form).map_err(invalid_request)?;
     let found = desk.issuer.introspect(token).await.map_err(|failure| store_trouble(&failure))?;
-    let Some(found) = found else { return Ok(no_store(Json(json!({ "active": false })))) };
-    Ok(no_store(Json(ActiveToken {
+    let Some(found) = found else { return Ok(json::no_store(&InactiveToken { active: false })) };
+    Ok(json::no_store(&ActiveToken {
         active: true,
         client_id: found.app.id.as_str(),
         sub: &found.subject,
@@ -161,13 +174,7 @@ async fn introspected(desk: &Desk, request: http::Request<Body>) -> Result<Respo
         token_type: (found.kind != TokenKind::GrantRefresh).then_some("Bearer"),
         iss: &desk.issuer.public_url,
         dialect: found.app.dialect,
-    })))
-}
-
-fn no_store(body: impl IntoResponse) -> Response {
-    let mut response = body.into_response();
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    }))
 }
 
 fn store_trouble(failure: &Failure) -> Response {

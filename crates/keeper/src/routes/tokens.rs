@@ -6,14 +6,15 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use mintkeep_protocol::ident::{CredentialName, CustomerId};
 use mintkeep_protocol::keep::consumer::Verb;
 use mintkeep_protocol::keep::plan::Reported;
 use mintkeep_protocol::keep::slot::{TokenDigest, TokenVersion};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::problem::Problem;
+use mintkeep_web::shortcut::Request;
 use serde::{Deserialize, Serialize};
 
 use super::access::{Access, customer, json, no_such_slot, unavailable};
@@ -69,11 +70,7 @@ impl<'t> TokenBody<'t> {
     }
 
     pub(super) fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(serde_json::to_vec(&self).unwrap_or_default()));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        mintkeep_web::json::no_store(&self)
     }
 }
 
@@ -85,6 +82,23 @@ pub(super) async fn read_own(
 ) -> Result<Response, Problem> {
     let access = Access::grant(&keeper, &headers, (Verb::Read, &credential))?;
     read(&keeper, &access, None, (min_ttl(query)?, &headers)).await
+}
+
+/// The credential whose own token is asked for with no parameter; `None` for any other request.
+pub(super) fn plainly_read<'u>(method: &Method, uri: &'u Uri) -> Option<&'u str> {
+    let credential = uri.path().strip_prefix("/v1/tokens/")?;
+    let is_plain = method == Method::GET && uri.query().is_none() && !credential.contains(['/', '%']);
+    is_plain.then_some(credential)
+}
+
+/// [`read_own`] for what [`plainly_read`] takes, straight from the request.
+pub(super) async fn read_plainly(keeper: Arc<Keeper>, request: Request) -> Response {
+    let credential = plainly_read(request.method(), request.uri()).unwrap_or_default();
+    let read = async {
+        let access = Access::grant(&keeper, request.headers(), (Verb::Read, credential))?;
+        read(&keeper, &access, None, (Duration::ZERO, request.headers())).await
+    };
+    read.await.into_response()
 }
 
 pub(super) async fn read_customers(

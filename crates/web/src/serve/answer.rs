@@ -99,10 +99,15 @@ impl<'c> Answerer<'c> {
         (self.shared.manners.refusal_form)(request, refused).await
     }
 
-    /// Lets the router answer, unless it is too slow or breaks.
+    /// Lets the handler answer, unless it is too slow or breaks.
     async fn routed(&self, mut request: Request<Incoming>, arrival: Arrival) -> Result<Response, Refused> {
         request.extensions_mut().insert(arrival);
-        let mut handler = pin!(async { self.shared.router.clone().call(request.map(Body::new)).await });
+        let mut handler = pin!(async {
+            match &self.shared.shortcut {
+                Some(way) if way.takes(request.method(), request.uri()) => Ok(way.answer(request).await),
+                _ => self.shared.router.clone().call(request.map(Body::new)).await,
+            }
+        });
         poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
             Ok(Poll::Ready(Ok(response))) => Poll::Ready(Ok(response)),
             Ok(Poll::Pending) if self.gauge.is_overdue() => Poll::Ready(Err(Refused::DeadlinePassed)),

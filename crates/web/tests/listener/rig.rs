@@ -57,7 +57,7 @@ impl Rig {
             readiness: readiness.clone(),
             tasks: tasks.clone(),
         };
-        tasks.spawn(serve(Listener { name: "test", socket, tls, router, manners }, house));
+        tasks.spawn(serve(Listener { name: "test", socket, tls, router, shortcut: None, manners }, house));
         Self { address, tasks, readiness, log, writer }
     }
 

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
@@ -19,10 +18,11 @@ use mintkeep_protocol::secret::{AuthCode, RefreshToken};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::TokenKind;
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::json;
 use serde::Serialize;
 
 use super::{
-    Unproved, client_of, form, invalid_client, invalid_request, no_store, oauth_error, read_form,
+    Unproved, client_of, form, invalid_client, invalid_request, oauth_error, read_form,
     store_trouble,
 };
 use crate::issuer::{Failure, Issuer};
@@ -120,7 +120,7 @@ fn written(granted: &Granted, now: Timestamp) -> Response {
         | Granted::Quota { .. }
         | Granted::Ticket { .. } => return super::unavailable(),
     };
-    no_store(Json(answer))
+    json::no_store(&answer)
 }
 
 /// A refusal in RFC 6749's words (section 5.2). No `_` arm, so a new refusal does not compile until it is
