@@ -4,4 +4,5 @@
 mod leaving;
 mod requests;
 mod rig;
+mod shortcuts;
 mod tls;

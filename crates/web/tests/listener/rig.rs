@@ -11,6 +11,7 @@ use mintkeep_web::access_log::{AccessLog, AccessLogWriter, Format};
 use mintkeep_web::clock::SystemClock;
 use mintkeep_web::readiness::Readiness;
 use mintkeep_web::serve::{House, Listener, Manners, serve};
+use mintkeep_web::shortcut::Shortcut;
 use mintkeep_web::tasks::Tasks;
 use mintkeep_web::tls::Tls;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -46,6 +47,14 @@ impl Rig {
     }
 
     pub async fn start_with(router: Router, manners: Manners, tls: Option<Tls>) -> Self {
+        Self::start_listener((router, None), manners, tls).await
+    }
+
+    pub async fn start_listener(
+        (router, shortcut): (Router, Option<Arc<dyn Shortcut>>),
+        manners: Manners,
+        tls: Option<Tls>,
+    ) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let (tasks, readiness, log) = (Tasks::new(1), Readiness::default(), Lines::default());
@@ -57,7 +66,7 @@ impl Rig {
             readiness: readiness.clone(),
             tasks: tasks.clone(),
         };
-        tasks.spawn(serve(Listener { name: "test", socket, tls, router, shortcut: None, manners }, house));
+        tasks.spawn(serve(Listener { name: "test", socket, tls, router, shortcut, manners }, house));
         Self { address, tasks, readiness, log, writer }
     }
 

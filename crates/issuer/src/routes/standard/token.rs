@@ -22,8 +22,7 @@ use mintkeep_web::json;
 use serde::Serialize;
 
 use super::{
-    Unproved, client_of, form, invalid_client, invalid_request, oauth_error, read_form,
-    store_trouble,
+    Unproved, client_of, form, invalid_client, invalid_request, oauth_error, read_form, store_trouble,
 };
 use crate::issuer::{Failure, Issuer};
 use crate::routes::Desk;
