@@ -14,6 +14,8 @@ pub mod query;
 pub mod wechat;
 
 #[cfg(test)]
+mod in_short;
+#[cfg(test)]
 mod vector;
 
 use crate::app::App;

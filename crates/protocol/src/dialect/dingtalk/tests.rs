@@ -6,37 +6,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::dialect::answer::{Ambiguity, UpstreamAnswer};
-use crate::dialect::vector::{NOW, Vector, describe};
+use crate::dialect::in_short::{answer, context, request, tell};
+use crate::dialect::vector::{Vector, describe};
 use crate::ident::Dialect;
-use crate::request::RequestId;
 
 const ACCESS_TOKEN: &str = "/v1.0/oauth2/accessToken";
-
-fn request(method: &str, target: &str, body: &[u8]) -> Request<Bytes> {
-    Request::builder().method(method).uri(target).body(Bytes::copy_from_slice(body)).unwrap()
-}
-
-fn context(path: &str) -> AnswerContext<'_> {
-    AnswerContext { path, now: NOW, request_id: RequestId::new(NOW, 7), app: None }
-}
-
-fn answer(status: u16, body: &str) -> Response<Bytes> {
-    Response::builder().status(status).body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
-}
-
-/// An upstream answer in short: `TOKEN SECONDS`, `VARIANT code`, or why it is ambiguous.
-fn tell(answer: &UpstreamAnswer) -> String {
-    match answer {
-        UpstreamAnswer::Granted(Granted::AppToken { token, expires_in }) => {
-            format!("{} {}", token.expose(), expires_in.as_secs())
-        }
-        UpstreamAnswer::Granted(_) => "granted something else".to_owned(),
-        UpstreamAnswer::Refused { refusal, said } => format!("{refusal:?} {}", said.code()),
-        UpstreamAnswer::Ambiguous(Ambiguity::Busy(said)) => format!("busy {}", said.code()),
-        UpstreamAnswer::Ambiguous(why) => why.to_string(),
-    }
-}
 
 #[test]
 fn every_vector_is_read_and_answered_byte_for_byte() {
