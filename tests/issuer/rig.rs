@@ -250,7 +250,8 @@ impl Rig {
     }
 }
 
-async fn open(store: Arc<Ledger>, clock: Arc<HandClock>) -> Arc<Issuer> {
+/// An issuer over `store`, as one of several replicas.
+pub async fn open(store: Arc<Ledger>, clock: Arc<HandClock>) -> Arc<Issuer> {
     let parts = IssuerParts {
         store,
         clock,

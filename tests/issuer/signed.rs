@@ -9,10 +9,11 @@ use http::Request;
 use http::header::HeaderValue;
 use mintkeep_protocol::app::{App, AppStatus};
 use mintkeep_protocol::dialect::alipay::Gateway;
+use mintkeep_protocol::ident::Dialect;
 use mintkeep_protocol::record::CustomerStatus;
 use serde_json::{Value, json};
 
-use super::rig::{ACTIVE, Answer, HK, MINI, Rig, apply_path, signed_at};
+use super::rig::{ACTIVE, Answer, HK, MINI, Rig, apply_path, open, signed_at};
 
 const BOTH: [&str; 2] = [MINI, HK];
 
@@ -241,4 +242,19 @@ async fn who_the_customer_is_can_be_asked_under_both_names_as_far_as_the_token_g
         rig.pass(Duration::from_hours(24));
         assert_eq!(ask(&pair.text("/accessToken")).await.code(), "EXPIRED_ACCESS_TOKEN");
     }
+}
+
+#[tokio::test]
+async fn a_key_that_another_replica_drew_is_found_as_soon_as_a_request_names_it() {
+    let rig = Rig::new().await;
+    let other = open(rig.store.clone(), rig.clock.clone()).await;
+    let (one, other) = (&rig.issuer.signer, &other.signer);
+    let dialect = Dialect::MiniProgram;
+    assert_eq!(one.rotate(dialect).await.unwrap(), 2);
+    let found = other.key(dialect, Some(2)).await.unwrap().unwrap();
+    let drawn = one.latest(dialect).unwrap();
+    assert_eq!(found.private.public().to_pem(), drawn.private.public().to_pem());
+    assert!(other.key(dialect, Some(3)).await.unwrap().is_none());
+    assert_eq!(one.rotate(dialect).await.unwrap(), 3);
+    assert_eq!(other.rotate(dialect).await.unwrap(), 4, "none is taken for another's");
 }

@@ -6,7 +6,7 @@ use mintkeep_protocol::time::Clock as _;
 use mintkeep_web::clock::SystemClock;
 use serde_json::json;
 
-use crate::calls::{ask, wechat_app, wechat_errcode, wechat_token};
+use crate::calls::{Shop, ask, wechat_app, wechat_errcode, wechat_token};
 use crate::site::{Replica, migrate, new_database};
 
 /// "Within a second", and what two busy cores take to ask.
@@ -49,5 +49,22 @@ fn a_disabled_app_and_revoked_tokens_are_refused_by_the_other_replica_within_a_s
 
     here.admin_post("/admin/v1/apps/wx1/enable", &json!({}));
     soon(&0, "enabled again", || wechat_errcode(&there, &token));
+    [here, there].into_iter().for_each(Replica::stop);
+}
+
+#[test]
+fn a_platform_key_that_was_rotated_signs_at_the_other_replica_within_a_second() {
+    let url = new_database();
+    migrate(&url);
+    let [here, there]: [Replica; 2] = Replica::start_all(&url);
+    let shop = Shop::open(&here);
+    let key_of = |replica: &Replica| {
+        let signature = ask(replica, &shop.exchange("no-code", 0)).header("signature").unwrap().to_owned();
+        signature.split([',', '=']).nth(3).unwrap().to_owned()
+    };
+    assert_eq!([key_of(&here), key_of(&there)], ["1", "1"]);
+    here.admin_post("/admin/v1/platform-keys/miniprogram/rotate", &json!({}));
+    assert_eq!(key_of(&here), "2", "here it signs at once");
+    soon(&"2".to_owned(), "rotated", || key_of(&there));
     [here, there].into_iter().for_each(Replica::stop);
 }

@@ -77,7 +77,7 @@ pub struct Issuer {
     /// MACs secrets.
     pub secret_key: MacKey,
     /// Signs the answers of the signed dialects.
-    pub signer: Signer,
+    pub signer: Arc<Signer>,
     epoch: StoreEpoch,
     desk: Desk,
     extensions: Extensions,
@@ -96,6 +96,16 @@ pub enum Failure {
     /// So many others changed the same record that we gave up. Nothing happened.
     #[error("the record is busy")]
     Busy,
+}
+
+impl From<SignerFault> for Failure {
+    fn from(fault: SignerFault) -> Self {
+        if let SignerFault::Store(error) = fault {
+            return Self::Store(error);
+        }
+        tracing::error!(%fault, "a platform key can't be used");
+        Self::Busy
+    }
 }
 
 impl From<Failure> for Outcome {
@@ -119,7 +129,7 @@ impl Issuer {
     /// [`SignerFault`]: the store can't be read, or its platform keys can't be opened with these master keys.
     pub async fn open(parts: IssuerParts) -> Result<Arc<Self>, SignerFault> {
         let epoch = parts.store.epoch().await?;
-        let signer = Signer::open(&*parts.store, parts.master.clone(), parts.tasks.clone()).await?;
+        let signer = Signer::open(parts.store.clone(), parts.master.clone(), parts.tasks.clone()).await?;
         let root = signer::token_root(&*parts.store, &parts.master, &*parts.entropy).await?;
         Ok(Arc::new(Self {
             tokens: TokenKeys::new(&root, &[]),

@@ -73,7 +73,7 @@ pub(super) async fn rotate(
             "the dialects with keys are miniprogram and alipayhk",
         ));
     }
-    let rotated = desk.issuer.signer.rotate(&*desk.issuer.store, dialect).await;
+    let rotated = desk.issuer.signer.rotate(dialect).await;
     let version = rotated.map_err(|fault| {
         tracing::error!(%fault, %dialect, "a platform key could not be drawn");
         Problem::new(

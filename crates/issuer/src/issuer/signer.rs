@@ -1,8 +1,11 @@
 //! The platform's own keys: the one that tokens are derived from, and the RSA keys that sign answers and
 //! open encrypted requests. The store has them sealed under the master key.
+//!
+//! A key that another replica drew is found within a second, and at once when a request names it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::try_join_all;
@@ -12,6 +15,9 @@ use mintkeep_protocol::port::entropy::{Entropy, draw};
 use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore, StoreError};
 use mintkeep_protocol::record::{KeyPurpose, PlatformKey};
 use mintkeep_web::tasks::{NotDone, Tasks};
+
+/// How often the store is asked for keys that other replicas drew.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
 /// A platform key can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +49,7 @@ type Keys = HashMap<Dialect, Vec<SigningKey>>;
 
 /// The platform's keys, opened, the latest of each dialect last.
 pub struct Signer {
+    store: Arc<dyn IssuerStore>,
     keys: ArcSwap<Keys>,
     master: Arc<MasterKeyRing>,
     tasks: Tasks,
@@ -73,21 +80,23 @@ pub(super) async fn token_root(
 }
 
 impl Signer {
-    /// Opens all keys of the store, and draws the first one for each signed dialect that has none.
+    /// Opens all keys of the store, draws the first one for each signed dialect that has none, and follows
+    /// what other replicas draw until the process stops.
     pub(super) async fn open(
-        store: &dyn IssuerStore,
+        store: Arc<dyn IssuerStore>,
         master: Arc<MasterKeyRing>,
         tasks: Tasks,
-    ) -> Result<Self, SignerFault> {
-        let signer = Self { keys: ArcSwap::default(), master, tasks };
-        signer.load(store).await?;
+    ) -> Result<Arc<Self>, SignerFault> {
+        let signer = Arc::new(Self { store, keys: ArcSwap::default(), master, tasks: tasks.clone() });
+        signer.load().await?;
         let lacks = |dialect: &Dialect| dialect.is_signed() && signer.latest(*dialect).is_none();
         let lacking = Dialect::ALL.into_iter().filter(lacks);
         // Side by side: drawing a key takes a core for a tenth of a second or more.
-        let drawn = try_join_all(lacking.map(|dialect| signer.draw(store, dialect, 1))).await?;
+        let drawn = try_join_all(lacking.map(|dialect| signer.draw(dialect, 1))).await?;
         if !drawn.is_empty() {
-            signer.load(store).await?;
+            signer.load().await?;
         }
+        tasks.spawn(Arc::clone(&signer).follow());
         Ok(signer)
     }
 
@@ -96,10 +105,12 @@ impl Signer {
     /// # Errors
     ///
     /// [`SignerFault`].
-    pub async fn rotate(&self, store: &dyn IssuerStore, dialect: Dialect) -> Result<u32, SignerFault> {
+    pub async fn rotate(&self, dialect: Dialect) -> Result<u32, SignerFault> {
+        // Another replica may have rotated it a moment ago.
+        self.load().await?;
         let version = self.latest(dialect).map_or(1, |key| key.version.saturating_add(1));
-        self.draw(store, dialect, version).await?;
-        self.load(store).await?;
+        self.draw(dialect, version).await?;
+        self.load().await?;
         Ok(version)
     }
 
@@ -115,21 +126,56 @@ impl Signer {
         self.keys.load().get(&dialect).cloned().unwrap_or_default()
     }
 
-    /// The key that a request's `Encrypt` names; the latest if it names none.
-    #[must_use]
-    pub fn key(&self, dialect: Dialect, version: Option<u32>) -> Option<SigningKey> {
-        let Some(version) = version else { return self.latest(dialect) };
+    /// The key that a request's `Encrypt` names; the latest if it names none. One that is not known here may
+    /// have been drawn by another replica a moment ago, so the store is asked before it is denied.
+    ///
+    /// # Errors
+    ///
+    /// [`SignerFault`]: it is unknown whether there is such a key.
+    pub async fn key(
+        &self,
+        dialect: Dialect,
+        version: Option<u32>,
+    ) -> Result<Option<SigningKey>, SignerFault> {
+        let Some(version) = version else { return Ok(self.latest(dialect)) };
+        if let Some(key) = self.held(dialect, version) {
+            return Ok(Some(key));
+        }
+        self.load().await?;
+        Ok(self.held(dialect, version))
+    }
+
+    fn held(&self, dialect: Dialect, version: u32) -> Option<SigningKey> {
         self.keys.load().get(&dialect)?.iter().find(|key| key.version == version).cloned()
     }
 
-    /// Reads the keys anew.
-    async fn load(&self, store: &dyn IssuerStore) -> Result<(), SignerFault> {
+    /// Takes in what other replicas draw until the process stops.
+    async fn follow(self: Arc<Self>) {
+        let mut is_told = false;
+        while tokio::time::timeout(FOLLOW_EVERY, self.tasks.stopping()).await.is_err() {
+            match self.load().await {
+                Ok(()) => is_told = false,
+                // That the store does not answer is told elsewhere.
+                Err(SignerFault::Store(_)) => {}
+                Err(fault) if !is_told => {
+                    is_told = true;
+                    tracing::error!(%fault, "a platform key of another replica can't be used; the older one signs on");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Reads the keys anew, and opens those that are not held yet.
+    async fn load(&self) -> Result<(), SignerFault> {
         let mut keys = Keys::new();
-        for stored in store.platform_keys().await? {
+        for stored in self.store.platform_keys().await? {
             let KeyPurpose::Answers(dialect) = stored.purpose else { continue };
-            let der = self.master.open(&place(stored.purpose, stored.version), &stored.sealed)?;
-            let private = Arc::new(RsaPrivateKey::from_der(&der)?);
-            keys.entry(dialect).or_default().push(SigningKey { version: stored.version, private });
+            let key = match self.held(dialect, stored.version) {
+                Some(held) => held,
+                None => self.opened(&stored)?,
+            };
+            keys.entry(dialect).or_default().push(key);
         }
         for of_dialect in keys.values_mut() {
             of_dialect.sort_by_key(|key| key.version);
@@ -138,13 +184,18 @@ impl Signer {
         Ok(())
     }
 
-    async fn draw(&self, store: &dyn IssuerStore, dialect: Dialect, version: u32) -> Result<(), SignerFault> {
+    fn opened(&self, stored: &PlatformKey) -> Result<SigningKey, SignerFault> {
+        let der = self.master.open(&place(stored.purpose, stored.version), &stored.sealed)?;
+        Ok(SigningKey { version: stored.version, private: Arc::new(RsaPrivateKey::from_der(&der)?) })
+    }
+
+    async fn draw(&self, dialect: Dialect, version: u32) -> Result<(), SignerFault> {
         let private = self.tasks.spawn_blocking(RsaPrivateKey::generate).await??;
         let purpose = KeyPurpose::Answers(dialect);
         let sealed = self.master.seal(&place(purpose, version), private.to_der())?;
         // Lost: another replica drew this version first; its key is loaded next.
         let (Commit::Done | Commit::Lost) =
-            store.add_platform_key(PlatformKey { purpose, version, sealed }).await?;
+            self.store.add_platform_key(PlatformKey { purpose, version, sealed }).await?;
         Ok(())
     }
 }

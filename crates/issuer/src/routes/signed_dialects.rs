@@ -84,7 +84,7 @@ async fn open(
     let SignedBody::Encrypted(body) = call.body()?.clone() else {
         return Err(Refusal::EncryptionInvalid.into());
     };
-    let key = issuer.signer.key(call.gateway.dialect(), body.key_version);
+    let key = issuer.signer.key(call.gateway.dialect(), body.key_version).await?;
     let key = key.ok_or(Refusal::EncryptionInvalid)?;
     let decoy = draw(&*issuer.entropy);
     let opened = issuer.tasks.spawn_blocking(move || body.open(&key.private, decoy)).await;
