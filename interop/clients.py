@@ -32,6 +32,7 @@ APPS = {
         "path": "/api/open/v1/alipayhk/merchant/applyToken",
     },
 }
+# name, dialect, how it is run; a fourth: the roles that it can be sent to, where that is not both
 CLIENTS = [
     ("wechatpy", "wechat", ["python", "wechat_wechatpy.py"]),
     ("co-wechat-api", "wechat", ["node", "wechat_co_wechat_api.js"]),
@@ -40,8 +41,16 @@ CLIENTS = [
     ("alibabacloud-dingtalk", "dingtalk", ["python", "dingtalk_alibabacloud.py"]),
     ("dingtalk-stream", "dingtalk", ["python", "dingtalk_stream_sdk.py"]),
     ("@alicloud/dingtalk", "dingtalk", ["node", "dingtalk_alicloud.js"]),
+    ("com.aliyun:dingtalk", "dingtalk", ["java", "DingTalkSdk"]),
+    ("dingtalk-sdk", "dingtalk", ["python", "dingtalk_sdk.py"]),
     ("global-open-sdk-python", "miniprogram", ["python", "miniprogram_global_open_sdk.py"]),
     ("global-open-sdk-python", "alipayhk", ["python", "miniprogram_global_open_sdk.py"]),
+    ("global-open-sdk-java", "miniprogram", ["java", "GlobalOpenSdk"]),
+    ("global-open-sdk-java", "alipayhk", ["java", "GlobalOpenSdk"]),
+    # The keeper has no endpoints of the standards.
+    ("golang.org/x/oauth2", "dingtalk", ["go", "oauth2"], ("issuer",)),
+    ("Authlib", "wechat", ["python", "standard_authlib.py"], ("issuer",)),
+    ("openid-client", "dingtalk", ["node", "standard_openid_client.js"], ("issuer",)),
 ]
 
 
@@ -120,6 +129,8 @@ def command(kind, script, installed):
         return [str(installed / "python/bin/python"), str(HERE / "python" / script)]
     if kind == "node":
         return ["node", str(HERE / "node" / script)]
+    if kind == "go":
+        return [str(installed / "go" / script)]
     return ["java", "-cp", f"{installed}/java:{installed}/java/lib/*", script]
 
 
@@ -153,7 +164,9 @@ def main():
     total_passed = total_failed = 0
     with tempfile.TemporaryDirectory(prefix="mintkeep-interop-") as folder, Server(binary, folder) as server:
         for role in ROLES:
-            for name, dialect, (kind, script) in CLIENTS:
+            for name, dialect, (kind, script), *only in CLIENTS:
+                if only and role not in only[0]:
+                    continue
                 if wanted and not any(word in name for word in wanted):
                     continue
                 argv = command(kind, script, installed)

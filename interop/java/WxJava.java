@@ -5,32 +5,21 @@ import me.chanjar.weixin.common.error.WxErrorException;
 
 /** WxJava (weixin-java-miniapp): its host is a setting, so is the token's address; both token endpoints. */
 public final class WxJava {
-    private static final String TOKENS = System.getenv("MINTKEEP_TOKENS");
-    private static final String PLATFORM = System.getenv("MINTKEEP_PLATFORM");
-    private static final String APP = System.getenv("MINTKEEP_APP");
-    private static final String SECRET = System.getenv("MINTKEEP_SECRET");
     private static final int WRONG_SECRET = Integer.parseInt(System.getenv("MINTKEEP_WRONG_SECRET"));
-    private static final boolean AT_THE_KEEPER = "keeper".equals(System.getenv("MINTKEEP_ROLE"));
     private static final String CALLBACK_IP = "https://api.weixin.qq.com/cgi-bin/getcallbackip";
 
-    private static String client;
-    private static boolean failed;
+    private static Checks checks;
 
     private interface Call {
         void run() throws WxErrorException;
     }
 
-    private static void that(String sentence, boolean holds, Object seen) {
-        failed |= !holds;
-        System.out.println(holds ? "ok " + client + ": " + sentence : "not ok " + client + ": " + sentence + ": " + seen);
-    }
-
     private static void isRefused(String sentence, int code, Call call) {
         try {
             call.run();
-            that(sentence, false, "no error");
+            checks.that(sentence, false, "no error");
         } catch (WxErrorException error) {
-            that(sentence, error.getError().getErrorCode() == code, error.getError().getErrorCode());
+            checks.that(sentence, error.getError().getErrorCode() == code, error.getError().getErrorCode());
         }
     }
 
@@ -41,8 +30,8 @@ public final class WxJava {
         config.setAppid(app);
         config.setSecret(secret);
         config.useStableAccessToken(stable);
-        config.setApiHostUrl(PLATFORM + slash);
-        config.setAccessTokenUrl(TOKENS + slash + path);
+        config.setApiHostUrl(Checks.PLATFORM + slash);
+        config.setAccessTokenUrl(Checks.TOKENS + slash + path);
         WxMaService service = new WxMaServiceImpl();
         service.setWxMaConfig(config);
         service.setMaxRetryTimes(1);
@@ -50,26 +39,25 @@ public final class WxJava {
     }
 
     private static void check(boolean stable) throws WxErrorException {
-        client = stable ? "WxJava (stable_token)" : "WxJava (token)";
-        WxMaService service = client(APP, SECRET, stable);
+        checks = new Checks(stable ? "WxJava (stable_token)" : "WxJava (token)");
+        WxMaService service = client(Checks.APP, Checks.SECRET, stable);
         String first = service.getAccessToken();
-        that("a token is obtained", first.length() > 32, first.length());
-        that("getcallbackip takes it", service.get(CALLBACK_IP, null).contains("ip_list"), "no addresses");
+        checks.that("a token is obtained", first.length() > 32, first.length());
+        checks.that("getcallbackip takes it", service.get(CALLBACK_IP, null).contains("ip_list"), "no addresses");
         String second = service.getAccessToken(true);
-        if (stable || AT_THE_KEEPER) {
+        if (stable || Checks.AT_THE_KEEPER) {
             // Soon after the last mint, or at the keeper, being forced changes nothing.
-            that("a forced repeat gives a good token", service.get(CALLBACK_IP, null).contains("ip_list"), "no addresses");
+            checks.that("a forced repeat gives a good token", service.get(CALLBACK_IP, null).contains("ip_list"), "no addresses");
         } else {
-            that("a repeat gives another token", !first.equals(second), "the same");
+            checks.that("a repeat gives another token", !first.equals(second), "the same");
         }
-        isRefused("a wrong secret is " + WRONG_SECRET, WRONG_SECRET, () -> client(APP, SECRET + "x", stable).getAccessToken());
-        isRefused("an unknown app is 40013", 40013, () -> client("wx00000000000000ff", SECRET, stable).getAccessToken());
+        isRefused("a wrong secret is " + WRONG_SECRET, WRONG_SECRET, () -> client(Checks.APP, Checks.SECRET + "x", stable).getAccessToken());
+        isRefused("an unknown app is 40013", 40013, () -> client("wx00000000000000ff", Checks.SECRET, stable).getAccessToken());
     }
 
     public static void main(String[] arguments) throws WxErrorException {
         check(false);
         check(true);
-        System.out.println("done");
-        System.exit(failed ? 1 : 0);
+        Checks.finish();
     }
 }

@@ -1,0 +1,5 @@
+module mintkeep/interop
+
+go 1.18
+
+require golang.org/x/oauth2 v0.21.0
