@@ -7,9 +7,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use http::StatusCode;
+use mintkeep_protocol::port::issuer_store::IssuerStore;
 use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::clock::SystemClock;
-use mintkeep_web::console::{self, ConsoleParts, Rooms};
+use mintkeep_web::console::{self, ConsoleParts, Place, Rooms};
 use mintkeep_web::readiness::Readiness;
 use utoipa::openapi::OpenApi;
 
@@ -37,13 +38,21 @@ pub fn beside(
     (router.merge(further), api)
 }
 
-/// The console over the roles' rooms, for who comes by `door` and has the admin token.
-pub fn console(process: &Process, door: &Door, token: AdminToken, rooms: Vec<Rooms>) -> Router {
+/// The console over the roles' rooms, for who comes by `door` and has the admin token. `public_url`: where
+/// browsers find it, if not by the door itself.
+pub fn console(
+    process: &Process,
+    (door, public_url): (&Door, Option<String>),
+    store: Arc<dyn IssuerStore>,
+    token: AdminToken,
+    rooms: Vec<Rooms>,
+) -> Router {
     let parts = ConsoleParts {
         token,
         clock: Arc::new(SystemClock),
         entropy: Arc::clone(&process.house.entropy),
-        is_secure: door.tls.is_some(),
+        store,
+        place: Place { has_tls: door.tls.is_some(), public_url },
         limits: door.manners.limits,
     };
     console::router(parts, rooms)

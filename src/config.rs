@@ -45,6 +45,8 @@ pub struct Settings {
     pub admin: ListenerSettings,
     /// What the admin API's callers show.
     pub admin_token: ClientSecret,
+    /// Where browsers find the console; `None`: at the listener itself.
+    pub admin_public_url: Option<String>,
     /// Where records are kept.
     pub store: StoreSettings,
     /// What everything at rest is derived from or sealed under.
@@ -186,16 +188,17 @@ fn read_document(document: &mut Section<'_, '_>, around: &Surroundings<'_>) -> O
     let listeners = [
         issuer.as_ref().and_then(Option::as_ref).map(|issuer| ("issuer", &issuer.listener)),
         keeper.as_ref().and_then(Option::as_ref).map(|listener| ("keeper", listener)),
-        admin.as_ref().map(|(listener, _token)| ("admin", listener)),
+        admin.as_ref().map(|(listener, ..)| ("admin", listener)),
     ];
     listener::check_addresses(listeners, document.notes());
 
-    let (admin, admin_token) = admin?;
+    let (admin, admin_token, admin_public_url) = admin?;
     Some(Settings {
         issuer: issuer.map_or(Some(None), |read| read.map(Some))?,
         keeper: keeper.map_or(Some(None), |read| read.map(Some))?,
         admin,
         admin_token,
+        admin_public_url,
         store: store?,
         master: master?,
         log,
@@ -208,7 +211,7 @@ fn read_document(document: &mut Section<'_, '_>, around: &Surroundings<'_>) -> O
 fn read_admin(
     mut section: Section<'_, '_>,
     around: &Surroundings<'_>,
-) -> Option<(ListenerSettings, ClientSecret)> {
+) -> Option<(ListenerSettings, ClientSecret, Option<String>)> {
     let listener = listener::read(&mut section, around);
     let named = section.text("token");
     let remedy =
@@ -221,8 +224,10 @@ fn read_admin(
         }
         Some(ClientSecret::new(token.as_str().to_owned()))
     });
+    let expected = "a URL without a path, such as \"https://admin.example.com\"";
+    let public_url = section.parsed("public_url", expected, issuer::origin);
     section.finish();
-    Some((listener?, token?))
+    Some((listener?, token?, public_url.map(|url| url.value)))
 }
 
 fn read_master_key(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> Option<MasterKeyRing> {

@@ -113,7 +113,8 @@ async fn serve(
         mintkeep_keeper::console::rooms(Arc::clone(&keeper)),
     ];
     let admin_door = door(admin_socket);
-    let console = admin_listener::console(process, &admin_door, token, rooms);
+    let console =
+        admin_listener::console(process, (&admin_door, None), Arc::clone(&records.issuer), token, rooms);
     wiring::serve_admin(process, admin_door, (metrics, StoreHealth::good()), (admin.merge(console), api));
     wiring::serve_keeper(process, door(keeper_socket), &keeper);
     let told_to_stop = wiring::told_to_stop()?;

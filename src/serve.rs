@@ -94,7 +94,13 @@ async fn serve(
         admin = admin_listener::beside(admin, keepers_admin);
     }
     let (admin, api) = admin;
-    let console = admin_listener::console(process, &admin_door, token, rooms);
+    let console = admin_listener::console(
+        process,
+        (&admin_door, settings.admin_public_url),
+        Arc::clone(&records.issuer),
+        token,
+        rooms,
+    );
     wiring::serve_admin(
         process,
         admin_door,

@@ -56,7 +56,7 @@ fn read_consent(section: &mut Section<'_, '_>) -> Option<ConsentSettings> {
 }
 
 /// A URL of scheme and authority alone, as it is compared and put before paths.
-fn origin(text: &str) -> Option<String> {
+pub fn origin(text: &str) -> Option<String> {
     let uri: Uri = text.parse().ok()?;
     let is_web = matches!(uri.scheme_str(), Some("https" | "http"));
     let is_bare = uri.path() == "/" && uri.query().is_none() && !text.ends_with('/');

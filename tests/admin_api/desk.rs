@@ -13,13 +13,13 @@ use mintkeep_issuer::faults::Faults;
 use mintkeep_issuer::issuer::{Issuer, IssuerParts};
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
 use mintkeep_protocol::port::entropy::SystemEntropy;
-use mintkeep_protocol::port::issuer_store::IssuerStore as _;
+use mintkeep_protocol::port::issuer_store::IssuerStore;
 use mintkeep_protocol::record::PlatformKey;
 use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_protocol::time::{Clock, Timestamp};
 use mintkeep_store::MemoryStore;
 use mintkeep_web::admin_token::AdminToken;
-use mintkeep_web::console::{self, ConsoleParts};
+use mintkeep_web::console::{self, ConsoleParts, Place};
 use mintkeep_web::limits::Limits;
 use mintkeep_web::tasks::Tasks;
 use serde_json::{Value, json};
@@ -58,6 +58,17 @@ impl MovableClock for TestClock {
     }
 }
 
+fn parts(token: &str, store: Arc<dyn IssuerStore>, clock: Arc<TestClock>, place: Place) -> ConsoleParts {
+    ConsoleParts {
+        token: AdminToken::new(&ClientSecret::new(token.to_owned())),
+        clock,
+        entropy: Arc::new(SystemEntropy),
+        store,
+        place,
+        limits: Limits::default(),
+    }
+}
+
 /// Everything that a test asks.
 pub struct Desk {
     pub admin: Router,
@@ -66,6 +77,7 @@ pub struct Desk {
     pub console: Router,
     pub api: OpenApi,
     pub clock: Arc<TestClock>,
+    issuer: Arc<Issuer>,
 }
 
 /// An answer: its status and its JSON, `null` if it has none.
@@ -101,18 +113,24 @@ impl Desk {
         let faults = Arc::new(Faults::new(Arc::new(SystemEntropy)));
         let sandbox = is_sandbox.then(|| Sandbox { clock: clock.clone(), faults: faults.clone() });
         let token = AdminToken::new(&ClientSecret::new(TOKEN.to_owned()));
-        let parts = ConsoleParts {
-            token,
-            clock: clock.clone(),
-            entropy: Arc::new(SystemEntropy),
-            is_secure: false,
-            limits: Limits::default(),
-        };
         let rooms = mintkeep_issuer::console::rooms(issuer.clone(), sandbox.clone());
+        let parts = parts(TOKEN, store, clock.clone(), Place::default());
         let console = console::router(parts, vec![rooms]);
         let (admin, api) = admin::router(issuer.clone(), sandbox, token);
-        let dialects = mintkeep_issuer::routes::router(issuer, is_sandbox.then_some(faults));
-        Self { admin, dialects, console, api, clock }
+        let dialects = mintkeep_issuer::routes::router(issuer.clone(), is_sandbox.then_some(faults));
+        Self { admin, dialects, console, api, clock, issuer }
+    }
+
+    /// A console that knows nothing of the first but its store: another replica's.
+    pub fn another_console(&self, token: &str, place: Place) -> Router {
+        let rooms = mintkeep_issuer::console::rooms(self.issuer.clone(), None);
+        let store = self.issuer.store.clone();
+        console::router(parts(token, store, self.clock.clone(), place), vec![rooms])
+    }
+
+    /// A console without rooms over another store.
+    pub fn console_over(&self, store: Arc<dyn IssuerStore>) -> Router {
+        console::router(parts(TOKEN, store, self.clock.clone(), Place::default()), vec![])
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -9,11 +9,17 @@ mod console;
 #[cfg(test)]
 mod console_rooms;
 #[cfg(test)]
+mod console_sessions;
+#[cfg(test)]
 mod desk;
 #[cfg(test)]
 mod doors;
 #[cfg(test)]
 mod grants;
+#[cfg(test)]
+#[path = "../issuer/ledger.rs"]
+#[expect(dead_code, reason = "the issuer's own tests need more of it")]
+mod ledger;
 #[cfg(test)]
 mod sandbox;
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! A browser at the console: keeps its cookie, fills in forms, follows what a deed leads to.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use axum::Router;
 use axum::body::Body;
 use http::header::{CONTENT_SECURITY_POLICY, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
@@ -33,14 +36,14 @@ impl Page {
 /// Somebody at a browser.
 pub struct Visitor {
     router: Router,
-    cookie: String,
+    cookies: Mutex<BTreeMap<String, String>>,
     pub form_token: String,
 }
 
 impl Visitor {
     /// Who has not signed in.
     pub fn stranger(router: &Router) -> Self {
-        Self { router: router.clone(), cookie: String::new(), form_token: String::new() }
+        Self { router: router.clone(), cookies: Mutex::default(), form_token: String::new() }
     }
 
     /// Who shows `token`, and then has a session.
@@ -48,10 +51,15 @@ impl Visitor {
         let mut visitor = Self::stranger(router);
         let page = visitor.show(token).await;
         assert_eq!((page.status, page.header(LOCATION)), (303, "/"), "{}", page.html);
-        page.header(SET_COOKIE).split(';').next().unwrap().clone_into(&mut visitor.cookie);
         let overview = visitor.get("/").await;
         visitor.form_token = overview.between("name=\"form_token\" value=\"", "\"").to_owned();
         visitor
+    }
+
+    /// The same browser, at another replica.
+    pub fn at(&self, router: &Router) -> Self {
+        let cookies = Mutex::new(self.cookies.lock().unwrap().clone());
+        Self { router: router.clone(), cookies, form_token: self.form_token.clone() }
     }
 
     /// Sends the sign-in form.
@@ -89,20 +97,37 @@ impl Visitor {
         self.get(done.header(LOCATION)).await
     }
 
+    /// Keeps the cookies that came, and drops those that ended.
+    fn keep(&self, headers: &HeaderMap) {
+        for line in headers.get_all(SET_COOKIE) {
+            let (pair, manners) = line.to_str().unwrap().split_once("; ").unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            let mut cookies = self.cookies.lock().unwrap();
+            if manners.starts_with("Max-Age=0;") {
+                cookies.remove(name);
+            } else {
+                cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+
     async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> Page {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, HOST_SAID)
             .header("content-type", "application/x-www-form-urlencoded");
-        if !self.cookie.is_empty() {
-            request = request.header(COOKIE, &self.cookie);
+        let cookies: Vec<String> =
+            self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if !cookies.is_empty() {
+            request = request.header(COOKIE, cookies.join("; "));
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let response = self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
         let (head, body) = response.into_parts();
+        self.keep(&head.headers);
         let html = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
         Page { status: head.status.as_u16(), headers: head.headers, html }
     }

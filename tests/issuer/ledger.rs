@@ -137,6 +137,10 @@ impl IssuerStore for Ledger {
         self.read().await?.customer(id).await
     }
 
+    async fn customers(&self, after: Option<&CustomerId>, most: u32) -> Stored<Vec<Arc<Customer>>> {
+        self.read().await?.customers(after, most).await
+    }
+
     async fn put_customer(&self, customer: Customer, audit: AuditEntry) -> Stored<()> {
         self.answered(self.change().await?.put_customer(customer, audit).await?)
     }
@@ -145,12 +149,20 @@ impl IssuerStore for Ledger {
         self.read().await?.service(id).await
     }
 
+    async fn services(&self, after: Option<&ServiceId>, most: u32) -> Stored<Vec<Arc<Service>>> {
+        self.read().await?.services(after, most).await
+    }
+
     async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()> {
         self.answered(self.change().await?.put_service(service, audit).await?)
     }
 
     async fn spend_nonce(&self, nonce: SpentNonce) -> Stored<Commit> {
         self.answered(self.change().await?.spend_nonce(nonce).await?)
+    }
+
+    async fn is_spent(&self, digest: [u8; 32]) -> Stored<bool> {
+        self.read().await?.is_spent(digest).await
     }
 
     /// Not counted: the issuer asks by itself, every second.
@@ -164,6 +176,10 @@ impl IssuerStore for Ledger {
 
     async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {
         self.read().await?.audit_tail(after, most).await
+    }
+
+    async fn audit_before(&self, before: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {
+        self.read().await?.audit_before(before, most).await
     }
 
     async fn write_audit(&self, audit: AuditEntry) -> Stored<()> {

@@ -24,7 +24,7 @@ use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_protocol::time::{Clock, Timestamp};
 use mintkeep_store::MemoryStore;
 use mintkeep_web::admin_token::AdminToken;
-use mintkeep_web::console::{self, ConsoleParts};
+use mintkeep_web::console::{self, ConsoleParts, Place};
 use mintkeep_web::limits::Limits;
 use mintkeep_web::tasks::Tasks;
 use serde_json::Value;
@@ -58,6 +58,7 @@ pub struct Rig {
     pub clock: Arc<HandClock>,
     pub tasks: Tasks,
     router: Router,
+    pub store: Arc<MemoryStore>,
 }
 
 /// A master key ring whose current key is of this byte, and which opens what the older ones sealed.
@@ -94,8 +95,9 @@ impl Rig {
         let clock = Arc::new(HandClock(AtomicI64::new(1_800_000_000_000)));
         let platform = Arc::new(Platform::new(Arc::clone(&clock)));
         let tasks = Tasks::new(2);
+        let store = Arc::new(MemoryStore::new());
         let keeper = Keeper::new(KeeperParts {
-            store: Arc::new(MemoryStore::new()),
+            store: store.clone(),
             upstream: platform.clone(),
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
@@ -114,7 +116,7 @@ impl Rig {
             watch_beat_every: Duration::from_millis(20),
         };
         let router = routes::router(Arc::clone(&keeper), parts).merge(admin);
-        Self { keeper, platform, clock, tasks, router }
+        Self { keeper, platform, clock, tasks, router, store }
     }
 
     /// The console with the keeper's rooms alone.
@@ -123,7 +125,8 @@ impl Rig {
             token: AdminToken::new(&ClientSecret::new(ADMIN.to_owned())),
             clock: self.clock.clone(),
             entropy: Arc::new(SystemEntropy),
-            is_secure: true,
+            store: self.store.clone(),
+            place: Place { has_tls: true, public_url: None },
             limits: Limits::default(),
         };
         console::router(parts, vec![mintkeep_keeper::console::rooms(Arc::clone(&self.keeper))])

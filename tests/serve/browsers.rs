@@ -1,6 +1,6 @@
 //! What browsers get from a server of a configuration: the authorization page, and the console.
 
-use crate::server::{Server, configuration, get};
+use crate::server::{Server, configuration, connect, exchange, get};
 
 #[test]
 fn the_authorization_page_sends_to_the_wallet_and_is_framed_as_the_configuration_says() {
@@ -39,4 +39,30 @@ fn the_console_asks_for_the_admin_token_and_the_admin_api_still_for_its_bearer()
     }
     server.signal("TERM");
     assert_eq!(server.end().0.code(), Some(0));
+}
+
+#[test]
+fn behind_a_proxy_with_tls_the_consoles_cookie_is_as_the_configuration_says() {
+    let form = "token=planted-admin-token-planted-admin-token";
+    let request = format!(
+        "POST /sign-in HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    for (setting, name) in
+        [("public_url = \"https://admin.example.com\"", "__Host-mintkeep-admin="), ("", "mintkeep-admin=")]
+    {
+        let text = configuration("", "[drain]\nnotice_s = 0").replacen(
+            "[admin]\n",
+            &format!("[admin]\n{setting}\n"),
+            1,
+        );
+        let mut server = Server::start(&text);
+        let [admin, ..] = server.ready();
+        let answer = exchange(connect(admin), &request);
+        assert!(answer.contains(&format!("set-cookie: {name}")), "{answer}");
+        assert_eq!(answer.contains("SameSite=Strict; Secure"), !setting.is_empty(), "{answer}");
+        server.signal("TERM");
+        assert_eq!(server.end().0.code(), Some(0));
+    }
 }

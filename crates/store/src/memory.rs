@@ -152,6 +152,12 @@ impl IssuerStore for MemoryStore {
         Ok(self.records().customers.get(id).cloned())
     }
 
+    async fn customers(&self, after: Option<&CustomerId>, most: u32) -> Stored<Vec<Arc<Customer>>> {
+        let records = self.records();
+        let later = records.customers.values().filter(|known| after.is_none_or(|after| known.id > *after));
+        Ok(later.take(count(most)).cloned().collect())
+    }
+
     async fn put_customer(&self, customer: Customer, audit: AuditEntry) -> Stored<()> {
         let mut records = self.records();
         records.customers.insert(customer.id.clone(), Arc::new(customer));
@@ -161,6 +167,12 @@ impl IssuerStore for MemoryStore {
 
     async fn service(&self, id: &ServiceId) -> Stored<Option<Arc<Service>>> {
         Ok(self.records().services.get(id).cloned())
+    }
+
+    async fn services(&self, after: Option<&ServiceId>, most: u32) -> Stored<Vec<Arc<Service>>> {
+        let records = self.records();
+        let later = records.services.values().filter(|known| after.is_none_or(|after| known.id > *after));
+        Ok(later.take(count(most)).cloned().collect())
     }
 
     async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()> {
@@ -173,6 +185,10 @@ impl IssuerStore for MemoryStore {
     async fn spend_nonce(&self, nonce: SpentNonce) -> Stored<Commit> {
         let is_first = self.records().spent_nonces.insert(nonce.digest);
         Ok(if is_first { Commit::Done } else { Commit::Lost })
+    }
+
+    async fn is_spent(&self, digest: [u8; 32]) -> Stored<bool> {
+        Ok(self.records().spent_nonces.contains(&digest))
     }
 
     async fn platform_keys(&self) -> Stored<Vec<PlatformKey>> {
@@ -196,6 +212,13 @@ impl IssuerStore for MemoryStore {
         let surplus = lines.len().saturating_sub(count(most));
         lines.drain(..surplus);
         Ok(lines)
+    }
+
+    async fn audit_before(&self, before: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {
+        let records = self.records();
+        let numbered: Vec<_> = (1..).zip(&records.audit).collect();
+        let earlier = numbered.into_iter().rev().filter(|(n, _)| before.is_none_or(|before| *n < before));
+        Ok(earlier.take(count(most)).map(|(n, line)| (n, line.clone())).collect())
     }
 
     async fn write_audit(&self, audit: AuditEntry) -> Stored<()> {

@@ -321,6 +321,11 @@ impl IssuerStore for PostgresStore {
         self.cache.customers.get_or_load(id, load).await
     }
 
+    async fn customers(&self, after: Option<&CustomerId>, most: u32) -> Stored<Vec<Arc<Customer>>> {
+        let found = self.list(async |db| read::customers(db, after, most).await).await?;
+        Ok(found.into_iter().map(Arc::new).collect())
+    }
+
     async fn put_customer(&self, customer: Customer, audit: AuditEntry) -> Stored<()> {
         self.commit(Change::PutCustomer(Arc::new(customer)), Some(audit)).await.map(|_| ())
     }
@@ -330,12 +335,21 @@ impl IssuerStore for PostgresStore {
         self.cache.services.get_or_load(id, load).await
     }
 
+    async fn services(&self, after: Option<&ServiceId>, most: u32) -> Stored<Vec<Arc<Service>>> {
+        let found = self.list(async |db| read::services(db, after, most).await).await?;
+        Ok(found.into_iter().map(Arc::new).collect())
+    }
+
     async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()> {
         self.commit(Change::PutService(Arc::new(service)), Some(audit)).await.map(|_| ())
     }
 
     async fn spend_nonce(&self, nonce: SpentNonce) -> Stored<Commit> {
         self.commit(Change::SpendNonce(nonce), None).await
+    }
+
+    async fn is_spent(&self, digest: [u8; 32]) -> Stored<bool> {
+        self.ask(async |db| read::is_spent(db, digest).await).await
     }
 
     async fn platform_keys(&self) -> Stored<Vec<PlatformKey>> {
@@ -348,6 +362,10 @@ impl IssuerStore for PostgresStore {
 
     async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {
         Ok(self.list(async |db| read::audit_tail(db, after, most).await).await?)
+    }
+
+    async fn audit_before(&self, before: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {
+        Ok(self.list(async |db| read::audit_before(db, before, most).await).await?)
     }
 
     async fn write_audit(&self, audit: AuditEntry) -> Stored<()> {

@@ -244,6 +244,12 @@ impl IssuerStore for SqliteStore {
         self.cache.customers.get_or_load(id, self.readers.ask(move |db| read::customer(db, &wanted))).await
     }
 
+    async fn customers(&self, after: Option<&CustomerId>, most: u32) -> Stored<Vec<Arc<Customer>>> {
+        let after = after.cloned();
+        let found = self.readers.ask(move |db| read::customers(db, after.as_ref(), most)).await?;
+        Ok(found.into_iter().map(Arc::new).collect())
+    }
+
     async fn put_customer(&self, customer: Customer, audit: AuditEntry) -> Stored<()> {
         self.commit(Change::PutCustomer(Arc::new(customer)), Some(audit)).await.map(|_| ())
     }
@@ -253,12 +259,22 @@ impl IssuerStore for SqliteStore {
         self.cache.services.get_or_load(id, self.readers.ask(move |db| read::service(db, &wanted))).await
     }
 
+    async fn services(&self, after: Option<&ServiceId>, most: u32) -> Stored<Vec<Arc<Service>>> {
+        let after = after.cloned();
+        let found = self.readers.ask(move |db| read::services(db, after.as_ref(), most)).await?;
+        Ok(found.into_iter().map(Arc::new).collect())
+    }
+
     async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()> {
         self.commit(Change::PutService(Arc::new(service)), Some(audit)).await.map(|_| ())
     }
 
     async fn spend_nonce(&self, nonce: SpentNonce) -> Stored<Commit> {
         self.commit(Change::SpendNonce(nonce), None).await
+    }
+
+    async fn is_spent(&self, digest: [u8; 32]) -> Stored<bool> {
+        self.readers.ask(move |db| read::is_spent(db, digest)).await
     }
 
     async fn platform_keys(&self) -> Stored<Vec<PlatformKey>> {
@@ -271,6 +287,10 @@ impl IssuerStore for SqliteStore {
 
     async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {
         self.readers.ask(move |db| read::audit_tail(db, after, most)).await
+    }
+
+    async fn audit_before(&self, before: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {
+        self.readers.ask(move |db| read::audit_before(db, before, most)).await
     }
 
     async fn write_audit(&self, audit: AuditEntry) -> Stored<()> {

@@ -6,7 +6,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use mintkeep_protocol::crypto::{same_bytes, sha256};
+use mintkeep_protocol::crypto::{MacKey, same_bytes, sha256};
 use mintkeep_protocol::secret::{AccessToken, ClientSecret};
 
 use crate::auth::bearer;
@@ -28,6 +28,12 @@ impl AdminToken {
     #[must_use]
     pub fn holds(&self, shown: &AccessToken) -> bool {
         same_bytes(&self.0, &sha256(shown.expose().as_bytes()))
+    }
+
+    /// A key for one `purpose`, which changes when the token does.
+    #[must_use]
+    pub fn key(&self, purpose: &str) -> MacKey {
+        MacKey::new(&self.0).derive(purpose)
     }
 
     /// Lets only bearers of the token through to the routes of `router`, which must have one.

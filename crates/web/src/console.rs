@@ -1,14 +1,15 @@
 //! The console: pages on the admin listener for who operates this server.
 //!
 //! Here is what its rooms share: the [`door`] that asks for the admin token and checks every form, the
-//! bounded [`sessions`], the frame around a page, the overview, and how things are worded. The roles bring
+//! [`sessions`], the frame around a page, the overview, and how things are worded. The roles bring
 //! the rooms themselves, each its own, so that a process with one role shows only that role's.
 //!
-//! A session belongs to one process: who signed in at one replica is not known to another.
+//! Nothing of a visit is kept in the process, so that each page may come from another replica.
 
 mod assets;
 mod door;
 mod glance;
+mod seals;
 mod sessions;
 mod visit;
 pub mod wording;
@@ -20,6 +21,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use mintkeep_protocol::port::entropy::Entropy;
+use mintkeep_protocol::port::issuer_store::IssuerStore;
 use mintkeep_protocol::time::Clock;
 
 use crate::admin_token::AdminToken;
@@ -58,10 +60,29 @@ pub struct ConsoleParts {
     pub clock: Arc<dyn Clock>,
     /// What sessions are drawn from.
     pub entropy: Arc<dyn Entropy>,
-    /// Whether browsers come by TLS.
-    pub is_secure: bool,
+    /// Told which sessions were ended.
+    pub store: Arc<dyn IssuerStore>,
+    /// Where browsers find it.
+    pub place: Place,
     /// Of the listener.
     pub limits: Limits,
+}
+
+/// Where browsers find the console.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Whether the listener itself speaks TLS.
+    pub has_tls: bool,
+    /// Its address as browsers have it, such as `https://admin.example.com`, if something stands before it. Said
+    /// by the operator: what a request claims of itself (`X-Forwarded-Proto`) is never believed.
+    pub public_url: Option<String>,
+}
+
+impl Place {
+    /// Whether browsers come by TLS, so that a cookie must never leave without.
+    fn is_secure(&self) -> bool {
+        self.has_tls || self.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
+    }
 }
 
 /// What all pages work with.
@@ -87,8 +108,8 @@ pub fn router(parts: ConsoleParts, rooms: Vec<Rooms>) -> Router {
         glances.push(room.glance);
         pages = pages.merge(room.router);
     }
-    let hall =
-        Hall { parts, sessions: Sessions::default(), wrong_tokens: Throttle::default(), menu, glances };
+    let sessions = Sessions::new(&parts.token, Arc::clone(&parts.store));
+    let hall = Hall { parts, sessions, wrong_tokens: Throttle::default(), menu, glances };
     let house = House(Arc::new(hall));
     pages
         .merge(Router::new().route("/", get(glance::overview)).with_state(house.clone()))

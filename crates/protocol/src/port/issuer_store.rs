@@ -108,11 +108,17 @@ pub trait IssuerStore: Send + Sync {
     /// A customer.
     async fn customer(&self, id: &CustomerId) -> Stored<Option<Arc<Customer>>>;
 
+    /// Up to `most` customers after `after`, by id in the engine's own order.
+    async fn customers(&self, after: Option<&CustomerId>, most: u32) -> Stored<Vec<Arc<Customer>>>;
+
     /// Stores a customer over the one of the same id.
     async fn put_customer(&self, customer: Customer, audit: AuditEntry) -> Stored<()>;
 
     /// A resource server or a wallet.
     async fn service(&self, id: &ServiceId) -> Stored<Option<Arc<Service>>>;
+
+    /// Up to `most` services after `after`, by id in the engine's own order.
+    async fn services(&self, after: Option<&ServiceId>, most: u32) -> Stored<Vec<Arc<Service>>>;
 
     /// Stores a service over the one of the same id.
     async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()>;
@@ -120,6 +126,9 @@ pub trait IssuerStore: Send + Sync {
     /// Spends what may be used once. Of any number of calls for one digest, on any number of replicas, one is
     /// `Done`. No audit line: what comes of a sign-in has its own.
     async fn spend_nonce(&self, nonce: SpentNonce) -> Stored<Commit>;
+
+    /// Whether this was spent; not from a cache.
+    async fn is_spent(&self, digest: [u8; 32]) -> Stored<bool>;
 
     /// All of the platform's keys.
     async fn platform_keys(&self) -> Stored<Vec<PlatformKey>>;
@@ -129,6 +138,9 @@ pub trait IssuerStore: Send + Sync {
 
     /// The last `most` audit lines after number `after`, oldest first, each with its number.
     async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>>;
+
+    /// The last `most` audit lines before number `before`, the latest first, each with its number.
+    async fn audit_before(&self, before: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>>;
 
     /// Writes an audit line that belongs to no record of this store (clock, faults).
     async fn write_audit(&self, audit: AuditEntry) -> Stored<()>;

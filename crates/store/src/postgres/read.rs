@@ -81,8 +81,23 @@ pub async fn customer(db: &ClientWrapper, id: &CustomerId) -> Answer<Option<Cust
     document(db, "customer", "SELECT document FROM customer WHERE id = $1", id.as_str()).await
 }
 
+pub async fn customers(db: &ClientWrapper, after: Option<&CustomerId>, most: u32) -> Answer<Vec<Customer>> {
+    let sql = "SELECT document FROM customer WHERE id > $1 ORDER BY id LIMIT $2";
+    documents(db, "customer", sql, (after.map_or("", CustomerId::as_str), most)).await
+}
+
 pub async fn service(db: &ClientWrapper, id: &ServiceId) -> Answer<Option<Service>> {
     document(db, "service", "SELECT document FROM service WHERE id = $1", id.as_str()).await
+}
+
+pub async fn services(db: &ClientWrapper, after: Option<&ServiceId>, most: u32) -> Answer<Vec<Service>> {
+    let sql = "SELECT document FROM service WHERE id > $1 ORDER BY id LIMIT $2";
+    documents(db, "service", sql, (after.map_or("", ServiceId::as_str), most)).await
+}
+
+pub async fn is_spent(db: &ClientWrapper, digest: [u8; 32]) -> Answer<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM spent_nonce WHERE digest = $1)";
+    Ok(one(db, sql, &[&digest.as_slice()], |row| Ok(row.try_get(0)?)).await?.unwrap_or(false))
 }
 
 pub async fn platform_keys(db: &ClientWrapper) -> Answer<Vec<PlatformKey>> {
@@ -96,6 +111,27 @@ pub async fn audit_tail(db: &ClientWrapper, after: Option<i64>, most: u32) -> An
     let sql = format!("SELECT {} FROM audit WHERE n > $1 ORDER BY n DESC LIMIT $2", rows::AUDIT);
     let lines = many(db, &sql, &[&after.unwrap_or(0), &i64::from(most)], rows::audit).await?;
     lines.into_iter().rev().map(|(n, line)| Ok((n, line.into_entry()?))).collect()
+}
+
+/// The last lines before number `before`, the latest first.
+pub async fn audit_before(
+    db: &ClientWrapper,
+    before: Option<i64>,
+    most: u32,
+) -> Answer<Vec<(i64, AuditEntry)>> {
+    let sql = format!("SELECT {} FROM audit WHERE n < $1 ORDER BY n DESC LIMIT $2", rows::AUDIT);
+    let lines = many(db, &sql, &[&before.unwrap_or(i64::MAX), &i64::from(most)], rows::audit).await?;
+    lines.into_iter().map(|(n, line)| Ok((n, line.into_entry()?))).collect()
+}
+
+async fn documents<T: DeserializeOwned>(
+    db: &ClientWrapper,
+    what: &'static str,
+    sql: &str,
+    (after, most): (&str, u32),
+) -> Answer<Vec<T>> {
+    let texts: Vec<String> = many(db, sql, &[&after, &i64::from(most)], |row| Ok(row.try_get(0)?)).await?;
+    texts.iter().map(|text| Ok(from_document(what, text)?)).collect()
 }
 
 async fn document<T: DeserializeOwned>(

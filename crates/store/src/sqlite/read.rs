@@ -72,8 +72,23 @@ pub fn customer(db: &Connection, id: &CustomerId) -> Answer<Option<Customer>> {
     document(db, "customer", "SELECT document FROM customer WHERE id = ?1", id.as_str())
 }
 
+pub fn customers(db: &Connection, after: Option<&CustomerId>, most: u32) -> Answer<Vec<Customer>> {
+    let sql = "SELECT document FROM customer WHERE id > ?1 ORDER BY id LIMIT ?2";
+    documents(db, "customer", sql, params![after.map_or("", CustomerId::as_str), most])
+}
+
 pub fn service(db: &Connection, id: &ServiceId) -> Answer<Option<Service>> {
     document(db, "service", "SELECT document FROM service WHERE id = ?1", id.as_str())
+}
+
+pub fn services(db: &Connection, after: Option<&ServiceId>, most: u32) -> Answer<Vec<Service>> {
+    let sql = "SELECT document FROM service WHERE id > ?1 ORDER BY id LIMIT ?2";
+    documents(db, "service", sql, params![after.map_or("", ServiceId::as_str), most])
+}
+
+pub fn is_spent(db: &Connection, digest: [u8; 32]) -> Answer<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM spent_nonce WHERE digest = ?1)";
+    Ok(one(db, sql, [digest], |row| row.get(0))?.unwrap_or(false))
 }
 
 pub fn platform_keys(db: &Connection) -> Answer<Vec<PlatformKey>> {
@@ -87,6 +102,23 @@ pub fn audit_tail(db: &Connection, after: Option<i64>, most: u32) -> Answer<Vec<
     let sql = format!("SELECT {} FROM audit WHERE n > ?1 ORDER BY n DESC LIMIT ?2", rows::AUDIT);
     let lines = many(db, &sql, params![after.unwrap_or(0), most], rows::audit)?;
     lines.into_iter().rev().map(|(n, line)| Ok((n, line.into_entry()?))).collect()
+}
+
+/// The last lines before number `before`, the latest first.
+pub fn audit_before(db: &Connection, before: Option<i64>, most: u32) -> Answer<Vec<(i64, AuditEntry)>> {
+    let sql = format!("SELECT {} FROM audit WHERE n < ?1 ORDER BY n DESC LIMIT ?2", rows::AUDIT);
+    let lines = many(db, &sql, params![before.unwrap_or(i64::MAX), most], rows::audit)?;
+    lines.into_iter().map(|(n, line)| Ok((n, line.into_entry()?))).collect()
+}
+
+fn documents<T: DeserializeOwned>(
+    db: &Connection,
+    what: &'static str,
+    sql: &str,
+    values: impl Params,
+) -> Answer<Vec<T>> {
+    let texts: Vec<String> = many(db, sql, values, |row| row.get(0))?;
+    texts.iter().map(|text| Ok(from_document(what, text)?)).collect()
 }
 
 fn document<T: DeserializeOwned>(

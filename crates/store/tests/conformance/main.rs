@@ -85,6 +85,8 @@ over_every_store! {
     race::whoever_reads_after_an_answer_sees_what_was_answered,
     rest::customers_and_services_are_put_over_their_like,
     rest::a_nonce_is_spent_once_and_without_an_audit_line,
+    rest::customers_and_services_are_listed_in_pages_by_id,
+    rest::the_audit_is_paged_through_from_its_end,
     rest::a_platform_key_is_added_once_for_each_version,
     rest::the_audit_is_read_from_its_end_in_order,
     rest::a_lost_change_leaves_no_audit_line,

@@ -44,7 +44,56 @@ pub async fn a_nonce_is_spent_once_and_without_an_audit_line(store: Store) {
     for (case, nonce, commit) in cases {
         assert_eq!(store.spend_nonce(nonce).await.unwrap(), commit, "{case}");
     }
+    assert!(store.is_spent(nonce(1).digest).await.unwrap() && !store.is_spent([3; 32]).await.unwrap());
     assert!(audited(&store).await.is_empty());
+}
+
+pub async fn customers_and_services_are_listed_in_pages_by_id(store: Store) {
+    for n in [3, 1, 2] {
+        let id = CustomerId::parse(&format!("216{n}")).unwrap();
+        let customer = Customer { id, status: CustomerStatus::Active, profile: Profile::default() };
+        store.put_customer(customer, audit("customer")).await.unwrap();
+        let (id, role) = (ServiceId::parse(&format!("gateway{n}")).unwrap(), ServiceRole::ResourceServer);
+        let secret = StoredSecret { mac: [1; 32], expires_at: None };
+        let service = Service { id, role, secret, assertion_key_pem: None };
+        store.put_service(service, audit("service")).await.unwrap();
+    }
+    let cases: [(Option<u8>, u32, &[u8]); 5] = [
+        (None, 10, &[1, 2, 3]),
+        (None, 2, &[1, 2]),
+        (Some(2), 10, &[3]),
+        (Some(3), 10, &[]),
+        (Some(0), 1, &[1]),
+    ];
+    for (after, most, listed) in cases {
+        let (customers, services) = (listed.iter().map(|n| format!("216{n}")), listed.iter());
+        let after_customer = after.map(|n| CustomerId::parse(&format!("216{n}")).unwrap());
+        let found = store.customers(after_customer.as_ref(), most).await.unwrap();
+        let told: Vec<_> = found.iter().map(|found| found.id.to_string()).collect();
+        assert_eq!(told, customers.collect::<Vec<_>>(), "{most} after {after:?}");
+        let after_service = after.map(|n| ServiceId::parse(&format!("gateway{n}")).unwrap());
+        let found = store.services(after_service.as_ref(), most).await.unwrap();
+        let told: Vec<_> = found.iter().map(|found| found.id.to_string()).collect();
+        assert_eq!(told, services.map(|n| format!("gateway{n}")).collect::<Vec<_>>());
+    }
+}
+
+pub async fn the_audit_is_paged_through_from_its_end(store: Store) {
+    for n in 0..5 {
+        store.write_audit(audit(&n.to_string())).await.unwrap();
+    }
+    let last = store.audit_tail(None, 1).await.unwrap()[0].0;
+    let cases: [(Option<i64>, u32, &[&str]); 4] = [
+        (None, 2, &["4", "3"]),
+        (Some(last), 10, &["3", "2", "1", "0"]),
+        (Some(last - 1), 1, &["2"]),
+        (Some(last - 4), 10, &[]),
+    ];
+    for (before, most, expected) in cases {
+        let page = store.audit_before(before, most).await.unwrap();
+        let subjects: Vec<_> = page.iter().map(|(_, line)| line.subject.as_str()).collect();
+        assert_eq!(subjects, expected, "{most} before {before:?}");
+    }
 }
 
 pub async fn a_platform_key_is_added_once_for_each_version(store: Store) {

@@ -15,35 +15,68 @@ use crate::fields::Fields;
 use crate::note::{AnswerNote, OutcomeCode};
 
 use super::House;
-use super::sessions::{LIFE, SessionId, is_token};
-use super::visit::{SignInPage, TroublePage, Visit, send};
+use super::seals::{LIFE, Session};
+use super::visit::{Asked, SignInPage, TroublePage, Visit, send};
 
-/// The session cookie's name. Over TLS a browser then takes it from nobody but this very host.
-const fn cookie_name(is_secure: bool) -> &'static str {
-    if is_secure { "__Host-mintkeep-admin" } else { "mintkeep-admin" }
+/// What the browser keeps.
+#[derive(Clone, Copy)]
+pub(super) enum Kept {
+    /// The session.
+    Session,
+    /// What the next page says once.
+    Notice,
 }
+
+impl Kept {
+    /// The cookie's name. Over TLS a browser then takes it from nobody but this very host.
+    const fn name(self, is_secure: bool) -> &'static str {
+        match (self, is_secure) {
+            (Self::Session, true) => "__Host-mintkeep-admin",
+            (Self::Session, false) => "mintkeep-admin",
+            (Self::Notice, true) => "__Host-mintkeep-said",
+            (Self::Notice, false) => "mintkeep-said",
+        }
+    }
+}
+
+/// How long a notice waits for its page, in seconds.
+pub(super) const NOTICE_LIFE_S: u64 = 60;
 
 /// What the sign-in page says besides.
 const WRONG: &str = "That is not the admin token of this server.";
 const TOO_MANY: &str = "Too many wrong tokens came from your address. Wait a minute, then try again.";
 const STRANGE: &str = "That form did not come from this page, so it was not looked at.";
 const ENDED: &str = "Your session has ended. Nothing was changed.";
+const LEFT_HERE: &str = "You are signed out in this browser. The store did not answer, so another replica may take a \
+                         copy of your cookie until it has rested for an hour.";
 
 impl House {
-    fn session(&self, headers: &HeaderMap) -> Option<(SessionId, String)> {
-        let hall = &self.0;
-        let value = cookie(headers, cookie_name(hall.parts.is_secure))?;
-        hall.sessions.enter(value, hall.parts.clock.now())
+    async fn session(&self, headers: &HeaderMap) -> Option<Session> {
+        self.0.sessions.enter(self.kept(headers, Kept::Session)?, self.0.parts.clock.now()).await
     }
 
-    fn set_cookie(&self, mut response: Response, value: &str, life_s: u64) -> Response {
-        let is_secure = self.0.parts.is_secure;
-        let (name, secure) = (cookie_name(is_secure), if is_secure { "; Secure" } else { "" });
+    /// What a browser kept for us.
+    fn kept<'h>(&self, headers: &'h HeaderMap, what: Kept) -> Option<&'h str> {
+        cookie(headers, what.name(self.0.parts.place.is_secure()))
+    }
+
+    /// Has the browser keep `value` for `life_s` seconds; 0: no longer.
+    pub(super) fn keep(&self, response: &mut Response, what: Kept, (value, life_s): (&str, u64)) {
+        let is_secure = self.0.parts.place.is_secure();
+        let (name, secure) = (what.name(is_secure), if is_secure { "; Secure" } else { "" });
         let line = format!("{name}={value}; Max-Age={life_s}; Path=/; HttpOnly; SameSite=Strict{secure}");
         if let Ok(line) = HeaderValue::from_str(&line) {
-            response.headers_mut().insert(SET_COOKIE, line);
+            response.headers_mut().append(SET_COOKIE, line);
         }
-        response
+    }
+
+    fn keep_session(&self, response: &mut Response, session: &Session) {
+        self.keep(response, Kept::Session, (&self.0.sessions.seals.cookie(session), LIFE.as_secs()));
+    }
+
+    /// Whether a form was sent from a page of ours.
+    fn is_own_form(&self, headers: &HeaderMap) -> bool {
+        is_own_form(headers, self.0.parts.place.public_url.as_deref())
     }
 }
 
@@ -78,7 +111,7 @@ pub(super) async fn show(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    if house.session(&headers).is_some() {
+    if house.session(&headers).await.is_some() {
         return noted(see_other("/"));
     }
     let fields = Fields::parse(query.unwrap_or_default().as_bytes()).unwrap_or_default();
@@ -89,7 +122,7 @@ pub(super) async fn show(
 pub(super) async fn sign_in(State(house): State<House>, arrival: Arrival, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let hall = &house.0;
-    if !is_own_form(&head.headers, None) {
+    if !house.is_own_form(&head.headers) {
         return noted(sign_in_page(StatusCode::FORBIDDEN, "/", Some(STRANGE)));
     }
     let body = read(body, &hall.parts.limits).await.unwrap_or_default();
@@ -109,15 +142,23 @@ pub(super) async fn sign_in(State(house): State<House>, arrival: Arrival, reques
         return noted(sign_in_page(StatusCode::UNAUTHORIZED, to, Some(WRONG)));
     }
     tracing::info!(peer = %arrival.peer, "signed in to the console");
-    let cookie = hall.sessions.begin(&*hall.parts.entropy, now);
-    noted(house.set_cookie(see_other(to), &cookie, LIFE.as_secs()))
+    let mut response = see_other(to);
+    house.keep_session(&mut response, &Session::begin(&*hall.parts.entropy, now));
+    noted(response)
 }
 
 /// `POST /sign-out`.
 pub(super) async fn sign_out(visit: Visit) -> Response {
-    let house = &visit.0.house;
-    house.0.sessions.end(visit.0.session);
-    house.set_cookie(see_other("/sign-in"), "", 0)
+    let (house, session) = (&visit.0.house, &visit.0.session);
+    let mut response = match house.0.sessions.end(session, house.0.parts.clock.now()).await {
+        Ok(()) => see_other("/sign-in"),
+        Err(error) => {
+            tracing::warn!(%error, "the end of a session of the console could not be stored");
+            sign_in_page(StatusCode::OK, "/", Some(LEFT_HERE))
+        }
+    };
+    house.keep(&mut response, Kept::Session, ("", 0));
+    response
 }
 
 /// Lets through who has a session; of what changes something, only forms of our own pages.
@@ -125,11 +166,11 @@ pub(super) async fn enter(State(house): State<House>, request: Request, next: Ne
     let (mut head, body) = request.into_parts();
     let is_change = !matches!(head.method, Method::GET | Method::HEAD);
     let path_and_query = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    let Some((session, form_token)) = house.session(&head.headers) else {
+    let Some(session) = house.session(&head.headers).await else {
         let (to, trouble) = if is_change { ("/", Some(ENDED)) } else { (path_and_query, None) };
         return noted(sign_in_page(StatusCode::UNAUTHORIZED, to, trouble));
     };
-    if is_change && !is_own_form(&head.headers, None) {
+    if is_change && !house.is_own_form(&head.headers) {
         return noted(refused(StatusCode::FORBIDDEN, "That form came from elsewhere. Nothing was changed."));
     }
     let encoded = if is_change {
@@ -146,14 +187,21 @@ pub(super) async fn enter(State(house): State<House>, request: Request, next: Ne
     let Ok(fields) = Fields::parse(&encoded) else {
         return noted(refused(StatusCode::BAD_REQUEST, "A field came twice. Nothing was changed."));
     };
-    if is_change && !is_token(fields.get("form_token"), &form_token) {
+    if is_change && !house.0.sessions.seals.is_form_token(fields.get("form_token"), &session) {
         let text = "That form is not of your session. Nothing was changed; open the page again.";
         return noted(refused(StatusCode::FORBIDDEN, text));
     }
     let (path, arrival) = (head.uri.path().to_owned(), head.extensions.get().copied());
     let arrival = arrival.unwrap_or(Arrival::UNKNOWN);
-    head.extensions.insert(Visit::new(house, (session, form_token), (path, fields), arrival));
-    noted(next.run(Request::from_parts(head, Body::empty())).await)
+    let kept = house.kept(&head.headers, Kept::Notice).filter(|_| !is_change);
+    let notice = kept.and_then(|kept| house.0.sessions.seals.notice(&session, &path, kept));
+    let asked = Asked { path, fields, arrival, notice };
+    head.extensions.insert(Visit::new(house.clone(), session, asked));
+    let mut response = next.run(Request::from_parts(head, Body::empty())).await;
+    if !is_change && let Some(seen) = session.refreshed(house.0.parts.clock.now()) {
+        house.keep_session(&mut response, &seen);
+    }
+    noted(response)
 }
 
 /// A page without the menu: who gets it may be led astray.

@@ -17,15 +17,20 @@ use crate::browser::{guarded, see_other};
 use crate::fields::Fields;
 use crate::problem::Problem;
 
-use super::sessions::SessionId;
+use super::door::{Kept, NOTICE_LIFE_S};
+use super::seals::Session;
+use super::wording::clip;
 use super::{House, Link};
+
+/// Longest text of a notice whose whole would be too long for a cookie, in characters.
+const CLIPPED_CHARS: usize = 300;
 
 /// What a page says once, after a change.
 pub struct Notice {
     /// What was done.
     pub text: String,
     /// What is shown this once, each under what it is.
-    pub secrets: Vec<(&'static str, Zeroizing<String>)>,
+    pub secrets: Vec<(String, Zeroizing<String>)>,
     /// Whether it did not work.
     pub is_trouble: bool,
 }
@@ -45,9 +50,30 @@ impl Notice {
 
     /// The same, with something that is shown this once.
     #[must_use]
-    pub fn with_secret(mut self, what: &'static str, secret: String) -> Self {
-        self.secrets.push((what, Zeroizing::new(secret)));
+    pub fn with_secret(mut self, what: &str, secret: String) -> Self {
+        self.secrets.push((what.to_owned(), Zeroizing::new(secret)));
         self
+    }
+
+    /// As text that [`Self::read`] reads; it holds the secrets.
+    pub(super) fn written(&self) -> Zeroizing<Vec<u8>> {
+        let secrets: Vec<_> = self.secrets.iter().map(|(what, secret)| (what, secret.as_str())).collect();
+        // Texts and a flag are always written.
+        Zeroizing::new(serde_json::to_vec(&(&self.text, secrets, self.is_trouble)).unwrap_or_default())
+    }
+
+    /// What was written.
+    pub(super) fn read(written: &[u8]) -> Option<Self> {
+        let read: (String, Vec<(String, String)>, bool) = serde_json::from_slice(written).ok()?;
+        let (text, secrets, is_trouble) = read;
+        let secrets = secrets.into_iter().map(|(what, secret)| (what, Zeroizing::new(secret)));
+        Some(Self { text, secrets: secrets.collect(), is_trouble })
+    }
+
+    /// The same in few words.
+    pub(super) fn clipped(&self) -> Self {
+        let text = clip(&self.text, CLIPPED_CHARS);
+        Self { text, secrets: self.secrets.clone(), is_trouble: self.is_trouble }
     }
 }
 
@@ -57,11 +83,19 @@ pub struct Visit(pub(super) Arc<Stay>);
 
 pub(super) struct Stay {
     pub house: House,
-    pub session: SessionId,
+    pub session: Session,
     form_token: String,
-    path: String,
-    fields: Fields,
-    arrival: Arrival,
+    asked: Asked,
+}
+
+/// What was asked.
+pub(super) struct Asked {
+    pub path: String,
+    /// Of the query, or of the form.
+    pub fields: Fields,
+    pub arrival: Arrival,
+    /// What the page is to say this once.
+    pub notice: Option<Notice>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Visit {
@@ -74,13 +108,9 @@ impl<S: Sync> FromRequestParts<S> for Visit {
 }
 
 impl Visit {
-    pub(super) fn new(
-        house: House,
-        (session, form_token): (SessionId, String),
-        (path, fields): (String, Fields),
-        arrival: Arrival,
-    ) -> Self {
-        Self(Arc::new(Stay { house, session, form_token, path, fields, arrival }))
+    pub(super) fn new(house: House, session: Session, asked: Asked) -> Self {
+        let form_token = house.0.sessions.seals.form_token(&session);
+        Self(Arc::new(Stay { house, session, form_token, asked }))
     }
 
     /// What every form must carry in `form_token`.
@@ -92,13 +122,13 @@ impl Visit {
     /// Whence the request came, for the audit.
     #[must_use]
     pub fn arrival(&self) -> &Arrival {
-        &self.0.arrival
+        &self.0.asked.arrival
     }
 
     /// A field of the query, or of the form; an empty one counts as absent.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.0.fields.get(name).map(str::trim).filter(|value| !value.is_empty())
+        self.0.asked.fields.get(name).map(str::trim).filter(|value| !value.is_empty())
     }
 
     /// A page: `body` within the frame.
@@ -110,20 +140,18 @@ impl Visit {
     fn page_with(&self, status: StatusCode, title: &str, body: &impl Template) -> Response {
         let Ok(body) = body.render() else { return unmade() };
         let hall = &self.0.house.0;
-        let notice = hall.sessions.take(self.0.session, &self.0.path);
+        let notice = self.0.asked.notice.as_ref();
         let is_here = |link: &Link| {
-            let beneath = self.0.path.strip_prefix(link.path);
+            let beneath = self.0.asked.path.strip_prefix(link.path);
             beneath.is_some_and(|rest| rest.is_empty() || (rest.starts_with('/') && link.path != "/"))
         };
         let menu: Vec<(Link, bool)> = hall.menu.iter().map(|link| (*link, is_here(link))).collect();
-        let frame = FramePage {
-            title,
-            body: &body,
-            menu: &menu,
-            notice: notice.as_ref(),
-            form_token: &self.0.form_token,
-        };
-        send(&frame, status)
+        let frame = FramePage { title, body: &body, menu: &menu, notice, form_token: &self.0.form_token };
+        let mut response = send(&frame, status);
+        if notice.is_some() {
+            self.0.house.keep(&mut response, Kept::Notice, ("", 0));
+        }
+        response
     }
 
     /// A page that says why there is nothing else to see.
@@ -143,11 +171,13 @@ impl Visit {
     }
 
     /// Goes to the page at `path`, which then says `notice` once.
-    #[must_use]
-    pub fn done(&self, path: &str, notice: Notice) -> Response {
+    fn done(&self, path: &str, notice: &Notice) -> Response {
         let page = path.split('?').next().unwrap_or(path);
-        self.0.house.0.sessions.leave(self.0.session, page, notice);
-        see_other(path)
+        let mut response = see_other(path);
+        if let Some(sealed) = self.0.house.0.sessions.seals.seal(&self.0.session, page, &notice) {
+            self.0.house.keep(&mut response, Kept::Notice, (&sealed, NOTICE_LIFE_S));
+        }
+        response
     }
 
     /// Goes back to the page at `path`, which then says what came of a change.
@@ -158,7 +188,7 @@ impl Visit {
             let stop = if words.is_empty() { "." } else { ": " };
             Notice::trouble(format!("{}{stop}{words}", problem.title))
         });
-        self.done(path, notice)
+        self.done(path, &notice)
     }
 }
 
