@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::header::{LOCATION, SET_COOKIE};
 use mintkeep_web::console::Place;
-use serde_json::json;
 
 use crate::desk::{Desk, TOKEN};
 use crate::ledger::{Ledger, Trouble};
@@ -39,18 +38,15 @@ async fn any_replica_takes_a_session_and_says_what_another_did_and_the_sign_out_
 }
 
 #[tokio::test]
-async fn what_was_drawn_for_an_app_fits_into_what_its_page_says_once() {
+async fn what_a_page_says_once_waits_a_minute_in_a_cookie_that_only_the_server_reads() {
     let desk = Desk::sandbox().await;
-    let app = json!({"id": "MINI7", "dialect": "miniprogram", "name": "Shop"});
-    assert_eq!(desk.post("/admin/v1/apps", app).await.0, 201);
+    desk.wechat_app("wx1").await;
     let operator = Visitor::signed_in(&desk.console, TOKEN).await;
-    let done = operator.post("/apps/MINI7/disable", &[]).await;
+    let done = operator.post("/apps/wx1/disable", &[]).await;
     let cookie = done.header(SET_COOKIE);
-    assert!(
-        cookie.starts_with("mintkeep-said=") && cookie.contains("; Max-Age=60; Path=/; HttpOnly"),
-        "{cookie}"
-    );
-    assert!(!cookie.contains("disabled"), "only the server can read it");
+    let manners = "; Max-Age=60; Path=/; HttpOnly; SameSite=Strict";
+    assert!(cookie.starts_with("mintkeep-said=") && cookie.ends_with(manners), "{cookie}");
+    assert!(!cookie.contains("disabled"), "{cookie}");
 }
 
 #[tokio::test]

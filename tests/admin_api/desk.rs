@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use mintkeep_issuer::admin::{self, MovableClock, Sandbox};
@@ -155,6 +157,15 @@ impl Desk {
     pub async fn wechat_token(&self, id: &str, secret: &str) -> Value {
         let path = format!("/cgi-bin/token?grant_type=client_credential&appid={id}&secret={secret}");
         answer_of(&self.dialects, Request::get(path).body(Body::empty()).unwrap()).await.1
+    }
+
+    /// Whether a resource server of this secret is let in to introspect.
+    pub async fn introspects(&self, id: &str, secret: &str) -> bool {
+        let basic = STANDARD.encode(format!("{id}:{secret}"));
+        let request = Request::post("/oauth2/introspect")
+            .header("authorization", format!("Basic {basic}"))
+            .header("content-type", "application/x-www-form-urlencoded");
+        answer_of(&self.dialects, request.body(Body::from("token=x")).unwrap()).await.0 == 200
     }
 
     /// A WeChat app, and its secret.

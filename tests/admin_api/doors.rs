@@ -10,7 +10,7 @@ use super::desk::{Desk, answer_of, kind};
 
 /// Every route there is.
 #[rustfmt::skip]
-const ROUTES: [(&str, &str); 31] = [
+const ROUTES: [(&str, &str); 33] = [
     ("POST",   "/admin/v1/apps"),
     ("GET",    "/admin/v1/apps"),
     ("GET",    "/admin/v1/apps/{id}"),
@@ -23,6 +23,7 @@ const ROUTES: [(&str, &str); 31] = [
     ("POST",   "/admin/v1/apps/{id}/disable"),
     ("POST",   "/admin/v1/apps/{id}/enable"),
     ("POST",   "/admin/v1/apps/{id}/freeze-secret"),
+    ("GET",    "/admin/v1/customers"),
     ("PUT",    "/admin/v1/customers/{id}"),
     ("GET",    "/admin/v1/customers/{id}"),
     ("POST",   "/admin/v1/codes"),
@@ -31,6 +32,7 @@ const ROUTES: [(&str, &str); 31] = [
     ("POST",   "/admin/v1/grants/{id}/revoke"),
     ("POST",   "/admin/v1/inspect"),
     ("POST",   "/admin/v1/services"),
+    ("GET",    "/admin/v1/services"),
     ("GET",    "/admin/v1/services/{id}"),
     ("GET",    "/admin/v1/audit"),
     ("GET",    "/admin/v1/platform-keys"),

@@ -7,6 +7,8 @@ mod bad_input;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
+mod console_makes;
+#[cfg(test)]
 mod console_rooms;
 #[cfg(test)]
 mod console_sessions;

@@ -65,13 +65,15 @@ const PAGES = {
   apps: { route: '/apps', image: 'light' },
   app: { route: '/apps/wx0000000000000001', image: 'dark' },
   'app-of-keys': { route: '/apps/MINI0000000000000001' },
-  customers: { route: '/customers' },
+  customers: { route: '/customers', image: 'light' },
+  services: { route: '/services', image: 'dark' },
   customer: { route: '/customers/2160000000000001', image: 'light' },
   grants: { route: '/grants', image: 'dark', prepare: ({ sandbox }) => grant(sandbox) },
   'grants-none': { route: '/grants?customer=nobody' },
   audit: { route: '/audit', image: 'light' },
   sandbox: { route: '/sandbox', image: 'dark' },
   credentials: { route: '/credentials', image: 'light' },
+  consumers: { route: '/consumers', image: 'light' },
   credential: { route: '/credentials/corner-shop', image: 'light', prepare: live },
   'credential-again': { route: '/credentials/dingtalk-sandbox' },
   'credential-of-customers': { route: '/credentials/miniprogram-sandbox' },
@@ -188,6 +190,72 @@ module.exports = [
       assert.notEqual(await state(), 'good');
     },
   },
+  ...[true, false].map((javaScriptEnabled) => ({
+    name: `a consumer is made in the console, reads a token, and is revoked, ${javaScriptEnabled ? 'with' : 'without'} script`,
+    options: { javaScriptEnabled, viewport: PHONE },
+    async run(world) {
+      const { page, sandbox } = world;
+      const name = `till-${javaScriptEnabled}`;
+      await signIn(world, '/consumers');
+      await page.fill('#name', name);
+      await page.fill('#credentials', 'wechat-sandbox');
+      await press(page, 'text=Make the consumer');
+      const key = await page.textContent('pre[aria-label="Its key"]');
+      if (javaScriptEnabled) await checkLooks(page, 'consumer made');
+      const read = () => fetch(`${sandbox.keeper}/v1/tokens/wechat-sandbox`, { headers: { Authorization: `Bearer ${key}` } });
+      assert.equal((await read()).status, 200);
+      await page.reload();
+      assert.doesNotMatch(await page.content(), new RegExp(key));
+      await press(page, `button[aria-label="Revoke the consumer ${name}"]`);
+      assert.equal((await read()).status, 401);
+    },
+  })),
+  {
+    name: 'an app and a customer are made in the console, and a name that is refused says why',
+    async run(world) {
+      const { page, sandbox } = world;
+      await signIn(world, '/apps');
+      await page.fill('#name', 'Made by hand');
+      await press(page, 'text=Make the app');
+      const secret = await page.textContent('pre[aria-label="Its secret"]');
+      const id = new URL(page.url()).pathname.split('/').pop();
+      assert.ok((await ask(world, { id, secret })).access_token);
+      await page.goto(`${sandbox.console}/customers`);
+      await page.fill('#new-id', 'C-by-hand');
+      await press(page, 'text=Make the customer');
+      assert.match(await page.textContent('[role=status]'), /was made/);
+      await page.goto(`${sandbox.console}/customers`);
+      await page.fill('#new-id', 'not an id');
+      await press(page, 'text=Make the customer');
+      assert.match(await page.textContent('[role=alert]'), /1 to 64 characters/);
+      await checkLooks(page, 'customer refused');
+    },
+  },
+  {
+    name: 'while the platform is slow the page of a renewal says so and comes back, and the renewal goes on',
+    async run(world) {
+      const { page, sandbox } = world;
+      const name = 'slow-shop';
+      const { id, secret } = await makeApp(world, 'Slow shop');
+      const asked = { name, dialect: 'wechat', legacy: true, app_id: id, base_url: sandbox.issuer, proof: { secret } };
+      await sandbox.admin('POST', '/admin/v1/keeper/credentials', asked);
+      await sandbox.admin('POST', `/admin/v1/keeper/tokens/${name}/refresh`);
+      await signIn(world, `/credentials/${name}`);
+      const version = () => page.textContent('dt:text("Version") + dd');
+      const before = await version();
+      const rule = { dialect: 'wechat', endpoint: '/cgi-bin/token', action: 'delay', delay_ms: 4_500, count: 1 };
+      await sandbox.admin('POST', '/admin/v1/sandbox/faults', rule);
+      await press(page, 'text=Renew now');
+      assert.match(await page.textContent('[role=status]'), /slow to answer.*goes on/);
+      assert.equal(await version(), before, 'the one before is still shown');
+      await checkLooks(page, 'slow renewal');
+      const started = Date.now();
+      while ((await version()) === before) {
+        assert.ok(Date.now() - started < 10_000, 'the renewal never ended');
+        await page.reload();
+      }
+    },
+  },
   {
     name: 'a token is renewed in the console, and its plot grows',
     async run(world) {
@@ -264,6 +332,27 @@ module.exports = [
     },
   },
   ...looks,
+  ...[660, 1280].map((width) => ({
+    name: `long ids and names keep within a screen of ${width} px, beside columns that can be read`,
+    options: { viewport: { width, height: 800 } },
+    async run(world) {
+      const { page, sandbox } = world;
+      const long = 'x'.repeat(64);
+      const made = await sandbox.admin('GET', '/admin/v1/apps?most=1000');
+      if (!made.apps.some(({ id }) => id === long)) {
+        await sandbox.admin('POST', '/admin/v1/apps', { id: long, dialect: 'miniprogram', name: 'W'.repeat(128) });
+      }
+      await sandbox.admin('PUT', `/admin/v1/customers/${long}`, { profile: { nick_name: 'W'.repeat(1024) } });
+      await sandbox.admin('POST', '/admin/v1/codes', { client_id: long, customer_id: long, scopes: ['auth_user'] });
+      await signIn(world);
+      for (const route of ['/apps', '/customers', `/customers/${long}`, `/grants?app=${long}`, '/services', '/credentials', '/consumers', '/audit']) {
+        await page.goto(sandbox.console + route);
+        await checkLooks(page, route);
+        const heights = await page.$$eval('table.rows tbody tr', (rows) => rows.map((row) => row.offsetHeight));
+        assert.ok(Math.max(0, ...heights) < 260, `${route} has rows of ${heights} px`);
+      }
+    },
+  })),
   {
     name: 'the console is fit for a wide screen too',
     options: { viewport: { width: 1000, height: 420 } },

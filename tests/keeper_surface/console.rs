@@ -52,6 +52,73 @@ async fn a_keeper_alone_shows_its_own_rooms_and_over_tls_its_cookie_stays_on_tls
         "it says how to begin"
     );
     assert_eq!(operator.get("/apps").await.status, 404);
+    let audit = operator.get("/audit").await;
+    check(&audit, "/audit");
+    assert!(audit.html.contains("Nothing was done yet."), "{}", audit.html);
+    rig.add("shop", TokenSource::WeChatToken).await;
+    assert!(operator.get("/audit").await.html.contains("credential added"));
+}
+
+#[tokio::test]
+async fn a_consumer_is_made_its_key_shown_once_and_its_rights_ended() {
+    let rig = Rig::new().await;
+    rig.add("shop", TokenSource::WeChatToken).await;
+    let operator = Visitor::signed_in(&rig.console(), ADMIN).await;
+    let empty = operator.get("/consumers").await;
+    check(&empty, "/consumers");
+    assert!(empty.html.contains("There is no consumer yet."));
+    let fields = [("name", "till"), ("credentials", "shop  other"), ("read", "yes")];
+    let page = operator.deed("/consumers", &fields).await;
+    check(&page, "/consumers");
+    let key = page.between("aria-label=\"Its key\">", "</pre>").to_owned();
+    assert!(page.html.contains("shop, other") && page.html.contains("drop-in endpoints\">"), "{}", page.html);
+    assert!(!operator.get("/consumers").await.html.contains(&key), "shown once");
+    let read = || {
+        let request = Request::get("/v1/tokens/shop").header("authorization", format!("Bearer {key}"));
+        rig.send(request.body(Body::empty()).unwrap())
+    };
+    assert_eq!(read().await.status(), 200);
+    let page = operator.deed("/consumers/till/revoke", &[]).await;
+    assert!(page.html.contains("was revoked"), "{}", page.html);
+    assert_eq!(read().await.status(), 401);
+    #[rustfmt::skip]
+    let unfit: [&[(&str, &str)]; 4] = [
+        &[("name", "till"), ("read", "yes")],
+        &[("name", "till"), ("all_credentials", "yes")],
+        &[("name", "till"), ("all_credentials", "yes"), ("credentials", "shop"), ("read", "yes")],
+        &[("name", "<planted>"), ("all_credentials", "yes"), ("read", "yes")],
+    ];
+    for fields in unfit {
+        let page = operator.deed("/consumers", fields).await;
+        assert!(page.html.contains("class=\"notice bad\"") && !page.html.contains("planted"), "{fields:?}");
+    }
+    assert_eq!(operator.deed("/consumers/nobody/revoke", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_credential_is_added_and_leads_to_its_page_which_never_shows_its_secret() {
+    let rig = Rig::new().await;
+    let operator = Visitor::signed_in(&rig.console(), ADMIN).await;
+    let new = |name, dialect| {
+        [("name", name), ("dialect", dialect), ("app_id", "wx1"), ("base_url", "https://platform.example")]
+    };
+    let secret = [("secret", APP_SECRET)];
+    for (name, dialect) in [("one", "wechat"), ("two", "wechat-legacy"), ("three", "dingtalk")] {
+        let page = operator.deed("/credentials", &[&new(name, dialect)[..], &secret].concat()).await;
+        check(&page, name);
+        assert!(page.html.contains("The credential was added") && !page.html.contains(APP_SECRET), "{name}");
+    }
+    let unfit = [
+        new("four", "miniprogram").to_vec(),
+        [&new("four", "alipayhk")[..], &secret].concat(),
+        new("four", "wechat").to_vec(),
+        [&new("one", "wechat")[..], &secret].concat(),
+    ];
+    for fields in unfit {
+        let page = operator.deed("/credentials", &fields).await;
+        assert!(page.html.contains("class=\"notice bad\"") && !page.html.contains(APP_SECRET), "{fields:?}");
+    }
+    assert_eq!(rig.keeper.credentials().len(), 3);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod proxy;
 mod rig;
 #[cfg(test)]
 #[path = "../console/visitor.rs"]
+#[expect(dead_code, reason = "the issuer's tests need more of it")]
 mod visitor;
 #[cfg(test)]
 mod watch;

@@ -13,7 +13,7 @@ pub(crate) mod grants;
 mod inspect;
 mod platform_keys;
 pub(crate) mod sandbox;
-mod services;
+pub(crate) mod services;
 mod settings;
 
 use std::sync::Arc;
@@ -85,13 +85,14 @@ pub fn router(issuer: Arc<Issuer>, sandbox: Option<Sandbox>, token: AdminToken) 
         .routes(routes!(app_proofs::disable))
         .routes(routes!(app_proofs::enable))
         .routes(routes!(app_proofs::freeze_secret))
+        .routes(routes!(customers::list))
         .routes(routes!(customers::put, customers::show))
         .routes(routes!(grants::issue_code))
         .routes(routes!(grants::list))
         .routes(routes!(grants::show))
         .routes(routes!(grants::revoke))
         .routes(routes!(inspect::inspect))
-        .routes(routes!(services::create))
+        .routes(routes!(services::create, services::list))
         .routes(routes!(services::show))
         .routes(routes!(audit::tail))
         .routes(routes!(platform_keys::list))

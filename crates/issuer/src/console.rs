@@ -2,11 +2,11 @@
 
 mod app_deeds;
 mod apps;
-mod audit;
 mod customers;
 mod glance;
 mod grants;
 mod sandbox;
+mod services;
 
 use std::sync::Arc;
 
@@ -14,8 +14,10 @@ use axum::Router;
 use axum::extract::Path;
 use axum::routing::{get, post};
 use http::StatusCode;
-use mintkeep_web::console::{Link, Rooms};
+use mintkeep_web::asked::Asked;
+use mintkeep_web::console::{Link, Rooms, wish};
 use mintkeep_web::problem::Problem;
+use serde::de::DeserializeOwned;
 
 use crate::admin::{AdminDesk, Sandbox};
 use crate::issuer::Issuer;
@@ -39,21 +41,21 @@ pub fn rooms(issuer: Arc<Issuer>, sandbox: Option<Sandbox>) -> Rooms {
         Link { text: "Apps", path: "/apps" },
         Link { text: "Customers", path: "/customers" },
         Link { text: "Grants", path: "/grants" },
-        Link { text: "Audit", path: "/audit" },
+        Link { text: "Services", path: "/services" },
     ];
     let mut router = Router::new()
-        .route("/apps", get(apps::list))
+        .route("/apps", get(apps::list).post(apps::create))
         .route("/apps/{id}", get(apps::show))
         .route("/apps/{id}/enable", post(app_deeds::enable))
         .route("/apps/{id}/disable", post(app_deeds::disable))
         .route("/apps/{id}/rotate-secret", post(app_deeds::rotate_secret))
         .route("/apps/{id}/revoke-tokens", post(app_deeds::revoke_tokens))
-        .route("/customers", get(customers::find))
+        .route("/customers", get(customers::list).post(customers::create))
         .route("/customers/{id}", get(customers::show))
         .route("/customers/{id}/status", post(customers::set_status))
         .route("/grants", get(grants::list))
         .route("/grants/{id}/revoke", post(grants::revoke))
-        .route("/audit", get(audit::list));
+        .route("/services", get(services::list).post(services::create));
     if desk.sandbox.is_some() {
         links.push(Link { text: "Sandbox", path: "/sandbox" });
         router = router
@@ -64,6 +66,11 @@ pub fn rooms(issuer: Arc<Issuer>, sandbox: Option<Sandbox>) -> Rooms {
             .route("/sandbox/faults/{id}/clear", post(sandbox::clear));
     }
     Rooms { links, router: router.with_state(desk.clone()), glance: Arc::new(desk) }
+}
+
+/// What a form asks, as the API's routes take it.
+fn asked<T: DeserializeOwned>(fields: serde_json::Value) -> Result<Asked<T>, Problem> {
+    wish(fields).map(Asked)
 }
 
 /// A name out of the path.

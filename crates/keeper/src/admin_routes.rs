@@ -4,8 +4,8 @@
 //! no with a problem (RFC 9457) that tells what to do, and writes a line into the audit for each change.
 //! Times are milliseconds since the Unix epoch.
 
-mod consumers;
-mod credentials;
+pub(crate) mod consumers;
+pub(crate) mod credentials;
 mod rotation;
 mod slots;
 mod tokens;

@@ -1,5 +1,6 @@
 //! The keeper's rooms of the console. They call what its admin API calls, and show it as pages.
 
+mod consumers;
 mod credential;
 mod credentials;
 mod deeds;
@@ -53,9 +54,14 @@ impl Standing {
 /// The keeper's rooms.
 pub fn rooms(keeper: Arc<Keeper>) -> Rooms {
     let room = Room(keeper);
-    let links = vec![Link { text: "Credentials", path: "/credentials" }];
+    let links = vec![
+        Link { text: "Credentials", path: "/credentials" },
+        Link { text: "Consumers", path: "/consumers" },
+    ];
     let router = Router::new()
-        .route("/credentials", get(credentials::list))
+        .route("/consumers", get(consumers::list).post(consumers::create))
+        .route("/consumers/{name}/revoke", post(consumers::revoke))
+        .route("/credentials", get(credentials::list).post(credentials::add))
         .route("/credentials/{name}", get(credential::show))
         .route("/credentials/{name}/refresh", post(deeds::refresh))
         .route("/credentials/{name}/resolve", post(deeds::resolve))

@@ -91,7 +91,7 @@ fn unreadable(detail: String) -> Problem {
 }
 
 /// What is wrong with a body, without the parts of it that the parser quotes: they may be secret.
-fn fault_of(error: &serde_json::Error) -> String {
+pub(crate) fn fault_of(error: &serde_json::Error) -> String {
     let told = error.to_string();
     let quotes = ["unknown field", "unknown variant", "invalid type", "invalid value", "invalid length"];
     match (quotes.iter().find(|kind| told.starts_with(**kind)), told.find(", expected ")) {

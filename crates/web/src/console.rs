@@ -1,12 +1,13 @@
 //! The console: pages on the admin listener for who operates this server.
 //!
 //! Here is what its rooms share: the [`door`] that asks for the admin token and checks every form, the
-//! [`sessions`], the frame around a page, the overview, and how things are worded. The roles bring
+//! [`sessions`], the frame around a page, the overview, the audit, and how things are worded. The roles bring
 //! the rooms themselves, each its own, so that a process with one role shows only that role's.
 //!
 //! Nothing of a visit is kept in the process, so that each page may come from another replica.
 
 mod assets;
+mod audit;
 mod door;
 mod glance;
 mod seals;
@@ -29,7 +30,7 @@ use crate::limits::Limits;
 use crate::throttle::Throttle;
 
 pub use glance::{Alert, Count, Glance, Seen};
-pub use visit::{Notice, Visit};
+pub use visit::{Notice, Visit, wish};
 
 use sessions::Sessions;
 
@@ -108,11 +109,17 @@ pub fn router(parts: ConsoleParts, rooms: Vec<Rooms>) -> Router {
         glances.push(room.glance);
         pages = pages.merge(room.router);
     }
+    menu.push(Link { text: "Audit", path: "/audit" });
     let sessions = Sessions::new(&parts.token, Arc::clone(&parts.store));
     let hall = Hall { parts, sessions, wrong_tokens: Throttle::default(), menu, glances };
     let house = House(Arc::new(hall));
     pages
-        .merge(Router::new().route("/", get(glance::overview)).with_state(house.clone()))
+        .merge(
+            Router::new()
+                .route("/", get(glance::overview))
+                .route("/audit", get(audit::list))
+                .with_state(house.clone()),
+        )
         .route("/sign-out", post(door::sign_out))
         .route_layer(from_fn_with_state(house.clone(), door::enter))
         .route("/sign-in", get(door::show).post(door::sign_in).with_state(house))

@@ -24,8 +24,8 @@ use super::{AdminDesk, app_unknown, busy, unavailable, unfit};
 const NAME_CHARS_MAX: usize = 128;
 /// Most entries of an allow-list.
 const ADDRESSES_MAX: usize = 256;
-/// How many apps are listed unless the caller says, and at most.
-const PAGE: (u32, u32) = (100, 1_000);
+/// How many apps, customers or services are listed unless the caller says, and at most.
+pub(super) const PAGE: (u32, u32) = (100, 1_000);
 /// How often a lost commit is tried anew before the caller is told to come back.
 const COMMIT_TRIES: usize = 3;
 
@@ -117,9 +117,13 @@ pub(crate) async fn list(
     let most = page_size(filter.most, PAGE)?;
     let found = desk.issuer.store.apps(filter.after.as_ref(), most).await.map_err(unavailable)?;
     let now = desk.issuer.now();
-    let is_full = u32::try_from(found.len()).is_ok_and(|count| count == most);
-    let next = found.last().filter(|_| is_full).map(|app| app.id.clone());
+    let next = next_of(&found, most).map(|app| app.id.clone());
     Ok(Json(AppPage { apps: found.iter().map(|app| AppView::of(app, now)).collect(), next }))
+}
+
+/// What the next page comes after; `None`: this one was not full, so it is the last.
+pub(super) fn next_of<T>(found: &[T], most: u32) -> Option<&T> {
+    found.last().filter(|_| u32::try_from(found.len()).is_ok_and(|count| count == most))
 }
 
 /// How many to list: what was asked for, within the bounds.

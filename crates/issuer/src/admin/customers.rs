@@ -5,11 +5,12 @@ use axum::extract::State;
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::record::{AuditAction, Customer, CustomerStatus, Profile};
 use mintkeep_web::arrival::Arrival;
-use mintkeep_web::asked::{Asked, Named};
+use mintkeep_web::asked::{Asked, Filter, Named};
 use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
+use super::apps::{PAGE, next_of, page_size};
 use super::{AdminDesk, customer_unknown, unavailable, unfit};
 
 /// Longest text of a profile, in characters.
@@ -116,4 +117,39 @@ pub(crate) async fn show(
 ) -> Result<Json<CustomerView>, Problem> {
     let customer = desk.issuer.store.customer(&id).await.map_err(unavailable)?;
     customer.map(|customer| Json(CustomerView::of(&customer))).ok_or_else(customer_unknown)
+}
+
+/// Which customers to list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CustomerFilter {
+    /// Only those after this id.
+    #[param(value_type = Option<String>)]
+    pub after: Option<CustomerId>,
+    /// How many at most, 1 to 1000; left out: 100.
+    pub most: Option<u32>,
+}
+
+/// Some customers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CustomerPage {
+    /// By id.
+    pub customers: Vec<CustomerView>,
+    /// What to give as `after` for the next page; `null`: this is the last one.
+    #[schema(value_type = Option<String>)]
+    pub next: Option<CustomerId>,
+}
+
+/// Lists customers, by id.
+#[utoipa::path(get, operation_id = "listCustomers", path = "/admin/v1/customers", tag = "customers", params(CustomerFilter),
+    responses((status = 200, body = CustomerPage)))]
+pub(crate) async fn list(
+    State(desk): State<AdminDesk>,
+    Filter(filter): Filter<CustomerFilter>,
+) -> Result<Json<CustomerPage>, Problem> {
+    let most = page_size(filter.most, PAGE)?;
+    let found = desk.issuer.store.customers(filter.after.as_ref(), most).await.map_err(unavailable)?;
+    let next = next_of(&found, most).map(|customer| customer.id.clone());
+    Ok(Json(CustomerPage { customers: found.iter().map(|found| CustomerView::of(found)).collect(), next }))
 }

@@ -8,18 +8,18 @@ use mintkeep_protocol::crypto::RsaPublicKey;
 use mintkeep_protocol::ident::ServiceId;
 use mintkeep_protocol::record::{AuditAction, Service, ServiceRole};
 use mintkeep_web::arrival::Arrival;
-use mintkeep_web::asked::{Asked, Named};
+use mintkeep_web::asked::{Asked, Filter, Named};
 use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::apps::drawn_secret;
+use super::apps::{PAGE, drawn_secret, next_of, page_size};
 use super::{AdminDesk, unavailable, unfit};
 
 /// A new resource server or wallet.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ServiceCreate {
+pub(crate) struct ServiceCreate {
     /// Its name in Basic authentication.
     #[schema(value_type = String, example = "gateway")]
     id: ServiceId,
@@ -35,25 +35,25 @@ pub(super) struct ServiceCreate {
 
 /// A service, and the secret that is shown once.
 #[derive(Serialize, ToSchema)]
-pub(super) struct ServiceCreated {
+pub(crate) struct ServiceCreated {
     /// The service.
     #[serde(flatten)]
-    service: ServiceView,
+    pub service: ServiceView,
     /// Its secret.
-    secret: String,
+    pub secret: String,
 }
 
 /// A service.
 #[derive(Serialize, ToSchema)]
-pub(super) struct ServiceView {
+pub(crate) struct ServiceView {
     /// Its name in Basic authentication.
     #[schema(value_type = String)]
-    id: ServiceId,
+    pub id: ServiceId,
     /// `resource_server` or `wallet`.
     #[schema(value_type = String)]
-    role: ServiceRole,
+    pub role: ServiceRole,
     /// For a wallet: the key of its assertions.
-    assertion_key_pem: Option<String>,
+    pub assertion_key_pem: Option<String>,
 }
 
 impl ServiceView {
@@ -69,7 +69,7 @@ impl ServiceView {
 /// Makes a resource server or a wallet. Its secret is shown once.
 #[utoipa::path(post, operation_id = "createService", path = "/admin/v1/services", tag = "services", request_body = ServiceCreate,
     responses((status = 201, body = ServiceCreated), (status = 409, description = "The name is taken")))]
-pub(super) async fn create(
+pub(crate) async fn create(
     State(desk): State<AdminDesk>,
     arrival: Arrival,
     Asked(asked): Asked<ServiceCreate>,
@@ -112,7 +112,7 @@ pub(super) async fn create(
 #[utoipa::path(get, operation_id = "showService", path = "/admin/v1/services/{id}", tag = "services",
     params(("id" = String, Path)),
     responses((status = 200, body = ServiceView), (status = 404, description = "No such service")))]
-pub(super) async fn show(
+pub(crate) async fn show(
     State(desk): State<AdminDesk>,
     Named(id): Named<ServiceId>,
 ) -> Result<Json<ServiceView>, Problem> {
@@ -125,4 +125,39 @@ pub(super) async fn show(
             "make it with POST /admin/v1/services",
         )
     })
+}
+
+/// Which services to list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ServiceFilter {
+    /// Only those after this id.
+    #[param(value_type = Option<String>)]
+    pub after: Option<ServiceId>,
+    /// How many at most, 1 to 1000; left out: 100.
+    pub most: Option<u32>,
+}
+
+/// Some services.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ServicePage {
+    /// By id.
+    pub services: Vec<ServiceView>,
+    /// What to give as `after` for the next page; `null`: this is the last one.
+    #[schema(value_type = Option<String>)]
+    pub next: Option<ServiceId>,
+}
+
+/// Lists resource servers and wallets, by id.
+#[utoipa::path(get, operation_id = "listServices", path = "/admin/v1/services", tag = "services", params(ServiceFilter),
+    responses((status = 200, body = ServicePage)))]
+pub(crate) async fn list(
+    State(desk): State<AdminDesk>,
+    Filter(filter): Filter<ServiceFilter>,
+) -> Result<Json<ServicePage>, Problem> {
+    let most = page_size(filter.most, PAGE)?;
+    let found = desk.issuer.store.services(filter.after.as_ref(), most).await.map_err(unavailable)?;
+    let next = next_of(&found, most).map(|service| service.id.clone());
+    Ok(Json(ServicePage { services: found.iter().map(|found| ServiceView::of(found)).collect(), next }))
 }

@@ -9,12 +9,12 @@ use mintkeep_protocol::crypto::sha256;
 use mintkeep_protocol::ident::AppId;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::asked::Filter;
-use mintkeep_web::console::Visit;
 use mintkeep_web::console::wording::{clip, length, relative, told};
+use mintkeep_web::console::{Notice, Visit};
 use mintkeep_web::problem::Problem;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{NAME_CHARS, ROWS, Standing, named};
+use super::{NAME_CHARS, ROWS, Standing, asked, named};
 use crate::admin::app_words::{AppFilter, AppView};
 use crate::admin::apps;
 use crate::admin::{AdminDesk, app_unknown, unavailable};
@@ -39,7 +39,8 @@ struct Row {
 
 #[derive(Template)]
 #[template(path = "console/apps.html")]
-struct AppsBody {
+struct AppsBody<'p> {
+    form_token: &'p str,
     rows: Vec<Row>,
     is_first: bool,
     next: Option<AppId>,
@@ -58,7 +59,37 @@ pub(super) async fn list(State(desk): State<AdminDesk>, visit: Visit) -> Respons
                 state: state_of(app.status),
                 id: app.id,
             });
-            visit.page("Apps", &AppsBody { rows: rows.collect(), is_first, next: page.next })
+            let form_token = visit.form_token();
+            visit.page("Apps", &AppsBody { form_token, rows: rows.collect(), is_first, next: page.next })
+        }
+    }
+}
+
+/// `POST /apps`: leads to the new app's page, which says once what was drawn for it.
+pub(super) async fn create(State(desk): State<AdminDesk>, visit: Visit) -> Response {
+    let redirect_urls: Vec<&str> = visit.field("redirect_url").into_iter().collect();
+    let fields = json!({
+        "id": visit.field("id"),
+        "dialect": visit.field("dialect"),
+        "name": visit.field("name"),
+        "public_key_pem": visit.field("public_key_pem"),
+        "settings": { "redirect_urls": redirect_urls },
+    });
+    let made = match asked(fields) {
+        Err(problem) => Err(problem),
+        Ok(asked) => apps::create(State(desk), *visit.arrival(), asked).await,
+    };
+    match made {
+        Err(problem) => visit.back("/apps", Err(problem)),
+        Ok((_, Json(made))) => {
+            let mut notice = Notice::said("The app was made.");
+            if let Some(secret) = made.secret {
+                notice = notice.with_secret("Its secret", secret);
+            }
+            if let Some(pem) = made.private_key_pem {
+                notice = notice.with_secret("Its private key", pem);
+            }
+            visit.back(&format!("/apps/{}", made.app.id), Ok(notice))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Customers, found by their id: the store holds millions and lists none.
+//! Customers: found by their id, or page by page.
 
 use askama::Template;
 use axum::Json;
@@ -7,21 +7,35 @@ use axum::response::Response;
 use http::StatusCode;
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::record::CustomerStatus;
-use mintkeep_web::asked::{Asked, Named};
+use mintkeep_web::asked::{Asked, Filter, Named};
 use mintkeep_web::browser::see_other;
 use mintkeep_web::console::wording::clip;
 use mintkeep_web::console::{Notice, Visit};
+use serde_json::json;
 
-use super::{NAME_CHARS, Standing, named};
-use crate::admin::customers::{self, CustomerPut, CustomerView};
+use super::{NAME_CHARS, ROWS, Standing, asked, named};
+use crate::admin::customers::{self, CustomerFilter, CustomerPut, CustomerView};
 use crate::admin::{AdminDesk, unfit};
 
+/// What an id looks like.
+const ID_FORM: &str = "A customer’s id is 1 to 64 characters of A-Z a-z 0-9 . _ - : +.";
 /// How much of a profile's text is shown, in characters.
 const PROFILE_CHARS: usize = 200;
 
+struct Row {
+    id: CustomerId,
+    name: Option<String>,
+    standing: Standing,
+}
+
 #[derive(Template)]
 #[template(path = "console/customers.html")]
-struct CustomersBody;
+struct CustomersBody<'p> {
+    form_token: &'p str,
+    rows: Vec<Row>,
+    is_first: bool,
+    next: Option<CustomerId>,
+}
 
 #[derive(Template)]
 #[template(path = "console/customer.html")]
@@ -33,16 +47,55 @@ struct CustomerBody<'p> {
     profile: Vec<(&'static str, String)>,
 }
 
-/// `GET /customers[?id=…]`: the search form, which leads to the customer's page.
-pub(super) async fn find(visit: Visit) -> Response {
+/// `GET /customers`: page by page; with `?id=…` the search form leads to the customer's page.
+pub(super) async fn list(State(desk): State<AdminDesk>, visit: Visit) -> Response {
     match visit.field("id").map(CustomerId::parse) {
-        None => visit.page("Customers", &CustomersBody),
-        Some(Ok(id)) => see_other(&format!("/customers/{id}")),
-        Some(Err(_)) => visit.trouble(
-            StatusCode::NOT_FOUND,
-            "Nobody can have this id",
-            "A customer’s id is 1 to 64 characters of A-Z a-z 0-9 . _ - : +.",
-        ),
+        None => {}
+        Some(Ok(id)) => return see_other(&format!("/customers/{id}")),
+        Some(Err(_)) => return visit.trouble(StatusCode::NOT_FOUND, "Nobody can have this id", ID_FORM),
+    }
+    let after = visit.field("after").and_then(|after| CustomerId::parse(after).ok());
+    let is_first = after.is_none();
+    match customers::list(State(desk), Filter(CustomerFilter { after, most: Some(ROWS) })).await {
+        Err(problem) => visit.problem(&problem),
+        Ok(Json(page)) => {
+            let rows = page.customers.into_iter().map(|customer| Row {
+                name: customer.profile.nick_name.map(|name| clip(&name, NAME_CHARS)),
+                standing: standing_of(customer.status),
+                id: customer.id,
+            });
+            let form_token = visit.form_token();
+            let body = CustomersBody { form_token, rows: rows.collect(), is_first, next: page.next };
+            visit.page("Customers", &body)
+        }
+    }
+}
+
+/// `POST /customers`: makes a customer, and never puts one in another's place.
+pub(super) async fn create(State(desk): State<AdminDesk>, visit: Visit) -> Response {
+    let Ok(id) = CustomerId::parse(visit.field("id").unwrap_or_default()) else {
+        return visit.back("/customers", Err(unfit(ID_FORM)));
+    };
+    let page = format!("/customers/{id}");
+    match customers::show(State(desk.clone()), Named(id.clone())).await {
+        Err(problem) if problem.status == StatusCode::NOT_FOUND => {}
+        Err(problem) => return visit.back("/customers", Err(problem)),
+        Ok(_known) => {
+            return visit
+                .back(&page, Ok(Notice::trouble("There is a customer of this id; nothing was changed.")));
+        }
+    }
+    let fields = match visit.field("nick_name") {
+        None => json!({}),
+        Some(name) => json!({ "profile": { "nick_name": name } }),
+    };
+    let made = match asked(fields) {
+        Err(problem) => Err(problem),
+        Ok(asked) => customers::put(State(desk), *visit.arrival(), Named(id), asked).await,
+    };
+    match made {
+        Err(problem) => visit.back("/customers", Err(problem)),
+        Ok(_customer) => visit.back(&page, Ok(Notice::said("The customer was made."))),
     }
 }
 
@@ -61,6 +114,15 @@ pub(super) async fn show(State(desk): State<AdminDesk>, path: Path<String>, visi
     }
 }
 
+const fn standing_of(status: CustomerStatus) -> Standing {
+    let (word, class) = match status {
+        CustomerStatus::Active => ("active", "good"),
+        CustomerStatus::Frozen => ("frozen", "bad"),
+        CustomerStatus::Deleted => ("deleted", "bad"),
+    };
+    Standing { word, class }
+}
+
 fn body_of<'p>(customer: &'p CustomerView, form_token: &'p str) -> CustomerBody<'p> {
     let profile = &customer.profile;
     let texts = [
@@ -71,15 +133,10 @@ fn body_of<'p>(customer: &'p CustomerView, form_token: &'p str) -> CustomerBody<
     ];
     let told =
         texts.into_iter().filter_map(|(what, text, chars)| Some((what, clip(text.as_deref()?, chars))));
-    let (word, class) = match customer.status {
-        CustomerStatus::Active => ("active", "good"),
-        CustomerStatus::Frozen => ("frozen", "bad"),
-        CustomerStatus::Deleted => ("deleted", "bad"),
-    };
     CustomerBody {
         form_token,
         id: &customer.id,
-        standing: Standing { word, class },
+        standing: standing_of(customer.status),
         is_active: customer.status == CustomerStatus::Active,
         profile: told.collect(),
     }

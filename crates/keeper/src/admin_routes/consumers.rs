@@ -25,7 +25,7 @@ const MARGIN_FLOOR_S_MAX: u32 = 3_600;
 /// A new consumer.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ConsumerCreate {
+pub(crate) struct ConsumerCreate {
     /// What it is called.
     #[schema(value_type = String, example = "checkout")]
     name: ConsumerName,
@@ -51,7 +51,7 @@ pub(super) struct ConsumerCreate {
 /// A consumer's public key.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct DropInKey {
+pub(crate) struct DropInKey {
     /// Its `keyVersion`; left out: 1.
     version: Option<u32>,
     /// A `PUBLIC KEY` PEM block.
@@ -81,7 +81,7 @@ pub(super) struct ConsumerView {
 
 /// A new consumer, and what is shown once.
 #[derive(Serialize, ToSchema)]
-pub(super) struct ConsumerCreated {
+pub(crate) struct ConsumerCreated {
     /// The consumer.
     consumer: ConsumerView,
     /// Its bearer key, shown once.
@@ -125,30 +125,7 @@ pub(super) async fn create(
     arrival: Arrival,
     Asked(asked): Asked<ConsumerCreate>,
 ) -> Result<(StatusCode, Json<ConsumerCreated>), Problem> {
-    let credentials = match (asked.all_credentials, asked.credentials) {
-        (true, named) if named.is_empty() => CredentialScope::All,
-        (false, named) if !named.is_empty() => CredentialScope::Named(named),
-        (true | false, _) => {
-            return Err(unfit("name its credentials, or say all_credentials, one of the two"));
-        }
-    };
-    let verbs = asked.verbs.unwrap_or_else(|| vec![Verb::Read, Verb::Report]);
-    if verbs.is_empty() {
-        return Err(unfit("verbs must name one at least, or be left out"));
-    }
-    if asked.margin_floor_s > MARGIN_FLOOR_S_MAX {
-        return Err(unfit(format!("margin_floor_s must be {MARGIN_FLOOR_S_MAX} or less")));
-    }
-    if asked.drop_in_keys.len() > KEYS_MAX {
-        return Err(unfit(format!("drop_in_keys must be {KEYS_MAX} or fewer")));
-    }
-    let new = NewConsumer {
-        name: asked.name,
-        credentials,
-        verbs,
-        margin_floor_s: asked.margin_floor_s,
-        drop_in_keys: asked.drop_in_keys.iter().map(app_key).collect::<Result<_, _>>()?,
-    };
+    let new = asked.read()?;
     let made = desk.keeper.create_consumer(new, &by(&arrival)).await.map_err(|f| problem_of(&f))?;
     let created = ConsumerCreated {
         consumer: ConsumerView::of(&made.consumer),
@@ -157,6 +134,36 @@ pub(super) async fn create(
         answers_public_key_pem: made.answers_public_pem,
     };
     Ok((StatusCode::CREATED, Json(created)))
+}
+
+impl ConsumerCreate {
+    /// Who is to be made.
+    pub(crate) fn read(self) -> Result<NewConsumer, Problem> {
+        let credentials = match (self.all_credentials, self.credentials) {
+            (true, named) if named.is_empty() => CredentialScope::All,
+            (false, named) if !named.is_empty() => CredentialScope::Named(named),
+            (true | false, _) => {
+                return Err(unfit("name its credentials, or say all_credentials, one of the two"));
+            }
+        };
+        let verbs = self.verbs.unwrap_or_else(|| vec![Verb::Read, Verb::Report]);
+        if verbs.is_empty() {
+            return Err(unfit("verbs must name one at least, or be left out"));
+        }
+        if self.margin_floor_s > MARGIN_FLOOR_S_MAX {
+            return Err(unfit(format!("margin_floor_s must be {MARGIN_FLOOR_S_MAX} or less")));
+        }
+        if self.drop_in_keys.len() > KEYS_MAX {
+            return Err(unfit(format!("drop_in_keys must be {KEYS_MAX} or fewer")));
+        }
+        Ok(NewConsumer {
+            name: self.name,
+            credentials,
+            verbs,
+            margin_floor_s: self.margin_floor_s,
+            drop_in_keys: self.drop_in_keys.iter().map(app_key).collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 fn app_key(given: &DropInKey) -> Result<AppKey, Problem> {

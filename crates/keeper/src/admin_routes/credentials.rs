@@ -26,7 +26,7 @@ use crate::roster::Account;
 /// A new credential.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CredentialAdd {
+pub(crate) struct CredentialAdd {
     /// What the keeper's callers call it.
     #[schema(value_type = String, example = "wechat-shop")]
     name: CredentialName,
@@ -53,7 +53,7 @@ pub(super) struct CredentialAdd {
 /// What a credential proves its app by. A secret, or for the signed dialects keys.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ProofGiven {
+pub(crate) struct ProofGiven {
     /// WeChat's `secret`, DingTalk's `appSecret`.
     secret: Option<String>,
     /// Our private key: PKCS#8, as a `PRIVATE KEY` PEM block.
@@ -69,7 +69,7 @@ pub(super) struct ProofGiven {
 /// What differs from the defaults; what is left out is the dialect's default.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it only describes how `CredentialSettings` is written")]
-pub(super) struct CredentialSettingsWords {
+pub(crate) struct CredentialSettingsWords {
     /// How long the platform takes a byte-identical signed request again, in seconds; 0: never.
     identical_retry_s: Option<u32>,
     /// How long before its end a token is renewed, in seconds.
@@ -142,26 +142,7 @@ pub(super) async fn add(
     arrival: Arrival,
     Asked(asked): Asked<CredentialAdd>,
 ) -> Result<(StatusCode, Json<CredentialView>), Problem> {
-    let source = match (asked.dialect, asked.legacy) {
-        (Dialect::WeChat, true) => TokenSource::WeChatToken,
-        (Dialect::DingTalk | Dialect::MiniProgram | Dialect::AlipayHk, true) => {
-            return Err(unfit("only WeChat has a legacy endpoint; leave legacy out"));
-        }
-        (dialect, false) => TokenSource::default_of(dialect),
-    };
-    let base_url = match (asked.base_url, public_base_url(asked.dialect)) {
-        (Some(given), _) => given,
-        (None, Some(known)) => known.to_owned(),
-        (None, None) => return Err(unfit("base_url is needed: each wallet has a gateway of its own")),
-    };
-    let new = NewCredential {
-        name: asked.name,
-        source,
-        app: asked.app_id,
-        base_url,
-        proof: asked.proof.read(asked.dialect)?,
-        settings: asked.settings,
-    };
+    let new = asked.read()?;
     let account = desk.keeper.add_credential(new, &by(&arrival)).await.map_err(|f| problem_of(&f))?;
     Ok((StatusCode::CREATED, Json(CredentialView::of(&account, &desk.keeper))))
 }
@@ -222,6 +203,32 @@ const fn public_base_url(dialect: Dialect) -> Option<&'static str> {
         Dialect::WeChat => Some("https://api.weixin.qq.com"),
         Dialect::DingTalk => Some("https://api.dingtalk.com"),
         Dialect::MiniProgram | Dialect::AlipayHk => None,
+    }
+}
+
+impl CredentialAdd {
+    /// What is to be added.
+    pub(crate) fn read(self) -> Result<NewCredential, Problem> {
+        let source = match (self.dialect, self.legacy) {
+            (Dialect::WeChat, true) => TokenSource::WeChatToken,
+            (Dialect::DingTalk | Dialect::MiniProgram | Dialect::AlipayHk, true) => {
+                return Err(unfit("only WeChat has a legacy endpoint; leave legacy out"));
+            }
+            (dialect, false) => TokenSource::default_of(dialect),
+        };
+        let base_url = match (self.base_url, public_base_url(self.dialect)) {
+            (Some(given), _) => given,
+            (None, Some(known)) => known.to_owned(),
+            (None, None) => return Err(unfit("base_url is needed: each wallet has a gateway of its own")),
+        };
+        Ok(NewCredential {
+            name: self.name,
+            source,
+            app: self.app_id,
+            base_url,
+            proof: self.proof.read(self.dialect)?,
+            settings: self.settings,
+        })
     }
 }
 

@@ -5,10 +5,13 @@ use axum::extract::State;
 use axum::response::Response;
 use mintkeep_protocol::ident::{AppId, CredentialName};
 use mintkeep_protocol::time::Timestamp;
-use mintkeep_web::console::Visit;
 use mintkeep_web::console::wording::relative;
+use mintkeep_web::console::{Notice, Visit, wish};
+use serde_json::json;
 
-use super::{ROWS, Room, Standing};
+use super::{ROWS, Room, Standing, page_of};
+use crate::admin_routes::credentials::CredentialAdd;
+use crate::admin_routes::{by, problem_of};
 use crate::keeper::Keeper;
 use crate::roster::Account;
 
@@ -23,7 +26,8 @@ struct Row {
 
 #[derive(Template)]
 #[template(path = "console/credentials.html")]
-struct CredentialsBody {
+struct CredentialsBody<'p> {
+    form_token: &'p str,
     rows: Vec<Row>,
     is_first: bool,
     next: Option<CredentialName>,
@@ -56,5 +60,39 @@ pub(super) async fn list(State(Room(keeper)): State<Room>, visit: Visit) -> Resp
     let now = keeper.clock.now();
     let rows: Vec<Row> = further.by_ref().take(ROWS).map(|account| row_of(&keeper, account, now)).collect();
     let next = further.next().and_then(|_| rows.last().map(|row| row.name.clone()));
-    visit.page("Credentials", &CredentialsBody { rows, is_first, next })
+    visit.page("Credentials", &CredentialsBody { form_token: visit.form_token(), rows, is_first, next })
+}
+
+/// `POST /credentials`: leads to the new credential's page.
+pub(super) async fn add(State(Room(keeper)): State<Room>, visit: Visit) -> Response {
+    let (dialect, is_legacy) = match visit.field("dialect") {
+        Some("wechat-legacy") => (Some("wechat"), true),
+        other => (other, false),
+    };
+    let fields = json!({
+        "name": visit.field("name"),
+        "dialect": dialect,
+        "legacy": is_legacy,
+        "app_id": visit.field("app_id"),
+        "base_url": visit.field("base_url"),
+        "proof": {
+            "secret": visit.field("secret"),
+            "private_key_pem": visit.field("private_key_pem"),
+            "platform_public_key_pem": visit.field("platform_public_key_pem"),
+        },
+    });
+    let outcome = match wish::<CredentialAdd>(fields).and_then(CredentialAdd::read) {
+        Err(problem) => Err(problem),
+        Ok(new) => {
+            let added = keeper.add_credential(new, &by(visit.arrival())).await;
+            added.map_err(|failure| problem_of(&failure))
+        }
+    };
+    match outcome {
+        Err(problem) => visit.back("/credentials", Err(problem)),
+        Ok(account) => {
+            let notice = Notice::said("The credential was added. Its first token is being asked for.");
+            visit.back(&page_of(&account.credential.name, None), Ok(notice))
+        }
+    }
 }

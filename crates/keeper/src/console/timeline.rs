@@ -17,6 +17,28 @@ const LEFT: i64 = 34;
 const LANE: i64 = 22;
 /// Most lanes. Older tokens are in the table only.
 const LANES_MAX: usize = 6;
+/// How long it may be between two ticks of the axis; the shortest is taken that needs no more ticks than
+/// [`TICKS_MAX`].
+const STEPS: [Duration; 13] = [
+    Duration::from_mins(1),
+    Duration::from_mins(5),
+    Duration::from_mins(15),
+    Duration::from_mins(30),
+    Duration::from_hours(1),
+    Duration::from_hours(2),
+    Duration::from_hours(6),
+    Duration::from_hours(12),
+    DAY,
+    Duration::from_hours(2 * 24),
+    Duration::from_hours(7 * 24),
+    Duration::from_hours(30 * 24),
+    Duration::from_hours(90 * 24),
+];
+const DAY: Duration = Duration::from_hours(24);
+/// Most ticks: their words must not meet on a phone.
+const TICKS_MAX: u32 = 6;
+/// How near to the right end a tick may stand: half of its words.
+const TICK_MARGIN: i64 = 16;
 /// The shortest time that the plot spans.
 const SPAN_MIN: Duration = Duration::from_mins(1);
 
@@ -37,6 +59,14 @@ pub(super) struct Life<'l> {
 pub(super) struct Bar {
     pub x: i64,
     pub width: i64,
+}
+
+/// A tick of the axis.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Tick {
+    pub x: i64,
+    /// The time of day, or from a day's step on the day.
+    pub label: String,
 }
 
 /// One token's life.
@@ -61,6 +91,8 @@ pub(super) struct Plot {
     pub height: i64,
     /// The latest token first.
     pub lanes: Vec<Lane>,
+    /// Round times between both ends.
+    pub ticks: Vec<Tick>,
     /// Where renewals failed.
     pub faults: Vec<i64>,
     /// Where the marks of failures stand.
@@ -100,6 +132,26 @@ impl Scale {
         let x = self.x(from);
         Bar { x, width: self.x(until).saturating_sub(x).max(1) }
     }
+}
+
+/// The round times, in UTC, between both ends.
+fn ticks_of(scale: &Scale) -> Vec<Tick> {
+    let span = scale.end.since(scale.start);
+    let Some(step) = STEPS.into_iter().find(|step| span <= step.saturating_mul(TICKS_MAX)) else {
+        return vec![];
+    };
+    let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
+    let before = scale.start.unix_ms().checked_div(step_ms).unwrap_or(0).saturating_mul(step_ms);
+    let letters = if step < DAY { 11..16 } else { 5..10 };
+    (1..=i64::from(TICKS_MAX))
+        .map(|n| Timestamp::from_unix_ms(before.saturating_add(step_ms.saturating_mul(n))))
+        .take_while(|at| *at < scale.end)
+        .map(|at| Tick {
+            x: scale.x(at),
+            label: told(at).get(letters.clone()).unwrap_or_default().to_owned(),
+        })
+        .filter(|tick| tick.x <= WIDTH.saturating_sub(TICK_MARGIN))
+        .collect()
 }
 
 impl Life<'_> {
@@ -153,8 +205,9 @@ impl Plot {
             lanes.len().try_into().map_or(0, |rows: i64| rows.saturating_mul(LANE)).saturating_add(12);
         Some(Self {
             width: WIDTH,
-            height: faults_y.saturating_add(28),
+            height: faults_y.saturating_add(42),
             lanes,
+            ticks: ticks_of(&scale),
             faults: faults_at.into_iter().map(|at| scale.x(at)).collect(),
             faults_y,
             now_x: scale.x(now),
@@ -297,5 +350,25 @@ mod tests {
         let plot = Plot::of(&life, at(2_000)).unwrap();
         assert_eq!(plot.lanes.iter().map(|lane| lane.version).collect::<Vec<_>>(), [15, 14, 13, 12, 11, 10]);
         assert_eq!((plot.lanes[0].left, plot.ends), (None, (at(1_000), at(2_000))));
+    }
+
+    #[test]
+    fn the_axis_has_a_few_ticks_at_round_times_none_beyond_its_end() {
+        let at = |ms| Timestamp::from_unix_ms(1_800_000_000_000 + ms);
+        let (minute, hour, day) = (60_000, 3_600_000, 86_400_000);
+        #[rustfmt::skip]
+        let cases: [(i64, i64, &[&str]); 6] = [
+            (0,      minute,       &[]),
+            (1,      2 * minute,   &["08:01"]),
+            (0,      2 * hour,     &["08:30", "09:00", "09:30"]),
+            (minute, 6 * hour + minute, &["09:00", "10:00", "11:00", "12:00", "13:00"]),
+            (0,      10 * day,     &["01-16", "01-18", "01-20", "01-22", "01-24"]),
+            (0,      1_000 * day,  &[]),
+        ];
+        for (start, end, told) in cases {
+            let ticks = ticks_of(&Scale { start: at(start), end: at(end) });
+            let labels: Vec<&str> = ticks.iter().map(|tick| tick.label.as_str()).collect();
+            assert_eq!(labels, told, "from {start} to {end} ms");
+        }
     }
 }

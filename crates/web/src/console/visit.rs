@@ -10,9 +10,12 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, RETRY_AFTER, X_FRAME_OPTIONS};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::arrival::Arrival;
+use crate::asked::fault_of;
 use crate::browser::{guarded, see_other};
 use crate::fields::Fields;
 use crate::problem::Problem;
@@ -174,7 +177,7 @@ impl Visit {
     fn done(&self, path: &str, notice: &Notice) -> Response {
         let page = path.split('?').next().unwrap_or(path);
         let mut response = see_other(path);
-        if let Some(sealed) = self.0.house.0.sessions.seals.seal(&self.0.session, page, &notice) {
+        if let Some(sealed) = self.0.house.0.sessions.seals.seal(&self.0.session, page, notice) {
             self.0.house.keep(&mut response, Kept::Notice, (&sealed, NOTICE_LIFE_S));
         }
         response
@@ -190,6 +193,21 @@ impl Visit {
         });
         self.done(path, &notice)
     }
+}
+
+/// A wish of the API out of a form's fields, so that both are checked alike. What is absent is `null`.
+///
+/// # Errors
+///
+/// A field does not fit, or a field that is needed is absent; nothing of what was sent is told.
+pub fn wish<T: DeserializeOwned>(mut fields: Value) -> Result<T, Problem> {
+    if let Some(fields) = fields.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    serde_json::from_value(fields).map_err(|error| {
+        let detail = fault_of(&error);
+        Problem::new(StatusCode::BAD_REQUEST, "unfit", "A field does not fit", detail)
+    })
 }
 
 /// What a problem says to do, without the paths of the API: those are not for who sits at a page.

@@ -1,18 +1,16 @@
-//! The audit: who did what, the latest first. The latest thousand lines can be paged through and searched.
+//! The audit: who did what, the latest first, page by page as far back as it is kept.
 
 use askama::Template;
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use http::StatusCode;
 use mintkeep_protocol::record::AuditEntry;
-use mintkeep_web::asked::Filter;
-use mintkeep_web::console::Visit;
-use mintkeep_web::console::wording::{clip, exact, told};
 
-use crate::admin::AdminDesk;
-use crate::admin::audit::{self, AuditFilter, AuditLine};
+use super::wording::{clip, exact, told};
+use super::{House, Visit};
 
-/// How many lines are looked at.
+/// How many lines one page looks at. A search that finds fewer goes on with a link: no index bears it, and no page
+/// reads the whole audit.
 const LOOKED_AT: u32 = 1_000;
 /// How many lines a page has.
 const LINES: usize = 50;
@@ -35,31 +33,34 @@ struct AuditBody<'p> {
     about: &'p str,
     lines: Vec<Line>,
     is_first: bool,
-    next: Option<String>,
-    looked_at: u32,
+    /// The query of the page before this one in time; `None`: this is the first that is kept.
+    older: Option<String>,
+    /// Since when the lines were looked at.
+    since: Option<String>,
 }
 
 /// `GET /audit`.
-pub(super) async fn list(State(desk): State<AdminDesk>, visit: Visit) -> Response {
+pub(super) async fn list(State(house): State<House>, visit: Visit) -> Response {
     let about = visit.field("about").unwrap_or_default();
     let before: Option<i64> = visit.field("before").and_then(|before| before.parse().ok());
-    let latest = audit::tail(State(desk), Filter(AuditFilter { after: None, most: Some(LOOKED_AT) })).await;
-    let found = match latest {
-        Ok(Json(found)) => found.lines,
-        Err(problem) => return visit.problem(&problem),
+    let found = match house.0.parts.store.audit_before(before, LOOKED_AT).await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::error!(%error, "the console could not read the audit");
+            let text = "The store does not answer. Nothing is lost; look again in a while.";
+            return visit.trouble(StatusCode::SERVICE_UNAVAILABLE, "Not now", text);
+        }
     };
-    let is_wanted = |line: &&AuditLine| {
-        before.is_none_or(|before| line.n < before) && (about.is_empty() || is_about(&line.entry, about))
-    };
-    let mut further = found.iter().rev().filter(is_wanted);
-    let shown: Vec<&AuditLine> = further.by_ref().take(LINES).collect();
-    let next = further.next().and_then(|_| shown.last()).map(|last| query_of(about, last.n));
+    let mut wanted = found.iter().filter(|(_, entry)| about.is_empty() || is_about(entry, about));
+    let shown: Vec<&(i64, AuditEntry)> = wanted.by_ref().take(LINES).collect();
+    let goes_on = u32::try_from(found.len()).is_ok_and(|found| found >= LOOKED_AT);
+    let last = if wanted.next().is_some() { shown.last().copied() } else { found.last().filter(|_| goes_on) };
     let body = AuditBody {
         about,
-        lines: shown.into_iter().map(|line| line_of(&line.entry)).collect(),
+        lines: shown.iter().map(|(_, entry)| line_of(entry)).collect(),
         is_first: before.is_none(),
-        next,
-        looked_at: LOOKED_AT,
+        older: last.map(|(n, _)| query_of(about, *n)),
+        since: last.map(|(_, entry)| told(entry.at)),
     };
     visit.page("Audit", &body)
 }
