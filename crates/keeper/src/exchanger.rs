@@ -20,7 +20,7 @@ use crate::roster::Account;
 
 /// How long the end of an exchange is remembered: far longer than any code lives.
 const REMEMBERED: Duration = Duration::from_hours(24);
-/// How many exchanges that were left open are taken up at the start.
+/// How many exchanges that were left open are taken up at once.
 const TAKEN_UP_MAX: u32 = 10_000;
 /// How often one exchange is presented under one lease, and how often its lease is tried for.
 const TRIES_MAX: u32 = 8;
@@ -83,7 +83,8 @@ impl Keeper {
         if exchanged.by == *consumer { Ok(exchanged) } else { Err(ExchangeFailure::NotYours) }
     }
 
-    /// Takes up what was left open when the process that was at it ended.
+    /// Takes up what was presented and is still open: the process that was at it may have ended. If it has not,
+    /// its lease is waited for like any other's.
     pub(crate) async fn take_up_exchanges(self: &Arc<Self>) -> Stored<()> {
         for exchange in self.store.open_exchanges(TAKEN_UP_MAX).await? {
             let key = exchange.key;

@@ -10,6 +10,7 @@ use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::intent::{FrozenAnswer, RequestBytes};
 use mintkeep_protocol::keep::slot::{SlotKey, Upkeep};
 use mintkeep_protocol::port::keeper_store::{Commit, KeeperStore as _};
+use mintkeep_protocol::secret::AuthCode;
 
 use crate::platform::{LIFE, token_in};
 use crate::store::StoreDoor;
@@ -47,6 +48,35 @@ async fn a_slot_that_was_looked_at_before_its_time_is_looked_at_again_at_its_tim
     for ((credential, after), (_, before)) in asked_at(&world).into_iter().zip(before) {
         assert!(after > before, "{credential} is not renewed any more");
     }
+}
+
+/// The exchanges that were presented and are still open, and how many answers were kept and never used.
+async fn left_open(world: &World) -> (usize, usize) {
+    let store = StoreDoor { store: Arc::clone(&world.store), gate: Arc::clone(&world.processes[1].gate) };
+    let open = store.open_exchanges(10).await.unwrap();
+    let records = world.store.records.lock().unwrap();
+    let unused = records.answered.keys().filter(|digest| !records.committed.contains(*digest)).count();
+    (open.iter().filter(|exchange| exchange.intent.is_some()).count(), unused)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_that_a_dead_keeper_left_is_settled_by_another_that_nobody_asks() {
+    let (mut was_open, mut was_unused) = (0, 0);
+    for doors in 1..=8 {
+        let mut world = World::new(doors, 2).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let (code, account) = (world.platform.issue_code(CUSTOMERS[0]), world.account(0, "mini"));
+        let (dying, consumer) = (Arc::clone(&world.processes[0].keeper), world.consumer.name.clone());
+        world.processes[0].gate.light_fuse(doors);
+        world.spawn(async move { drop(dying.exchange(&account, AuthCode::new(code), &consumer).await) });
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let (open, unused) = left_open(&world).await;
+        (was_open, was_unused) = (was_open + open, was_unused + unused);
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert_eq!(left_open(&world).await, (0, 0), "it died at door {doors}");
+        world.check().await;
+    }
+    assert!(was_open > 1 && was_unused > 0, "{was_open} open, {was_unused} answers unread");
 }
 
 #[tokio::test(start_paused = true)]
