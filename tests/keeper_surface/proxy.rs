@@ -108,3 +108,20 @@ async fn what_is_not_to_be_forwarded_is_not() {
     assert_eq!((status, &problem["type"]), (502, &json!("urn:mintkeep:problem:platform-unreachable")));
     assert!(!problem.to_string().contains(PLANTED), "{problem}");
 }
+
+#[tokio::test]
+async fn a_platform_that_can_not_be_reached_is_left_alone_for_a_while() {
+    let (rig, key) = rig().await;
+    let status = async || call(&rig, &key, "GET", "/proxy/wx/a", Body::empty()).await.status();
+    rig.platform.is_down.store(true, Ordering::SeqCst);
+    for _ in 0..5 {
+        assert_eq!(status().await, 502);
+    }
+    rig.platform.is_down.store(false, Ordering::SeqCst);
+    assert_eq!((status().await.as_u16(), rig.platform.forwarded().len()), (502, 0), "the breaker is open");
+    // As it is for renewals, which have the same one.
+    let refreshed = rig.admin("POST", "/tokens/wx/refresh", None).await;
+    assert!(refreshed.0 >= 500, "{refreshed:?}");
+    let answer = call(&rig, &key, "GET", "/proxy/ding/v1.0/users", Body::empty()).await;
+    assert_eq!(answer.status(), 502, "another credential of the same platform");
+}

@@ -29,11 +29,19 @@ struct Open {
 #[derive(Default)]
 pub(crate) struct Breakers(Mutex<HashMap<String, State>>);
 
-/// The permission to send one request. Must be told how it went; dropped untold, it counts as a fault.
+/// The permission to send one request. Must be told how it went; dropped untold, it counts as a fault, unless it was
+/// given [for a caller](Self::for_caller).
 pub(crate) struct Pass<'b> {
     breakers: &'b Breakers,
     base_url: &'b str,
-    is_told: bool,
+    ending: Ending,
+}
+
+/// How a request ended, as far as its pass was told.
+enum Ending {
+    Answered,
+    Faulty,
+    Unknown,
 }
 
 impl Breakers {
@@ -46,11 +54,17 @@ impl Breakers {
             }
             open.probing = true;
         }
-        Some(Pass { breakers: self, base_url, is_told: false })
+        Some(Pass { breakers: self, base_url, ending: Ending::Faulty })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, State>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn withdrawn(&self, base_url: &str) {
+        if let Some(open) = self.lock().get_mut(base_url).and_then(|state| state.open.as_mut()) {
+            open.probing = false;
+        }
     }
 
     fn failed(&self, base_url: &str) {
@@ -68,17 +82,31 @@ impl Breakers {
 }
 
 impl Pass<'_> {
+    /// Dropped untold it counts as nothing: a caller who hangs up, or is slow itself, is no fault of the platform's.
+    pub(crate) fn for_caller(mut self) -> Self {
+        self.ending = Ending::Unknown;
+        self
+    }
+
     /// The platform answered, whatever it said.
     pub(crate) fn answered(mut self) {
-        self.is_told = true;
-        self.breakers.lock().remove(self.base_url);
+        self.ending = Ending::Answered;
+    }
+
+    /// The platform did not answer.
+    pub(crate) fn failed(mut self) {
+        self.ending = Ending::Faulty;
     }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        if !self.is_told {
-            self.breakers.failed(self.base_url);
+        match self.ending {
+            Ending::Answered => {
+                self.breakers.lock().remove(self.base_url);
+            }
+            Ending::Faulty => self.breakers.failed(self.base_url),
+            Ending::Unknown => self.breakers.withdrawn(self.base_url),
         }
     }
 }
@@ -109,5 +137,19 @@ mod tests {
         tokio::time::advance(OPEN_FIRST).await;
         breakers.pass("a").expect("the next probe").answered();
         assert!(breakers.pass("a").is_some() && breakers.pass("a").is_some(), "closed");
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_who_hangs_up_is_no_fault_and_leaves_the_probe_to_the_next() {
+        let breakers = Breakers::default();
+        for _ in 0..FAULTS_MAX {
+            drop(breakers.pass("a").expect("closed").for_caller());
+        }
+        for _ in 0..FAULTS_MAX {
+            breakers.pass("a").expect("closed still").for_caller().failed();
+        }
+        assert!(breakers.pass("a").is_none(), "open");
+        tokio::time::advance(OPEN_FIRST).await;
+        drop(breakers.pass("a").expect("the probe").for_caller());
+        breakers.pass("a").expect("the next probe, at once").answered();
     }
 }

@@ -13,7 +13,7 @@ pub use onward::{HyperOnward, Onward, OnwardFault};
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -28,6 +28,7 @@ use mintkeep_protocol::keep::slot::Trouble;
 use mintkeep_web::problem::Problem;
 
 use self::peek::{Peeked, peek};
+use crate::breaker::Pass;
 use crate::keeper::Keeper;
 use crate::reader::{ReadFailure, Reading};
 use crate::routes::{Access, unavailable};
@@ -150,23 +151,27 @@ impl Proxy {
             Platform::DingTalk => dingtalk::put_token(&mut request, &token.access),
         };
         put.map_err(|_| climbing())?;
-        let answered = self.onward.forward(request).await;
-        let outcome = if answered.is_ok() { "answered" } else { "failed" };
-        metrics::counter!("mintkeep_keeper_proxied_total", "outcome" => outcome).increment(1);
-        answered.map_err(|fault| match fault {
-            OnwardFault::NotSent => Problem::new(
-                StatusCode::BAD_GATEWAY,
-                "platform-unreachable",
-                "The platform could not be reached",
-                "nothing was sent; try again",
-            ),
-            OnwardFault::Ambiguous => Problem::new(
-                StatusCode::GATEWAY_TIMEOUT,
-                "platform-silent",
-                "The platform did not answer",
-                "it is not known whether the call took effect; try again only if that does no harm",
-            ),
-        })
+        // Of a body that streams, the caller may be the slow one.
+        let is_whole = request.body().size_hint().exact().is_some();
+        let pass = self.keeper.breakers.pass(&call.access.account.credential.base_url);
+        let Some(pass) = pass.map(Pass::for_caller) else {
+            count("breaker_open");
+            return Err(unreachable_platform());
+        };
+        match self.onward.forward(request).await {
+            Ok(answer) => {
+                pass.answered();
+                count("answered");
+                Ok(answer)
+            }
+            Err(fault) => {
+                if is_whole || fault == OnwardFault::NotSent {
+                    pass.failed();
+                }
+                count("failed");
+                Err(fault_problem(fault))
+            }
+        }
     }
 
     /// The answer as it goes back, and whether it says that the token is dead. Of a long answer only the
@@ -193,6 +198,31 @@ impl Proxy {
             }
         }
     }
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("mintkeep_keeper_proxied_total", "outcome" => outcome).increment(1);
+}
+
+fn fault_problem(fault: OnwardFault) -> Problem {
+    match fault {
+        OnwardFault::NotSent => unreachable_platform(),
+        OnwardFault::Ambiguous => Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "platform-silent",
+            "The platform did not answer",
+            "it is not known whether the call took effect; try again only if that does no harm",
+        ),
+    }
+}
+
+fn unreachable_platform() -> Problem {
+    Problem::new(
+        StatusCode::BAD_GATEWAY,
+        "platform-unreachable",
+        "The platform could not be reached",
+        "nothing was sent; try again",
+    )
 }
 
 fn platform_of(dialect: Dialect) -> Result<Platform, Problem> {
