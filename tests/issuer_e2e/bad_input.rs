@@ -108,6 +108,8 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Form)> {
         ("HK: a huge body",            text(post(HK, signed, &huge)),                      Signed("PARAM_ILLEGAL")),
         ("nobody's path",              text(get("/nothing/here")),                         Plain(404)),
         ("introspection: no form",     raw("/oauth2/introspect", b"\xff\xfe"),             Plain(400)),
+        ("two hosts",                  text(get(&good).replacen("host", "host: other\r\nhost", 1)), WeChat("47001")),
+        ("chunks twice",               text(chunked(STABLE, "0\r\n\r\n").replacen("transfer-encoding", "transfer-encoding: chunked\r\ntransfer-encoding", 1)), WeChat("47001")),
         ("not HTTP",                   b"\x16\x03\x01\x02\x00\x01\r\n\r\n".to_vec(),      Plain(400)),
         ("a header without a name",    b"GET / HTTP/1.1\r\n: a\r\n\r\n".to_vec(),         Plain(400)),
         ("good, absolute",             text(get(&format!("http://a.example{good}"))),      Plain(200)),

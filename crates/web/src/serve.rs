@@ -91,6 +91,12 @@ pub enum Refused {
     TargetTooLong,
     /// The headers are over [`Limits::header_bytes_max`].
     HeadersTooLarge,
+    /// A proxy before us may have read the head another way: it has two hosts, or a transfer coding that is
+    /// not `chunked`, once. (Of a length beside chunks hyper takes the chunks, and closes the connection.)
+    ///
+    /// Source: RFC 9112 sections 3.2, more than one `Host` is a 400, and 6.1, "A sender MUST NOT apply the
+    /// chunked transfer coding more than once".
+    HeadAmbiguous,
     /// The handler had not answered at [`Limits::request_deadline`]; what it did may or may not have happened.
     DeadlinePassed,
     /// The handler panicked, which is our fault and logged; what it did may or may not have happened.
@@ -104,6 +110,7 @@ impl Refused {
     pub const fn outcome(self) -> Outcome {
         match self {
             Self::TargetTooLong | Self::HeadersTooLarge => Outcome::Refused(Refusal::TooLarge),
+            Self::HeadAmbiguous => Outcome::Refused(Refusal::BodyMalformed),
             Self::DeadlinePassed | Self::Panicked => Outcome::Unknown,
         }
     }
@@ -123,6 +130,12 @@ impl IntoResponse for Refused {
                 "headers-too-large",
                 "The headers are too large",
                 "send fewer or shorter headers",
+            ),
+            Self::HeadAmbiguous => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "head-ambiguous",
+                "The headers can be read in two ways",
+                "send one Host, and of transfer codings chunked alone, once",
             ),
             Self::DeadlinePassed => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,

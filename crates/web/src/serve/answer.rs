@@ -9,8 +9,8 @@ use std::task::Poll;
 
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Uri};
+use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Request, Uri};
 use hyper::body::Incoming;
 use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::request::RequestId;
@@ -59,9 +59,14 @@ impl<'c> Answerer<'c> {
             Err(refused) => Err((request.map(|_unread| ()), refused)),
         };
         self.gauge.handler_ended();
+        let mut is_last = self.shared.house.readiness.is_leaving();
         let mut response = match answered {
             Ok(response) => response,
-            Err((request, refused)) => self.refuse(request, arrival, refused).await,
+            Err((request, refused)) => {
+                // What follows on the connection may be the body that a proxy saw, or its next request.
+                is_last |= refused == Refused::HeadAmbiguous;
+                self.refuse(request, arrival, refused).await
+            }
         };
 
         let duration = stopwatch.elapsed();
@@ -84,7 +89,7 @@ impl<'c> Answerer<'c> {
         if dropped {
             return Err(Dropped);
         }
-        if self.shared.house.readiness.is_leaving() {
+        if is_last {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
@@ -159,7 +164,20 @@ fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refused> {
             name.as_str().len().saturating_add(value.len()).saturating_add(HEADER_REST_BYTES)
         })
         .fold(0, usize::saturating_add);
-    if header_bytes > limits.header_bytes_max { Err(Refused::HeadersTooLarge) } else { Ok(()) }
+    if header_bytes > limits.header_bytes_max {
+        return Err(Refused::HeadersTooLarge);
+    }
+    if is_ambiguous(request.headers()) { Err(Refused::HeadAmbiguous) } else { Ok(()) }
+}
+
+/// Whether a proxy before us may have seen another host, or another body.
+fn is_ambiguous(headers: &HeaderMap) -> bool {
+    if headers.get_all(HOST).iter().nth(1).is_some() {
+        return true;
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return false };
+    !coding.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.next().is_some()
 }
 
 /// The length of a request target in whichever of its four forms.

@@ -6,13 +6,18 @@ use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::answer::Answerer;
 use super::patience::{Gauge, Patient, Watch};
 use super::{LAST_LOOK, Shared};
+
+/// What is answered to a head that did not become whole in time. Whose path it would be is not known, so it has
+/// nobody's form. Source: RFC 9110 section 15.5.9, "the server SHOULD send the \"close\" connection option".
+const HEAD_TOO_SLOW: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Serves a connection to its end.
 pub(super) async fn serve(stream: TcpStream, peer: IpAddr, shared: &Shared) {
@@ -35,7 +40,7 @@ async fn drive<I: AsyncRead + AsyncWrite + Unpin>(stream: I, peer: IpAddr, share
     let answerer = Answerer::new(shared, &gauge, peer);
     let service = service_fn(|request| answerer.answer(request));
     let io = TokioIo::new(Patient::new(stream, &gauge));
-    let mut connection = pin!(shared.http.serve_connection(io, service));
+    let mut connection = shared.http.serve_connection(io, service);
 
     let mut watch = Watch::new(limits);
     let period = Watch::period(limits);
@@ -50,13 +55,23 @@ async fn drive<I: AsyncRead + AsyncWrite + Unpin>(stream: I, peer: IpAddr, share
         tokio::select! {
             biased;
             // What is wrong with one connection is its peer's doing and has been answered, if it could be.
-            _ended = connection.as_mut() => return,
-            _look = looks.tick() => if watch.look(&gauge) { return },
+            _ended = &mut connection => return,
+            _look = looks.tick() => if watch.look(&gauge) { break },
             () = stop.as_mut(), if !stopped => {
                 stopped = true;
-                connection.as_mut().graceful_shutdown();
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
         }
+    }
+    let parts = connection.into_parts();
+    if gauge.awaits_head() && !parts.read_buf.is_empty() {
+        let mut stream = parts.io.into_inner();
+        let told = async {
+            stream.write_all(HEAD_TOO_SLOW).await?;
+            stream.shutdown().await
+        };
+        // Who is too slow to take even this has lost nothing.
+        let _untold = timeout(period, told).await;
     }
 }
 

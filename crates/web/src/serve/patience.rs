@@ -63,6 +63,11 @@ impl Gauge {
         self.overdue.load(Relaxed)
     }
 
+    /// Whether a head has begun, or the first one is owed.
+    pub(super) fn awaits_head(&self) -> bool {
+        self.phase() == Phase::Head
+    }
+
     fn phase(&self) -> Phase {
         match self.mark.load(Relaxed) & 3 {
             0 => Phase::Still,

@@ -143,7 +143,7 @@ async fn a_peer_that_stalls_is_closed_and_a_handler_that_stalls_is_answered_for(
     #[rustfmt::skip]
     let cases = [
         ("sends nothing",       "",                                        ""),
-        ("half a head",         "GET /hello HTTP/1.1\r\nhost",             ""),
+        ("half a head",         "GET /hello HTTP/1.1\r\nhost",             "408"),
         ("idle after one",      "GET /hello HTTP/1.1\r\n\r\n",             "200"),
         ("half of the second",  "GET /hello HTTP/1.1\r\n\r\nGET /hel",     "200"),
         ("slow handler",        "GET /never HTTP/1.1\r\n\r\n",             "503"),
@@ -152,6 +152,44 @@ async fn a_peer_that_stalls_is_closed_and_a_handler_that_stalls_is_answered_for(
         let answer = one(&rig, request).await;
         assert_eq!(status(&answer), expected, "{case}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn a_second_head_that_stays_half_is_told_so_after_the_first_answer() {
+    let rig = start().await;
+    let mut stream = rig.connect().await;
+    stream.write_all(b"GET /hello HTTP/1.1\r\n\r\n").await.unwrap();
+    assert_eq!(status(&answer(&mut stream).await), "200");
+    stream.write_all(b"GET /hel").await.unwrap();
+    let told = rig::rest_unharmed(&mut stream).await;
+    assert_eq!(told, "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+}
+
+/// One row per head of which a proxy before us may have read another host, or another end of the body.
+#[tokio::test]
+async fn a_head_that_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_a_request() {
+    let rig = start().await;
+    let post = |headers: &str, body: &str| {
+        format!("POST /length HTTP/1.1\r\n{headers}\r\n\r\n{body}GET /hello HTTP/1.1\r\n\r\n")
+    };
+    #[rustfmt::skip]
+    let cases = [
+        ("two hosts",                post("host: a\r\nhost: b\r\ncontent-length: 0", "")),
+        ("the same host twice",      post("host: a\r\nhost: a\r\ncontent-length: 0", "")),
+        ("chunks in chunks",         post("transfer-encoding: chunked, chunked", "0\r\n\r\n")),
+        ("chunks twice",             post("transfer-encoding: chunked\r\ntransfer-encoding: chunked", "0\r\n\r\n")),
+        ("a coding within chunks",   post("transfer-encoding: gzip, chunked", "0\r\n\r\n")),
+        ("two lengths",              post("content-length: 0\r\ncontent-length: 1", "")),
+        ("no length but a coding",   post("transfer-encoding: gzip", "")),
+        ("a name before its colon",  post("transfer-encoding : chunked", "0\r\n\r\n")),
+    ];
+    for (case, request) in cases {
+        let answers = one(&rig, &request).await;
+        assert_eq!(status(&answers), "400", "{case}: {answers}");
+        assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{case}: {answers}");
+    }
+    let good = "POST /length HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: Chunked\r\n\r\n0\r\n\r\n";
+    assert_eq!(status(&one(&rig, good).await), "200");
 }
 
 #[tokio::test]
