@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "target/release"
 MADE = ROOT / "target/bench"
 SERVER_CORE, GENERATOR_CORE = "0", "1"
+ALL_CORES = f"0-{os.cpu_count() - 1}"
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 STARTS_WITHIN_S = 20
@@ -81,10 +82,12 @@ class Figures:
 class Server:
     """A process on the server's core, ready when its port answers, gone when the block ends."""
 
+    core = SERVER_CORE
+
     def __init__(self, argv, port, env=None):
         self.log = tempfile.NamedTemporaryFile(prefix="mintkeep-bench-", suffix=".log")
         self.process = subprocess.Popen(
-            ["taskset", "-c", SERVER_CORE, *map(str, argv)], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            ["taskset", "-c", self.core, *map(str, argv)], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             env={**os.environ, **(env or {})},
         )
         self.port = port
@@ -122,9 +125,10 @@ class Mintkeep(Server):
     def __init__(self, folder, env=None):
         self.data = Path(folder) / "data"
         self.issuer, self.keeper, self.admin = (f"127.0.0.1:{free_port()}" for _ in range(3))
-        argv = [BUILT / "mintkeep", "dev", "--data", self.data]
-        argv += ["--issuer", self.issuer, "--keeper", self.keeper, "--admin", self.admin]
-        super().__init__(argv, int(self.admin.rpartition(":")[2]), env)
+        super().__init__([BUILT / "mintkeep", *self.asked()], int(self.admin.rpartition(":")[2]), env)
+
+    def asked(self):
+        return ["dev", "--data", self.data, "--issuer", self.issuer, "--keeper", self.keeper, "--admin", self.admin]
 
     def __enter__(self):
         super().__enter__()
@@ -404,4 +408,5 @@ def main():
         write_page(report)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -29,9 +29,10 @@ struct Arguments {
     work: Work,
     /// How many ask at once, each waiting for its answer before it asks again.
     clients: NonZeroU32,
-    /// For how long, in seconds; of `fill`, how many thousand grants.
+    /// For how long, in seconds; of `fill`, how many thousand grants; of `churn`, how many thousand changes.
     amount: u32,
-    /// Of `fill`, how often as many were filled before: their numbers are taken.
+    /// Of `fill`, how often as many were filled before: their numbers are taken. Of `churn`, how many thousand
+    /// changes there were before: the first ones make the grants.
     #[arg(default_value_t = 0)]
     before: u32,
 }
@@ -44,7 +45,12 @@ enum Work {
     Exchange,
     /// Codes are issued, and each becomes a grant at once.
     Fill,
+    /// Ten thousand grants get new tokens again and again, in turn.
+    Churn,
 }
+
+/// How many grants `churn` goes over.
+const CHURNED_GRANTS: u32 = 10_000;
 
 /// A moment in 2027. The records' times are not what is measured.
 const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
@@ -64,7 +70,7 @@ async fn main() -> anyhow::Result<()> {
     let store = PostgresStore::open(&arguments.url, PostgresOptions::new(Arc::new(Still))).await?;
     let wanted = Duration::from_secs(arguments.amount.into());
     let grants_each = match arguments.work {
-        Work::Mint | Work::Fill => 0,
+        Work::Mint | Work::Fill | Work::Churn => 0,
         // More than any client exchanges in that time.
         Work::Exchange => arguments.amount.saturating_mul(40_000) / arguments.clients,
     };
@@ -80,6 +86,13 @@ async fn main() -> anyhow::Result<()> {
             let first = grants.saturating_mul(arguments.before);
             at_once(&arguments, |client| fill(store.clone(), client, first..first.saturating_add(grants)))
                 .await?
+        }
+        Work::Churn => {
+            let rounds = |thousands: u32| thousands.saturating_mul(1_000) / CHURNED_GRANTS;
+            let first = rounds(arguments.before);
+            let rounds = first..first.saturating_add(rounds(arguments.amount));
+            let grants = CHURNED_GRANTS / arguments.clients;
+            at_once(&arguments, |client| churn(store.clone(), client, grants, rounds.clone())).await?
         }
     };
     let took = watch.elapsed();
@@ -192,6 +205,39 @@ async fn fill(store: Arc<PostgresStore>, client: u32, rounds: Range<u32>) -> any
         let this = round..round.saturating_add(1);
         waits.extend(issue(store.clone(), client, this.clone()).await?);
         waits.extend(exchange(store.clone(), client, this, Duration::MAX).await?);
+    }
+    Ok(waits)
+}
+
+/// Each change is the one after a round: the first issues the code, the second exchanges it, the others refresh.
+async fn churn(
+    store: Arc<PostgresStore>,
+    client: u32,
+    grants: u32,
+    rounds: Range<u32>,
+) -> anyhow::Result<Vec<Duration>> {
+    let mut waits = Vec::new();
+    for round in rounds {
+        for number in 0..grants {
+            let mut grant = code(client, number)?;
+            grant.revision = round.into();
+            let action = if round == 0 {
+                AuditAction::CodeIssued
+            } else {
+                let tokens = ActiveTokens {
+                    access: held(round.into()),
+                    refresh_expires_at: NOW.after(Duration::from_hours(24 * 30)),
+                    previous: Some(held(i64::from(round).saturating_sub(1))),
+                    made_by: Some(RequestDigest([6; 16])),
+                };
+                grant.stage = GrantStage::Active { spent_at: NOW, tokens };
+                AuditAction::TokenRefreshed
+            };
+            let asked = Stopwatch::start();
+            let done = store.commit_grant(grant, line(action)).await?;
+            ensure!(done == Commit::Done, "nobody else changes this grant");
+            waits.push(asked.elapsed());
+        }
     }
     Ok(waits)
 }
