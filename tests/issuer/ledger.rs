@@ -121,12 +121,20 @@ impl IssuerStore for Ledger {
         self.answered(self.change().await?.commit_access(pool, audit).await?)
     }
 
+    async fn commit_access_for(&self, app: &App, pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit> {
+        self.answered(self.change().await?.commit_access_for(app, pool, audit).await?)
+    }
+
     async fn grant(&self, id: RecordId) -> Stored<Option<Arc<Grant>>> {
         self.read().await?.grant(id).await
     }
 
     async fn commit_grant(&self, grant: Grant, audit: AuditEntry) -> Stored<Commit> {
         self.answered(self.change().await?.commit_grant(grant, audit).await?)
+    }
+
+    async fn commit_grant_for(&self, app: &App, grant: Grant, audit: AuditEntry) -> Stored<Commit> {
+        self.answered(self.change().await?.commit_grant_for(app, grant, audit).await?)
     }
 
     async fn grants(&self, query: &GrantQuery) -> Stored<Vec<Arc<Grant>>> {

@@ -7,7 +7,9 @@ use mintkeep_web::clock::SystemClock;
 use serde_json::json;
 
 use crate::calls::{Shop, ask, wechat_app, wechat_errcode, wechat_token};
-use crate::site::{Replica, migrate, new_database};
+use crate::database::sql;
+use crate::server::Server;
+use crate::site::{Replica, migrate, new_database, new_database_on};
 
 /// "Within a second", and what two busy cores take to ask.
 const SEEN_WITHIN: Duration = Duration::from_millis(1_500);
@@ -66,5 +68,50 @@ fn a_platform_key_that_was_rotated_signs_at_the_other_replica_within_a_second() 
     here.admin_post("/admin/v1/platform-keys/miniprogram/rotate", &json!({}));
     assert_eq!(key_of(&here), "2", "here it signs at once");
     soon(&"2".to_owned(), "rotated", || key_of(&there));
+    [here, there].into_iter().for_each(Replica::stop);
+}
+
+/// What another replica's operator does to the app of this id, of which no notification arrives.
+fn change_unheard(server: &Server, url: &str, id: &str, change: &str) {
+    let database = url.rsplit('/').next().unwrap();
+    let document = format!("jsonb_set(document::jsonb, {change})::text");
+    let updated = sql(
+        server,
+        database,
+        &format!(
+            "UPDATE app SET revision = revision + 1, document = {document} WHERE id = '{id}' RETURNING id"
+        ),
+    );
+    assert!(updated.starts_with(id), "{updated}");
+}
+
+#[test]
+fn a_replica_that_heard_nothing_of_an_apps_change_hands_out_nothing_by_what_it_remembers() {
+    let server = Server::start(None, &[]);
+    let url = new_database_on(&server);
+    migrate(&url);
+    let [here, there]: [Replica; 2] = Replica::start_all(&url);
+    #[rustfmt::skip]
+    let cases = [
+        ("wx1", "its tokens were ended", "'{token_epoch}', '7'",        true),
+        ("wx2", "it was disabled",       "'{status}', '\"disabled\"'", false),
+        ("wx3", "its secret is another", "'{secrets}', '[]'",           false),
+    ];
+    for (id, case, change, is_let_in) in cases {
+        let request = wechat_token(id, &wechat_app(&here, id));
+        let before = ask(&here, &request);
+        assert!(before.json()["errcode"].is_null(), "{case}: {before:?}");
+        change_unheard(&server, &url, id, change);
+        let answer = ask(&here, &request);
+        assert_eq!(answer.json()["errcode"].is_null(), is_let_in, "{case}: {answer:?}");
+        assert_ne!(answer.json()["errcode"], -1, "{case}: it is not put off");
+        if is_let_in {
+            assert_eq!(
+                wechat_errcode(&there, &answer.text("/access_token")),
+                0,
+                "{case}: its new token is good"
+            );
+        }
+    }
     [here, there].into_iter().for_each(Replica::stop);
 }

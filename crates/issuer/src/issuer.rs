@@ -17,6 +17,7 @@ use std::sync::Arc;
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::crypto::{MacKey, MasterKeyRing};
 use mintkeep_protocol::ident::AppId;
+use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::outcome::{Outcome, Refusal};
 use mintkeep_protocol::port::entropy::{Entropy, draw};
 use mintkeep_protocol::port::issuer_store::{IssuerStore, StoreError, Stored};
@@ -96,6 +97,9 @@ pub enum Failure {
     /// So many others changed the same record that we gave up. Nothing happened.
     #[error("the record is busy")]
     Busy,
+    /// The caller's app was changed after it was let in. Nothing happened: it may be let in anew, or not.
+    #[error("the app was changed meanwhile")]
+    Overtaken,
 }
 
 impl From<SignerFault> for Failure {
@@ -116,7 +120,7 @@ impl From<Failure> for Outcome {
                 tracing::error!(%error, "the issuer could not use its store");
                 Self::Unknown
             }
-            Failure::Busy => Self::Unknown,
+            Failure::Busy | Failure::Overtaken => Self::Unknown,
         }
     }
 }
@@ -151,6 +155,18 @@ impl Issuer {
     /// The app of this id.
     async fn app(&self, id: &AppId) -> Result<Arc<App>, Failure> {
         Ok(self.store.app(id).await?.ok_or(Refusal::ClientUnknown)?)
+    }
+
+    /// What a lost commit means for who was let in as `client`.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Overtaken`] if the app is another by now: who calls may not be let in again. If it is not, somebody
+    /// else changed the record, which is to be decided on anew.
+    async fn still_lets_in(&self, client: &AuthenticClient) -> Result<(), Failure> {
+        let app = self.store.app_by_no(client.app().no).await?;
+        let is_same = app.is_some_and(|app| app.revision == client.app().revision);
+        if is_same { Ok(()) } else { Err(Failure::Overtaken) }
     }
 
     /// The text of one of a pool's tokens.

@@ -123,13 +123,11 @@ impl RecordCache {
     }
 
     /// Drops one record that is known to be out of date.
-    pub fn forget_remembered(&self, record: Remembered) {
+    pub fn forget_remembered(&self, record: Remembered<'_>) {
         match record {
-            Remembered::App(no) => {
-                if let Some(app) = self.apps_by_no.remembered(&no) {
-                    self.apps.forget(&app.id);
-                }
-                self.apps_by_no.forget(&no);
+            Remembered::App(app) => {
+                self.apps.forget(&app.id);
+                self.apps_by_no.forget(&app.no);
             }
             Remembered::Pool(key) => self.pools.forget(&key),
             Remembered::Grant(id) => self.grants.forget(&id),
@@ -204,11 +202,6 @@ impl<K: Hash + Eq + Clone, V> Shelf<K, V> {
     /// When what is learned now is too old; counted from before it is asked for.
     fn until(&self) -> Option<Instant> {
         self.age_max.and_then(|age_max| Instant::now().checked_add(age_max))
-    }
-
-    /// The record as it is in memory, however old.
-    fn remembered(&self, key: &K) -> Option<Arc<V>> {
-        self.records.get(key)?.record
     }
 
     /// Drops one record.

@@ -10,6 +10,8 @@ use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, 
 /// A change and the audit line that goes with it: both or neither.
 pub struct Intent {
     pub change: Change,
+    /// The revision that the record's app must have; `None`: any.
+    pub app_revision: Option<i64>,
     pub audit: Option<AuditEntry>,
 }
 

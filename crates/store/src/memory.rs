@@ -35,6 +35,31 @@ struct Records {
     keeper: keeper::KeeperRecords,
 }
 
+impl Records {
+    fn put_pool(&mut self, mut pool: Pool, audit: Option<AuditEntry>) -> Commit {
+        let stored = self.pools.get(&pool.key).map_or(0, |stored| stored.revision);
+        guarded(stored, pool.revision, || {
+            pool.revision = pool.revision.saturating_add(1);
+            self.pools.insert(pool.key, Arc::new(pool));
+            self.audit.extend(audit);
+        })
+    }
+
+    fn put_grant(&mut self, mut grant: Grant, audit: AuditEntry) -> Commit {
+        let stored = self.grants.get(&grant.id).map_or(0, |stored| stored.revision);
+        guarded(stored, grant.revision, || {
+            grant.revision = grant.revision.saturating_add(1);
+            self.grants.insert(grant.id, Arc::new(grant));
+            self.audit.push(audit);
+        })
+    }
+
+    /// Whether an app is still as it is here.
+    fn is_stored(&self, app: &App) -> bool {
+        self.apps.get(&app.id).is_some_and(|stored| (stored.no, stored.revision) == (app.no, app.revision))
+    }
+}
+
 impl MemoryStore {
     /// An empty store.
     #[must_use]
@@ -114,28 +139,26 @@ impl IssuerStore for MemoryStore {
         Ok(self.records().pools.get(&key).cloned())
     }
 
-    async fn commit_access(&self, mut pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit> {
+    async fn commit_access(&self, pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit> {
+        Ok(self.records().put_pool(pool, audit))
+    }
+
+    async fn commit_access_for(&self, app: &App, pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit> {
         let mut records = self.records();
-        let stored = records.pools.get(&pool.key).map_or(0, |stored| stored.revision);
-        Ok(guarded(stored, pool.revision, || {
-            pool.revision = pool.revision.saturating_add(1);
-            records.pools.insert(pool.key, Arc::new(pool));
-            records.audit.extend(audit);
-        }))
+        Ok(if records.is_stored(app) { records.put_pool(pool, audit) } else { Commit::Lost })
     }
 
     async fn grant(&self, id: RecordId) -> Stored<Option<Arc<Grant>>> {
         Ok(self.records().grants.get(&id).cloned())
     }
 
-    async fn commit_grant(&self, mut grant: Grant, audit: AuditEntry) -> Stored<Commit> {
+    async fn commit_grant(&self, grant: Grant, audit: AuditEntry) -> Stored<Commit> {
+        Ok(self.records().put_grant(grant, audit))
+    }
+
+    async fn commit_grant_for(&self, app: &App, grant: Grant, audit: AuditEntry) -> Stored<Commit> {
         let mut records = self.records();
-        let stored = records.grants.get(&grant.id).map_or(0, |stored| stored.revision);
-        Ok(guarded(stored, grant.revision, || {
-            grant.revision = grant.revision.saturating_add(1);
-            records.grants.insert(grant.id, Arc::new(grant));
-            records.audit.push(audit);
-        }))
+        Ok(if records.is_stored(app) { records.put_grant(grant, audit) } else { Commit::Lost })
     }
 
     async fn grants(&self, query: &GrantQuery) -> Stored<Vec<Arc<Grant>>> {

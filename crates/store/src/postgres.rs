@@ -204,16 +204,32 @@ impl PostgresStore {
 
     /// Makes a change that knows no quota.
     async fn commit(&self, change: Change, audit: Option<AuditEntry>) -> Stored<Commit> {
-        match self.change(change, audit).await? {
+        self.commit_if(None, change, audit).await
+    }
+
+    /// Makes a change that knows no quota, if the record's app is as it was when it was decided on.
+    async fn commit_if(
+        &self,
+        app: Option<&App>,
+        change: Change,
+        audit: Option<AuditEntry>,
+    ) -> Stored<Commit> {
+        let intent = Intent { change, app_revision: app.map(|app| app.revision), audit };
+        match self.change(intent).await? {
             Presented::Done => Ok(Commit::Done),
-            Presented::Lost | Presented::OverQuota => Ok(Commit::Lost),
+            Presented::Lost | Presented::OverQuota => {
+                // It may be the app that is another by now.
+                if let Some(app) = app {
+                    self.cache.forget_remembered(Remembered::App(app));
+                }
+                Ok(Commit::Lost)
+            }
         }
     }
 
     /// Makes a change, and shows it in the cache.
-    async fn change(&self, change: Change, audit: Option<AuditEntry>) -> Stored<Presented> {
-        let row = RowKey::of(&change);
-        let intent = Intent { change, audit };
+    async fn change(&self, intent: Intent) -> Stored<Presented> {
+        let row = RowKey::of(&intent.change);
         match row.map(|row| (row, row.table())) {
             Some((row, Table::Pools)) => self.pools.change(row, intent).await,
             Some((row, Table::Grants)) => self.grants.change(row, intent).await,
@@ -260,7 +276,7 @@ macro_rules! revised {
 
 #[async_trait]
 impl IssuerStore for PostgresStore {
-    fn forget(&self, record: Remembered) -> bool {
+    fn forget(&self, record: Remembered<'_>) -> bool {
         self.cache.forget_remembered(record);
         true
     }
@@ -302,6 +318,15 @@ impl IssuerStore for PostgresStore {
         self.commit(Change::PutPool(revised!(pool)), audit).await
     }
 
+    async fn commit_access_for(
+        &self,
+        app: &App,
+        mut pool: Pool,
+        audit: Option<AuditEntry>,
+    ) -> Stored<Commit> {
+        self.commit_if(Some(app), Change::PutPool(revised!(pool)), audit).await
+    }
+
     async fn grant(&self, id: RecordId) -> Stored<Option<Arc<Grant>>> {
         let load = self.ask(async |db| read::grant(db, id).await);
         self.cache.grants.get_or_load(&id, load).await
@@ -309,6 +334,10 @@ impl IssuerStore for PostgresStore {
 
     async fn commit_grant(&self, mut grant: Grant, audit: AuditEntry) -> Stored<Commit> {
         self.commit(Change::PutGrant(revised!(grant)), Some(audit)).await
+    }
+
+    async fn commit_grant_for(&self, app: &App, mut grant: Grant, audit: AuditEntry) -> Stored<Commit> {
+        self.commit_if(Some(app), Change::PutGrant(revised!(grant)), Some(audit)).await
     }
 
     async fn grants(&self, query: &GrantQuery) -> Stored<Vec<Arc<Grant>>> {

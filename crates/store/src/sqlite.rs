@@ -155,21 +155,30 @@ impl SqliteStore {
 
     /// Makes a change that knows no quota.
     async fn commit(&self, change: Change, audit: Option<AuditEntry>) -> Stored<Commit> {
-        match self.change(change, audit).await? {
+        self.commit_if(None, change, audit).await
+    }
+
+    /// Makes a change that knows no quota, if the record's app is as it was when it was decided on.
+    async fn commit_if(
+        &self,
+        app: Option<&App>,
+        change: Change,
+        audit: Option<AuditEntry>,
+    ) -> Stored<Commit> {
+        let intent = Intent { change, app_revision: app.map(|app| app.revision), audit };
+        match self.change(intent).await? {
             Presented::Done => Ok(Commit::Done),
             Presented::Lost | Presented::OverQuota => Ok(Commit::Lost),
         }
     }
 
     /// Hands an intent to the writer and waits until it is durable.
-    async fn change(&self, change: Change, audit: Option<AuditEntry>) -> Stored<Presented> {
+    async fn change(&self, intent: Intent) -> Stored<Presented> {
         let (reply, answer) = oneshot::channel();
-        self.requests.try_send(Request::Commit(Intent { change, audit }, reply)).map_err(
-            |error| match error {
-                TrySendError::Full(_) => unavailable("too many changes wait; the disk is too slow"),
-                TrySendError::Disconnected(_) => unavailable("the store is closed"),
-            },
-        )?;
+        self.requests.try_send(Request::Commit(intent, reply)).map_err(|error| match error {
+            TrySendError::Full(_) => unavailable("too many changes wait; the disk is too slow"),
+            TrySendError::Disconnected(_) => unavailable("the store is closed"),
+        })?;
         answer.await.map_err(|_| unavailable("the store is closed"))?
     }
 }
@@ -225,12 +234,25 @@ impl IssuerStore for SqliteStore {
         self.commit(Change::PutPool(revised!(pool)), audit).await
     }
 
+    async fn commit_access_for(
+        &self,
+        app: &App,
+        mut pool: Pool,
+        audit: Option<AuditEntry>,
+    ) -> Stored<Commit> {
+        self.commit_if(Some(app), Change::PutPool(revised!(pool)), audit).await
+    }
+
     async fn grant(&self, id: RecordId) -> Stored<Option<Arc<Grant>>> {
         self.cache.grants.get_or_load(&id, self.readers.ask(move |db| read::grant(db, id))).await
     }
 
     async fn commit_grant(&self, mut grant: Grant, audit: AuditEntry) -> Stored<Commit> {
         self.commit(Change::PutGrant(revised!(grant)), Some(audit)).await
+    }
+
+    async fn commit_grant_for(&self, app: &App, mut grant: Grant, audit: AuditEntry) -> Stored<Commit> {
+        self.commit_if(Some(app), Change::PutGrant(revised!(grant)), Some(audit)).await
     }
 
     async fn grants(&self, query: &GrantQuery) -> Stored<Vec<Arc<Grant>>> {

@@ -57,7 +57,7 @@ impl Issuer {
 
     /// `app`, no older than a record of it that was made in its `token_epoch`.
     async fn not_behind(&self, app: Arc<App>, token_epoch: u32) -> Stored<Option<Arc<App>>> {
-        if app.token_epoch >= token_epoch || !self.store.forget(Remembered::App(app.no)) {
+        if app.token_epoch >= token_epoch || !self.store.forget(Remembered::App(&app)) {
             return Ok(Some(app));
         }
         self.store.app_by_no(app.no).await

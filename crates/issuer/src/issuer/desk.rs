@@ -166,13 +166,14 @@ impl Issuer {
                     Some(self.audit(format_args!("app {id}"), AuditAction::TokenMinted, id, arrival))
                 }
             };
-            if self.store.commit_access(pool.clone(), audit).await? == Commit::Done {
+            if self.store.commit_access_for(client.app(), pool.clone(), audit).await? == Commit::Done {
                 if key.pool.kind == TokenKind::DingTalkToken {
                     self.extensions.promise(key.pool, promised);
                     pool.current.expires_at = promised;
                 }
                 return settled(pool);
             }
+            self.still_lets_in(client).await?;
         }
         Err(Failure::Busy)
     }

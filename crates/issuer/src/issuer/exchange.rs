@@ -78,8 +78,8 @@ impl Issuer {
             if grant.token_epoch > ask.client.app().token_epoch {
                 // Another replica ended all of the app's tokens a moment ago: who calls is known by an old
                 // record of the app, under which nothing newer holds.
-                self.store.forget(Remembered::App(grant.app));
-                return Err(Failure::Busy);
+                self.store.forget(Remembered::App(ask.client.app()));
+                return Err(Failure::Overtaken);
             }
             let asked = ExchangeAsk {
                 caller: ask.client,
@@ -103,10 +103,12 @@ impl Issuer {
                 Exchange::First(next) => {
                     let customer = self.store.customer(&grant.customer).await?;
                     customer_may(customer.as_deref())?;
-                    let commit = self.store.commit_grant(next.clone(), audit(traded.action())).await?;
+                    let audit = audit(traded.action());
+                    let commit = self.store.commit_grant_for(app, next.clone(), audit).await?;
                     if let (Commit::Done, GrantStage::Active { tokens, .. }) = (commit, next.stage) {
                         return Ok(self.token_set(app, &next, &tokens));
                     }
+                    self.still_lets_in(ask.client).await?;
                 }
             }
         }

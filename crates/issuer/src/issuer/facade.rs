@@ -57,8 +57,8 @@ impl Issuer {
         scopes: Vec<Scope>,
         arrival: &Arrival,
     ) -> Result<IssuedCode, Failure> {
-        let app = self.app_for_code((app, customer), &scopes).await?;
         for _try in 0..COMMIT_TRIES {
+            let app = self.app_for_code((app, customer), &scopes).await?;
             let id = RecordId::new(self.clock.now(), u32::from_be_bytes(draw(&*self.entropy)));
             let grant =
                 issue_code(&app, customer.clone(), scopes.clone(), (id, self.salt()), self.clock.now());
@@ -86,20 +86,31 @@ impl Issuer {
         scopes: Vec<Scope>,
         arrival: &Arrival,
     ) -> Result<IssuedCode, Failure> {
-        let app = self.app_for_code((app, customer), &scopes).await?;
-        let now = self.clock.now();
-        let grant = issue_code(&app, customer.clone(), scopes, (page, self.salt()), now);
         let actor = format!("customer {customer}");
-        if self.commit_code(&actor, &app, &grant, arrival).await? == Commit::Done {
-            return Ok(self.code_of(&app, &grant));
+        for _try in 0..COMMIT_TRIES {
+            let app = self.app_for_code((app, customer), &scopes).await?;
+            let salt = self.salt();
+            let grant = issue_code(&app, customer.clone(), scopes.clone(), (page, salt), self.clock.now());
+            if self.commit_code(&actor, &app, &grant, arrival).await? == Commit::Done {
+                return Ok(self.code_of(&app, &grant));
+            }
+            if let Some(earlier) = self.store.grant(page).await? {
+                return self.code_of_earlier(&app, &grant, &earlier);
+            }
         }
-        let earlier = self.store.grant(page).await?.ok_or(Failure::Busy)?;
-        if earlier.app != app.no || earlier.customer != *customer || earlier.scopes != grant.scopes {
+        Err(Failure::Busy)
+    }
+
+    /// The code that the same page made `earlier`, where it would now make `grant`.
+    fn code_of_earlier(&self, app: &App, grant: &Grant, earlier: &Grant) -> Result<IssuedCode, Failure> {
+        if earlier.app != app.no || earlier.customer != grant.customer || earlier.scopes != grant.scopes {
             // Two pages of one millisecond drew the same number: one in four million such pairs.
             return Err(Failure::Busy);
         }
         match earlier.stage {
-            GrantStage::Issued if now < earlier.code_expires_at => Ok(self.code_of(&app, &earlier)),
+            GrantStage::Issued if self.clock.now() < earlier.code_expires_at => {
+                Ok(self.code_of(app, earlier))
+            }
             GrantStage::Issued => Err(Refusal::CodeExpired.into()),
             GrantStage::Active { .. } => Err(Refusal::CodeUsed.into()),
             GrantStage::Revoked { .. } => Err(Refusal::CodeInvalid.into()),
@@ -132,7 +143,7 @@ impl Issuer {
     ) -> Result<Commit, Failure> {
         let subject = format!("{} {}", app.id, grant.customer);
         let audit = self.audit(actor, AuditAction::CodeIssued, subject, arrival);
-        Ok(self.store.commit_grant(grant.clone(), audit).await?)
+        Ok(self.store.commit_grant_for(app, grant.clone(), audit).await?)
     }
 
     fn code_of(&self, app: &App, grant: &Grant) -> IssuedCode {

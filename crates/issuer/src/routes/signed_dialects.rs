@@ -49,8 +49,22 @@ pub(super) async fn answer(
     note.on(sign(issuer, gateway, unsigned, known).await)
 }
 
-/// The checks in the order of the Mini Program pages, then the work.
+/// Does it; once more if the app was changed after it was let in, for nothing came of it then.
 async fn done(
+    issuer: &Arc<Issuer>,
+    gateway: Gateway,
+    request: &Request<Bytes>,
+    (arrival, known): (&Arrival, &mut Known),
+) -> Result<Granted, Failure> {
+    let done = done_once(issuer, gateway, request, (arrival, known)).await;
+    if matches!(done, Err(Failure::Overtaken)) {
+        return done_once(issuer, gateway, request, (arrival, known)).await;
+    }
+    done
+}
+
+/// The checks in the order of the Mini Program pages, then the work.
+async fn done_once(
     issuer: &Arc<Issuer>,
     gateway: Gateway,
     request: &Request<Bytes>,
@@ -73,7 +87,7 @@ async fn done(
             call.ask(&plaintext)?
         }
     };
-    issuer.done_for_client(&client, ask, digest, arrival).await
+    issuer.done_for_client(&client, &ask, digest, arrival).await
 }
 
 /// Opens an encrypted body, off the event loop.

@@ -97,7 +97,7 @@ fn wallet_unknown() -> Problem {
 #[must_use]
 pub fn problem_of(failure: &Failure) -> Problem {
     let (status, kind, title) = match failure {
-        Failure::Store(_) | Failure::Busy => {
+        Failure::Store(_) | Failure::Busy | Failure::Overtaken => {
             tracing::error!(%failure, "a request could not be done");
             (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The store can't answer")
         }

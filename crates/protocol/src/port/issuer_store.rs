@@ -45,10 +45,10 @@ pub struct GrantQuery {
 }
 
 /// A record that a process may remember after reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remembered {
-    /// The app of this number.
-    App(RecordId),
+#[derive(Clone, Copy)]
+pub enum Remembered<'a> {
+    /// This app, by its id and by its number.
+    App(&'a App),
     /// This pool.
     Pool(PoolKey),
     /// The grant of this number.
@@ -64,7 +64,7 @@ pub enum Remembered {
 pub trait IssuerStore: Send + Sync {
     /// Lets the next read of `record` ask the engine, because what is remembered of it proved to be out of
     /// date. `false`: nobody else changes this store, so what was read is how things are.
-    fn forget(&self, _record: Remembered) -> bool {
+    fn forget(&self, _record: Remembered<'_>) -> bool {
         false
     }
 
@@ -96,11 +96,19 @@ pub trait IssuerStore: Send + Sync {
     /// `audit` is `None` for mere extensions and counts, which would drown the rest.
     async fn commit_access(&self, pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit>;
 
+    /// As [`Self::commit_access`], for a token that is to be handed out. Guard: besides, that `app`, which it was
+    /// decided on, is stored as it is here. A replica whose memory of the app is out of date hands out nothing.
+    async fn commit_access_for(&self, app: &App, pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit>;
+
     /// A code's or grant's record.
     async fn grant(&self, id: RecordId) -> Stored<Option<Arc<Grant>>>;
 
     /// Stores a new code, or what a rule decided of a grant. Guard: the revision (0: the number is free).
     async fn commit_grant(&self, grant: Grant, audit: AuditEntry) -> Stored<Commit>;
+
+    /// As [`Self::commit_grant`], for a code or tokens that are to be handed out; guarded as
+    /// [`Self::commit_access_for`].
+    async fn commit_grant_for(&self, app: &App, grant: Grant, audit: AuditEntry) -> Stored<Commit>;
 
     /// Grants in the order they were made.
     async fn grants(&self, query: &GrantQuery) -> Stored<Vec<Arc<Grant>>>;

@@ -74,6 +74,10 @@ pub async fn write_one(db: &ClientWrapper, row: RowKey, intent: &Intent) -> Resu
 /// Tells other replicas of a row that was changed, if it is news to them ([`news::of`]).
 const TELL: &str = "CASE WHEN asked.news IS NOT NULL THEN pg_notify('mintkeep', asked.news)::text END";
 
+/// The guard on a record's app: it is stored as it was when the change was decided on, where that matters.
+const APP_IS_AS_IT_WAS: &str = "(asked.app_revision IS NULL OR EXISTS (SELECT FROM app \
+     WHERE app.no = asked.app AND app.revision = asked.app_revision))";
+
 /// A record that is stored for the first time has revision 1 and is inserted, any other is updated.
 static PUT_POOLS: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -81,10 +85,10 @@ static PUT_POOLS: LazyLock<String> = LazyLock::new(|| {
              SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bytea[], $4::bigint[], $5::bigint[], \
              $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], \
              $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], \
-             $16::bigint[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[]) \
-             AS asked ({columns}, at, actor, action, subject, address, request_id, news) \
+             $16::bigint[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::bigint[]) \
+             AS asked ({columns}, at, actor, action, subject, address, request_id, news, app_revision) \
          ), made AS ( \
-             INSERT INTO pool ({columns}) SELECT {columns} FROM asked WHERE revision = 1 \
+             INSERT INTO pool ({columns}) SELECT {columns} FROM asked WHERE revision = 1 AND {APP_IS_AS_IT_WAS} \
              ON CONFLICT DO NOTHING RETURNING app, kind \
          ), changed AS ( \
              UPDATE pool AS stored SET salt = asked.salt, generation = asked.generation, \
@@ -95,7 +99,8 @@ static PUT_POOLS: LazyLock<String> = LazyLock::new(|| {
              quota_day = asked.quota_day, used_today = asked.used_today, \
              forced_today = asked.forced_today, forced_at = asked.forced_at, revision = asked.revision \
              FROM asked WHERE asked.revision <> 1 AND stored.app = asked.app AND stored.kind = asked.kind \
-             AND stored.revision + 1 = asked.revision RETURNING stored.app, stored.kind, {TELL} \
+             AND stored.revision + 1 = asked.revision AND {APP_IS_AS_IT_WAS} \
+             RETURNING stored.app, stored.kind, {TELL} \
          ), won AS (SELECT app, kind FROM made UNION ALL SELECT app, kind FROM changed \
          ), audited AS ( \
              INSERT INTO audit (at, actor, action, subject, address, request_id) \
@@ -139,6 +144,7 @@ async fn write_pools(db: &ClientWrapper, intents: &[&Intent]) -> Result<HashSet<
         &audit.address,
         &audit.request_id,
         &audit.news,
+        &audit.app_revision,
     ];
     let statement = db.prepare_cached(&PUT_POOLS).await?;
     let won = db.query(&statement, values).await?;
@@ -151,16 +157,17 @@ static PUT_GRANTS: LazyLock<String> = LazyLock::new(|| {
         "WITH asked AS ( \
              SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[], \
              $5::text[], $6::bytea[], \
-             $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[]) \
-             AS asked ({columns}, at, actor, action, subject, address, request_id, news) \
+             $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], \
+             $14::bigint[]) \
+             AS asked ({columns}, at, actor, action, subject, address, request_id, news, app_revision) \
          ), made AS ( \
-             INSERT INTO grant_record ({columns}) SELECT {columns} FROM asked WHERE revision = 1 \
+             INSERT INTO grant_record ({columns}) SELECT {columns} FROM asked WHERE revision = 1 AND {APP_IS_AS_IT_WAS} \
              ON CONFLICT DO NOTHING RETURNING id \
          ), changed AS ( \
              UPDATE grant_record AS stored SET gone_at = asked.gone_at, revision = asked.revision, \
              body = asked.body \
              FROM asked WHERE asked.revision <> 1 AND stored.id = asked.id AND stored.app = asked.app \
-             AND stored.customer = asked.customer AND stored.revision + 1 = asked.revision \
+             AND stored.customer = asked.customer AND stored.revision + 1 = asked.revision AND {APP_IS_AS_IT_WAS} \
              RETURNING stored.id, {TELL} \
          ), won AS (SELECT id FROM made UNION ALL SELECT id FROM changed \
          ), audited AS ( \
@@ -195,6 +202,7 @@ async fn write_grants(db: &ClientWrapper, intents: &[&Intent]) -> Result<HashSet
         &audit.address,
         &audit.request_id,
         &audit.news,
+        &audit.app_revision,
     ];
     let statement = db.prepare_cached(&PUT_GRANTS).await?;
     let won = db.query(&statement, values).await?;
@@ -217,7 +225,8 @@ pub fn minute_of(time: Timestamp) -> i32 {
     i32::try_from(minute).unwrap_or(if minute < 0 { i32::MIN } else { i32::MAX })
 }
 
-/// The audit lines of many intents by column, all empty where an intent has none, and their news.
+/// What many intents have besides their records, by column: audit lines, all empty where an intent has none, the
+/// news, and the revisions that their apps must have.
 #[derive(Default)]
 struct AuditColumns {
     at: Vec<Option<i64>>,
@@ -227,6 +236,7 @@ struct AuditColumns {
     address: Vec<Option<String>>,
     request_id: Vec<Option<String>>,
     news: Vec<Option<String>>,
+    app_revision: Vec<Option<i64>>,
 }
 
 impl AuditColumns {
@@ -235,6 +245,7 @@ impl AuditColumns {
         for intent in intents {
             let line = intent.audit.as_ref().map(AuditRow::of).transpose()?;
             columns.news.push(news::of(intent));
+            columns.app_revision.push(intent.app_revision);
             columns.at.push(line.as_ref().map(|line| line.at));
             let (words, address) = match line {
                 Some(line) => {

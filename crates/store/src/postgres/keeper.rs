@@ -19,14 +19,19 @@ use mintkeep_protocol::record::AuditEntry;
 use mintkeep_protocol::time::Timestamp;
 
 use super::PostgresStore;
-use crate::change::Change;
 use crate::change::keeper::KeeperChange;
+use crate::change::{Change, Intent};
 
 /// [`HistoryEntry::KEPT_MAX`] as the engine counts.
 const HISTORY_KEPT_MAX: i64 = 16;
 
 impl PostgresStore {
     /// Makes one of the keeper's changes.
+    async fn present(&self, change: KeeperChange) -> Stored<Presented> {
+        self.change(Intent { change: Change::Keeper(Box::new(change)), app_revision: None, audit: None })
+            .await
+    }
+
     async fn keep(&self, change: KeeperChange, audit: Option<AuditEntry>) -> Stored<Commit> {
         self.commit(Change::Keeper(Box::new(change)), audit).await
     }
@@ -73,7 +78,7 @@ impl KeeperStore for PostgresStore {
     }
 
     async fn present(&self, slot: &Slot, debit: Option<QuotaDebit>) -> Stored<Presented> {
-        self.change(Change::Keeper(Box::new(KeeperChange::Present(slot.clone(), debit))), None).await
+        self.present(KeeperChange::Present(slot.clone(), debit)).await
     }
 
     async fn keep_answer(
@@ -112,7 +117,7 @@ impl KeeperStore for PostgresStore {
 
     async fn present_code(&self, exchange: &Exchange, debit: Option<QuotaDebit>) -> Stored<Presented> {
         let change = KeeperChange::PresentCode(exchange.clone(), debit);
-        self.change(Change::Keeper(Box::new(change)), None).await
+        self.present(change).await
     }
 
     async fn keep_code_answer(

@@ -19,11 +19,16 @@ use mintkeep_protocol::record::AuditEntry;
 use mintkeep_protocol::time::Timestamp;
 
 use super::SqliteStore;
-use crate::change::Change;
 use crate::change::keeper::KeeperChange;
+use crate::change::{Change, Intent};
 
 impl SqliteStore {
     /// Hands one of the keeper's changes to the writer and waits until it is durable.
+    async fn present(&self, change: KeeperChange) -> Stored<Presented> {
+        self.change(Intent { change: Change::Keeper(Box::new(change)), app_revision: None, audit: None })
+            .await
+    }
+
     async fn keep(&self, change: KeeperChange, audit: Option<AuditEntry>) -> Stored<Commit> {
         self.commit(Change::Keeper(Box::new(change)), audit).await
     }
@@ -72,7 +77,7 @@ impl KeeperStore for SqliteStore {
     }
 
     async fn present(&self, slot: &Slot, debit: Option<QuotaDebit>) -> Stored<Presented> {
-        self.change(Change::Keeper(Box::new(KeeperChange::Present(slot.clone(), debit))), None).await
+        self.present(KeeperChange::Present(slot.clone(), debit)).await
     }
 
     async fn keep_answer(
@@ -114,7 +119,7 @@ impl KeeperStore for SqliteStore {
 
     async fn present_code(&self, exchange: &Exchange, debit: Option<QuotaDebit>) -> Stored<Presented> {
         let change = KeeperChange::PresentCode(exchange.clone(), debit);
-        self.change(Change::Keeper(Box::new(change)), None).await
+        self.present(change).await
     }
 
     async fn keep_code_answer(

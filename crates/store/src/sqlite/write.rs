@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use mintkeep_protocol::app::App;
+use mintkeep_protocol::ident::RecordId;
 use mintkeep_protocol::port::keeper_store::Presented;
 use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, Service, SpentNonce};
 use rusqlite::{Connection, Params, params};
@@ -20,8 +21,8 @@ pub fn write(db: &Connection, intent: &Intent) -> Written {
     let written = match &intent.change {
         Change::PutApp(app) => put_app(db, app),
         Change::DeleteApp(app) => delete_app(db, app),
-        Change::PutPool(pool) => put_pool(db, pool),
-        Change::PutGrant(grant) => put_grant(db, grant),
+        Change::PutPool(pool) => put_pool(db, pool, intent.app_revision),
+        Change::PutGrant(grant) => put_grant(db, grant, intent.app_revision),
         Change::PutCustomer(customer) => put_customer(db, customer),
         Change::PutService(service) => put_service(db, service),
         Change::SpendNonce(nonce) => spend_nonce(db, nonce),
@@ -58,7 +59,7 @@ fn delete_app(db: &Connection, app: &App) -> Written {
     Ok(deleted)
 }
 
-fn put_pool(db: &Connection, pool: &Pool) -> Written {
+fn put_pool(db: &Connection, pool: &Pool, app_revision: Option<i64>) -> Written {
     static INSERT: LazyLock<String> = LazyLock::new(|| {
         let columns = rows::POOL;
         format!(
@@ -70,6 +71,9 @@ fn put_pool(db: &Connection, pool: &Pool) -> Written {
          previous_generation = ?7, previous_issued_at = ?8, previous_expires_at = ?9, token_epoch = ?10, \
          quota_day = ?11, used_today = ?12, forced_today = ?13, forced_at = ?14, revision = ?15 \
          WHERE app = ?1 AND kind = ?2 AND revision = ?15 - 1";
+    if !is_app_at(db, pool.key.app, app_revision)? {
+        return Ok(Presented::Lost);
+    }
     let row = PoolRow::of(pool);
     let values = params![
         row.app,
@@ -91,7 +95,7 @@ fn put_pool(db: &Connection, pool: &Pool) -> Written {
     guarded(db, if guard(row.revision) == 0 { &INSERT } else { UPDATE }, values)
 }
 
-fn put_grant(db: &Connection, grant: &Grant) -> Written {
+fn put_grant(db: &Connection, grant: &Grant, app_revision: Option<i64>) -> Written {
     static INSERT: LazyLock<String> = LazyLock::new(|| {
         let columns = rows::GRANT;
         format!(
@@ -105,6 +109,9 @@ fn put_grant(db: &Connection, grant: &Grant) -> Written {
          refresh_expires_at = ?13, previous_generation = ?14, previous_issued_at = ?15, \
          previous_expires_at = ?16, made_by = ?17, token_epoch = ?18, revision = ?19 \
          WHERE id = ?1 AND app = ?2 AND customer = ?3 AND revision = ?19 - 1";
+    if !is_app_at(db, grant.app, app_revision)? {
+        return Ok(Presented::Lost);
+    }
     let row = GrantRow::of(grant);
     let values = params![
         row.id,
@@ -128,6 +135,13 @@ fn put_grant(db: &Connection, grant: &Grant) -> Written {
         row.revision,
     ];
     guarded(db, if guard(row.revision) == 0 { &INSERT } else { UPDATE }, values)
+}
+
+/// Whether an app is stored with this revision; `None`: it does not matter. Nobody else writes meanwhile.
+fn is_app_at(db: &Connection, no: RecordId, revision: Option<i64>) -> Result<bool, Fault> {
+    let Some(revision) = revision else { return Ok(true) };
+    let sql = "SELECT EXISTS (SELECT 1 FROM app WHERE no = ?1 AND revision = ?2)";
+    Ok(db.prepare_cached(sql)?.query_row(params![no.number(), revision], |row| row.get(0))?)
 }
 
 fn put_customer(db: &Connection, customer: &Customer) -> Written {

@@ -151,10 +151,7 @@ fn settle(
     cache: &RecordCache,
     ((intent, reply), written): (Waiting, Written),
 ) -> (oneshot::Sender<Stored<Presented>>, Stored<Presented>) {
-    match &written {
-        Ok(Presented::Done) => cache.publish(&intent.change),
-        Ok(Presented::Lost | Presented::OverQuota) | Err(_) => cache.forget(&intent.change),
-    }
+    cache.settle(&intent.change, matches!(written, Ok(Presented::Done)));
     (reply, written.map_err(Into::into))
 }
 
@@ -233,7 +230,7 @@ mod tests {
             address: None,
             request_id: String::new(),
         };
-        Intent { change: Change::PutGrant(Arc::new(grant)), audit: Some(audit) }
+        Intent { change: Change::PutGrant(Arc::new(grant)), app_revision: None, audit: Some(audit) }
     }
 
     /// Commits one batch; what each of its intents was answered.

@@ -1,6 +1,6 @@
 //! Apps and their keys, as every store must keep them.
 
-use mintkeep_protocol::app::AppKey;
+use mintkeep_protocol::app::{App, AppKey};
 use mintkeep_protocol::crypto::RsaPrivateKey;
 use mintkeep_protocol::ident::AppId;
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery};
@@ -132,4 +132,42 @@ pub async fn an_app_made_anew_under_an_old_id_is_another(store: Store) {
     assert_eq!(store.delete_app(&old, audit("late")).await.unwrap(), Commit::Lost);
     assert_eq!(store.app(&old.id).await.unwrap().unwrap().no, number(2));
     assert!(store.app_by_no(number(1)).await.unwrap().is_none());
+}
+
+pub async fn nothing_is_handed_out_on_the_word_of_an_app_that_is_another_by_now(store: Store) {
+    let mut known = app(1, "wx1");
+    store.put_app(known.clone(), audit("made")).await.unwrap();
+    known.revision = 1;
+    let next = |revision| {
+        let (mut pool, mut grant) = (pool(1, TokenKind::WeChatToken), grant(1, 1, "c"));
+        (pool.revision, grant.revision) = (revision, revision);
+        (pool, grant)
+    };
+    let hand_out = async |app: &App, revision| {
+        let (pool, grant) = next(revision);
+        let minted = store.commit_access_for(app, pool, Some(audit("pool"))).await.unwrap();
+        (minted, store.commit_grant_for(app, grant, audit("grant")).await.unwrap())
+    };
+    let (done, lost) = ((Commit::Done, Commit::Done), (Commit::Lost, Commit::Lost));
+    let unmade = App { revision: 0, ..known.clone() };
+    assert_eq!(hand_out(&unmade, 0).await, lost, "new records, of an app as it never was");
+    assert_eq!(hand_out(&known, 0).await, done, "new records");
+    assert_eq!(hand_out(&known, 1).await, done, "their next versions");
+
+    store.put_app(known.clone(), audit("changed")).await.unwrap();
+    assert_eq!(hand_out(&known, 2).await, lost, "the app was changed");
+    let (stored, seen) = (next(0), store.app(&known.id).await.unwrap().unwrap());
+    assert_eq!(store.pool(stored.0.key).await.unwrap().unwrap().revision, 2);
+    assert_eq!(store.grant(stored.1.id).await.unwrap().unwrap().revision, 2);
+    assert_eq!(hand_out(&seen, 2).await, done, "decided anew on the app as it is");
+    let (pool, grant) = next(3);
+    assert_eq!(store.commit_access(pool, Some(audit("pool"))).await.unwrap(), Commit::Done, "for nobody");
+    assert_eq!(store.commit_grant(grant, audit("grant")).await.unwrap(), Commit::Done, "for nobody");
+
+    store.delete_app(&seen, audit("deleted")).await.unwrap();
+    assert_eq!(hand_out(&seen, 0).await, lost, "the app is gone");
+    let told = audited(&store).await;
+    let expected =
+        ["made", "pool", "grant", "pool", "grant", "changed", "pool", "grant", "pool", "grant", "deleted"];
+    assert_eq!(told, expected, "what was lost left no line");
 }

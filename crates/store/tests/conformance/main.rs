@@ -70,6 +70,7 @@ over_every_store! {
     apps::an_unknown_app_is_found_once_it_is_made,
     apps::apps_are_listed_in_pages_by_id,
     apps::a_deleted_app_takes_its_own_pools_and_grants_along,
+    apps::nothing_is_handed_out_on_the_word_of_an_app_that_is_another_by_now,
     apps::an_app_made_anew_under_an_old_id_is_another,
     pools::a_pool_comes_back_as_it_was_committed,
     pools::a_pool_is_changed_only_over_the_revision_that_is_stored,

@@ -151,6 +151,30 @@ async fn a_change_of_which_nothing_is_heard_is_seen_within_a_second() {
 }
 
 #[tokio::test]
+async fn a_replica_that_heard_nothing_of_a_change_learns_of_it_by_its_own_write() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url).await.unwrap();
+    let store = open_trusting(&url).await;
+    store.put_app(app(1, "wx1"), audit("app")).await.unwrap();
+    // When it begins to listen it forgets what it remembers.
+    let is_listening = "SELECT EXISTS (SELECT FROM pg_stat_activity \
+         WHERE datname = current_database() AND query = 'LISTEN mintkeep')";
+    until("it listens", async || ask::<bool>(&url, is_listening).await).await;
+    let id = app(1, "wx1").id;
+    for (case, revision) in [("a token", 7), ("a code", 8)] {
+        let known = store.app(&id).await.unwrap().unwrap();
+        // Nobody notifies of this one.
+        run(&url, &format!("UPDATE app SET revision = {revision}")).await;
+        let commit = match revision {
+            7 => store.commit_access_for(&known, pool(1, TokenKind::WeChatToken), None).await,
+            _ => store.commit_grant_for(&known, grant(1, 1, "c"), audit("code")).await,
+        };
+        assert_eq!(commit.unwrap(), Commit::Lost, "{case}");
+        assert_eq!(store.app(&id).await.unwrap().unwrap().revision, revision, "{case}: it is read anew");
+    }
+}
+
+#[tokio::test]
 async fn a_database_that_is_behind_or_too_new_is_refused_and_says_what_to_do() {
     let url = new_database().await;
     let options = || PostgresOptions::new(Arc::new(Still(NOW)));

@@ -56,23 +56,30 @@ async fn answered(
     let form = form(&body).map_err(invalid_request)?;
     let (id, secret) = client_of(&head.headers, &form).map_err(Unproved::into_response)?;
     let id = AppId::parse(&id).map_err(|_| invalid_client())?;
-    match granted(&desk.issuer, (&id, ClientProof::Secret(secret)), &form, arrival).await {
+    let whom = (&id, &ClientProof::Secret(secret));
+    let mut done = granted(&desk.issuer, whom, &form, arrival).await;
+    if matches!(done, Err(Failure::Overtaken)) {
+        done = granted(&desk.issuer, whom, &form, arrival).await;
+    }
+    match done {
         Ok(granted) => Ok(written(&granted, desk.issuer.now())),
         Err(Failure::Refused(refusal)) => Err(refused(refusal)),
-        Err(failure @ (Failure::Store(_) | Failure::Busy)) => Err(store_trouble(&failure)),
+        Err(failure @ (Failure::Store(_) | Failure::Busy | Failure::Overtaken)) => {
+            Err(store_trouble(&failure))
+        }
     }
 }
 
 /// Who asks proves itself first; only then is it told what is wrong with what it asks.
 async fn granted(
     issuer: &Arc<Issuer>,
-    (id, proof): (&AppId, ClientProof),
+    (id, proof): (&AppId, &ClientProof),
     form: &Query<'_>,
     arrival: &Arrival,
 ) -> Result<Granted, Failure> {
     let app = issuer.app_by_id(id).await?;
-    let client = issuer.admit(&app, &proof, arrival)?;
-    issuer.done_for_client(&client, asked(form, &app)?, None, arrival).await
+    let client = issuer.admit(&app, proof, arrival)?;
+    issuer.done_for_client(&client, &asked(form, &app)?, None, arrival).await
 }
 
 /// What the form asks for. `redirect_uri` is not looked at: a code is bound to its app, not to a way back.
