@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod apps;
 #[cfg(test)]
+mod churn;
+#[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod copy;

@@ -1,4 +1,4 @@
-//! How much disk records take in PostgreSQL, at first and after they were changed again and again.
+//! How much disk a grant takes in PostgreSQL.
 
 use std::sync::Arc;
 
@@ -6,18 +6,14 @@ use mintkeep_protocol::ident::{CustomerId, RecordId, Scope};
 use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
 use mintkeep_protocol::record::Grant;
 use mintkeep_protocol::request::RequestDigest;
-use mintkeep_protocol::token::TokenKind;
 use mintkeep_store::PostgresStore;
 use tokio::task::JoinSet;
 
 use crate::cluster::{ask, new_database, open, run};
-use crate::sample::{active, at, audit, grant, held, pool};
+use crate::sample::{active, at, audit, grant};
 
 /// The goal for a grant with its share of the indexes.
 const GRANT_BYTES_MAX: f64 = 250.0;
-
-/// A table with its indexes.
-const BYTES: &str = "SELECT pg_total_relation_size('grant_record') + pg_total_relation_size('pool')";
 
 /// The `n`th grant of a wallet's app, made `n` quarters of a millisecond after the first.
 fn nth(n: i64) -> Grant {
@@ -64,38 +60,4 @@ async fn a_grant_takes_no_more_bytes_than_its_goal() {
     let bytes: f64 =
         ask(&url, "SELECT pg_total_relation_size('grant_record')::float8 / count(*) FROM grant_record").await;
     assert!(bytes <= GRANT_BYTES_MAX, "{bytes:.0} bytes a grant");
-}
-
-/// Changes records of both tables again and again, each as soon as its last change is committed.
-async fn mint(store: &Arc<PostgresStore>, records: i64, first_revision: i64, rounds: i64) {
-    let mut asked = JoinSet::new();
-    for n in 0..records {
-        let store = store.clone();
-        asked.spawn(async move {
-            for revision in first_revision..first_revision + rounds {
-                let (mut pool, mut grant) = (pool(n, TokenKind::WeChatToken), nth(n));
-                (pool.revision, grant.revision) = (revision, revision);
-                pool.previous = Some(held(revision));
-                grant.stage = active(Some(held(revision)), None);
-                let (minted, refreshed) =
-                    tokio::join!(store.commit_access(pool, None), store.commit_grant(grant, audit("r")));
-                assert_eq!((minted.unwrap(), refreshed.unwrap()), (Commit::Done, Commit::Done));
-            }
-        });
-    }
-    asked.join_all().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn minting_again_and_again_leaves_the_records_about_as_large_as_they_were() {
-    let url = new_database().await;
-    PostgresStore::migrate(&url).await.unwrap();
-    let store = open(&url).await;
-    let mut sizes: Vec<i64> = Vec::new();
-    for burst in 0..5 {
-        mint(&store, 500, burst * 20, 20).await;
-        run(&url, "VACUUM grant_record, pool").await;
-        sizes.push(ask(&url, BYTES).await);
-    }
-    assert!(sizes[4] <= sizes[0] * 2, "{sizes:?} bytes after 20, 40 and so on to 100 changes of each record");
 }
