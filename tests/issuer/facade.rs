@@ -185,3 +185,18 @@ async fn a_wallet_gets_codes_for_its_customers_and_nobody_else_does() {
         assert_eq!(ask(who, &body).await.status, status, "{case}");
     }
 }
+
+#[tokio::test]
+async fn a_wrong_method_is_told_with_the_right_one() {
+    let rig = Rig::new().await;
+    for (path, allowed) in [
+        ("/oauth2/introspect", "POST"),
+        ("/oauth2/token", "POST"),
+        ("/wallet/v1/codes", "POST"),
+        ("/.well-known/oauth-authorization-server", "GET,HEAD"),
+    ] {
+        let answer = rig.send(Request::put(path).body(Body::empty()).unwrap()).await;
+        assert_eq!((answer.status, answer.header("allow")), (405, allowed), "{path}");
+        assert_eq!(answer.text("/type"), "urn:mintkeep:problem:wrong-method", "{path}");
+    }
+}

@@ -9,7 +9,7 @@ use mintkeep_protocol::keep::credential::TokenSource;
 use serde_json::json;
 
 use crate::platform::PLANTED;
-use crate::rig::{Rig, read};
+use crate::rig::{ADMIN, Rig, read};
 
 async fn rig() -> (Rig, String) {
     let rig = Rig::new().await;
@@ -124,4 +124,24 @@ async fn a_platform_that_can_not_be_reached_is_left_alone_for_a_while() {
     assert!(refreshed.0 >= 500, "{refreshed:?}");
     let answer = call(&rig, &key, "GET", "/proxy/ding/v1.0/users", Body::empty()).await;
     assert_eq!(answer.status(), 502, "another credential of the same platform");
+}
+
+#[tokio::test]
+async fn a_wrong_method_of_our_own_api_is_told_with_the_right_ones() {
+    let (rig, key) = rig().await;
+    for (path, key, allowed) in [
+        ("/v1/tokens/wx/report", key.as_str(), "POST"),
+        ("/v1/exchanges/mini", &key, "POST"),
+        ("/v1/tokens/wx", &key, "GET,HEAD"),
+        ("/admin/v1/keeper/credentials", ADMIN, "POST,GET,HEAD"),
+    ] {
+        let answer = call(&rig, key, "PATCH", path, Body::empty()).await;
+        assert_eq!(
+            answer.headers().get("allow").map(|value| value.to_str().unwrap()),
+            Some(allowed),
+            "{path}"
+        );
+        let (status, problem) = read(answer).await;
+        assert_eq!((status, &problem["type"]), (405, &json!("urn:mintkeep:problem:wrong-method")), "{path}");
+    }
 }

@@ -27,7 +27,7 @@ use mintkeep_protocol::record::{AuditAction, AuditEntry};
 use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::limits::Limits;
-use mintkeep_web::problem::Problem;
+use mintkeep_web::problem::{self, Problem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
@@ -101,7 +101,8 @@ pub fn router(issuer: Arc<Issuer>, sandbox: Option<Sandbox>, token: AdminToken) 
         .routes(routes!(sandbox::list_faults, sandbox::add_fault))
         .routes(routes!(sandbox::clear_fault))
         .split_for_parts();
-    let router = router.method_not_allowed_fallback(wrong_method).with_state(AdminDesk { issuer, sandbox });
+    let router =
+        router.method_not_allowed_fallback(problem::wrong_method).with_state(AdminDesk { issuer, sandbox });
     (token.guard(router), api)
 }
 
@@ -122,15 +123,6 @@ fn description() -> OpenApi {
         .components(Some(ComponentsBuilder::new().security_scheme(SCHEME, bearer).build()))
         .security(Some([SecurityRequirement::new(SCHEME, Vec::<String>::new())]))
         .build()
-}
-
-async fn wrong_method() -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "wrong-method",
-        "This path is asked another way",
-        "use one of the methods in the answer's Allow header; /openapi.json describes them",
-    )
 }
 
 /// What is answered when a use-case did not do what was asked.

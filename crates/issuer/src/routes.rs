@@ -20,7 +20,7 @@ use mintkeep_protocol::outcome::{Outcome, Refusal};
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::body::{BodyRefused, read};
 use mintkeep_web::note::{AnswerNote, DropConnection, OutcomeCode};
-use mintkeep_web::problem::Problem;
+use mintkeep_web::problem::{self, Problem};
 use mintkeep_web::serve::RefusalForm;
 use mintkeep_web::shortcut::{Answering, Shortcut};
 
@@ -45,6 +45,7 @@ pub fn router(issuer: Arc<Issuer>, faults: Option<Arc<Faults>>) -> Router {
         .route("/.well-known/oauth-authorization-server", get(standard::metadata))
         .route("/authz", get(standard::authz).head(standard::authz))
         .route("/wallet/v1/codes", post(wallet::issue_code))
+        .method_not_allowed_fallback(problem::wrong_method)
         .fallback(dialects::<Body>)
         .with_state(Desk { issuer, faults })
 }

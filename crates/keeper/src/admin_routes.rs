@@ -21,7 +21,7 @@ use mintkeep_protocol::ident::CredentialName;
 use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::limits::Limits;
-use mintkeep_web::problem::Problem;
+use mintkeep_web::problem::{Problem, wrong_method};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -74,7 +74,7 @@ pub fn router(
         .routes(routes!(rotation::begin, rotation::show))
         .split_for_parts();
     let desk = KeeperDesk { keeper, rotations: Arc::new(Rotations::new(master_keys)) };
-    (token.guard(router.with_state(desk)), api)
+    (token.guard(router.method_not_allowed_fallback(wrong_method).with_state(desk)), api)
 }
 
 impl KeeperDesk {

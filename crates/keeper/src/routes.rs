@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::routing::{any, get, post};
 use http::{Method, Uri};
+use mintkeep_web::problem::wrong_method;
 use mintkeep_web::shortcut::{Answering, Request, Shortcut};
 use mintkeep_web::tasks::Tasks;
 
@@ -58,6 +59,7 @@ pub fn router(keeper: Arc<Keeper>, parts: ListenerParts) -> Router {
         .route("/v1/customers/{credential}", get(customers::list))
         .with_state(keeper)
         .merge(watching)
+        .method_not_allowed_fallback(wrong_method)
         .merge(proxy)
         .merge(drop_in)
 }

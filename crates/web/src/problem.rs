@@ -46,6 +46,16 @@ impl Problem {
     }
 }
 
+/// A router's answer to a method that a path does not take; the router adds the `Allow` header.
+pub async fn wrong_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "wrong-method",
+        "This path is asked another way",
+        "use one of the methods in the answer's Allow header",
+    )
+}
+
 /// The members of RFC 9457 section 3.1, as they are written.
 #[derive(Serialize)]
 struct Members<'p> {
