@@ -47,6 +47,7 @@ impl Problem {
 }
 
 /// A router's answer to a method that a path does not take; the router adds the `Allow` header.
+#[expect(clippy::unused_async, reason = "a handler is async")]
 pub async fn wrong_method() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
