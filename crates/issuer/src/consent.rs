@@ -5,8 +5,9 @@
 //! registered, or as a message to a page of its own that runs `/my.js`. `GET /authorize/granted` shows a
 //! customer what they granted and lets them end it.
 //!
-//! Nothing is stored but the code and that an assertion was spent: the session and the form's ticket are sealed and carried by the browser,
-//! and the ticket's number is the number of the grant to be, so that one page can become one code only.
+//! Nothing is stored but the code and that an assertion was spent: the session and the form's ticket are sealed
+//! and carried by the browser, and the ticket's number is the number of the grant to be, so that one page can
+//! become one code only.
 
 mod answer;
 mod asking;
