@@ -17,6 +17,8 @@ mod rig;
 #[cfg(test)]
 mod signed;
 #[cfg(test)]
+mod tickets;
+#[cfg(test)]
 mod token_endpoint;
 #[cfg(test)]
 mod trouble;

@@ -97,7 +97,7 @@ fn dialect_of(path: &str) -> Option<Dialect> {
     let path = path.trim_start_matches('/');
     match path.split('/').next()? {
         "cgi-bin" => Some(Dialect::WeChat),
-        "v1.0" | "gettoken" => Some(Dialect::DingTalk),
+        "v1.0" | "gettoken" | "get_jsapi_ticket" => Some(Dialect::DingTalk),
         "v1" => Some(Dialect::MiniProgram),
         "api" => Some(Dialect::AlipayHk),
         _ => None,

@@ -50,7 +50,7 @@ pub enum Granted {
         /// Calls made today.
         used: u32,
     },
-    /// DingTalk's `jsapiTicket`.
+    /// A ticket for a page's JSAPI or cards.
     Ticket {
         /// The ticket.
         ticket: AccessToken,

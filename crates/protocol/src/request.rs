@@ -153,8 +153,11 @@ pub enum Ask {
         /// The pool whose endpoint was named; `None`: an endpoint without a quota of ours.
         pool: Option<TokenKind>,
     },
-    /// DingTalk `jsapiTickets`.
-    Ticket,
+    /// DingTalk `jsapiTickets` and `get_jsapi_ticket`, WeChat `ticket/getticket`.
+    Ticket {
+        /// [`TokenKind::Ticket`] or [`TokenKind::CardTicket`].
+        kind: TokenKind,
+    },
 }
 
 #[cfg(test)]

@@ -32,12 +32,14 @@ pub enum TokenKind {
     GrantAccess,
     /// A grant's refresh token.
     GrantRefresh,
-    /// A ticket that an app draws with its token (DingTalk's `jsapiTicket`).
+    /// A ticket for a page's JSAPI that an app draws with its token (DingTalk, and WeChat's `jsapi`).
     Ticket,
+    /// A ticket for a page's cards that an app draws with its token (WeChat's `wx_card`).
+    CardTicket,
 }
 
 impl TokenKind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::WeChatToken,
         Self::WeChatStable,
         Self::DingTalkToken,
@@ -45,6 +47,7 @@ impl TokenKind {
         Self::GrantAccess,
         Self::GrantRefresh,
         Self::Ticket,
+        Self::CardTicket,
     ];
 
     /// The number in the token and in the store.
@@ -58,6 +61,7 @@ impl TokenKind {
             Self::GrantAccess => 5,
             Self::GrantRefresh => 6,
             Self::Ticket => 7,
+            Self::CardTicket => 8,
         }
     }
 

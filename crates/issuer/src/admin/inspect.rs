@@ -91,5 +91,6 @@ const fn name_of(kind: TokenKind) -> &'static str {
         TokenKind::GrantAccess => "access_token",
         TokenKind::GrantRefresh => "refresh_token",
         TokenKind::Ticket => "ticket",
+        TokenKind::CardTicket => "card_ticket",
     }
 }

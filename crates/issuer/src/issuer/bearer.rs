@@ -58,8 +58,8 @@ impl Issuer {
             Ask::PlatformAddresses => Ok(Granted::Addresses(PLATFORM_ADDRESSES.to_vec())),
             Ask::ClearQuota(id) => self.clear_quota(&good.app, &id, arrival).await,
             Ask::QuotaOf { pool } => self.quota_of(&good.app, pool).await,
-            Ask::Ticket => Ok(Granted::Ticket {
-                ticket: AccessToken::new(self.pool_token_text(&good.pool, TokenKind::Ticket)),
+            Ask::Ticket { kind } => Ok(Granted::Ticket {
+                ticket: AccessToken::new(self.pool_token_text(&good.pool, kind)),
                 expires_in: remaining(&good.app, &good.held, self.clock.now()),
             }),
             Ask::AppToken { .. }

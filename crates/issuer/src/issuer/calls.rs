@@ -121,7 +121,7 @@ impl Issuer {
             }
             Ask::CancelToken(token) => self.cancel(client, token, arrival).await,
             Ask::UserInfo(token) => self.user_info(client, token).await,
-            Ask::PlatformAddresses | Ask::ClearQuota(_) | Ask::QuotaOf { .. } | Ask::Ticket => {
+            Ask::PlatformAddresses | Ask::ClearQuota(_) | Ask::QuotaOf { .. } | Ask::Ticket { .. } => {
                 Err(Refusal::AccessMissing.into())
             }
         }

@@ -195,7 +195,7 @@ impl Issuer {
                 customer_may(self.store.customer(&grant.customer).await?.as_deref())?;
                 Ok(about_grant(app, &grant, held, claim.kind))
             }
-            TokenKind::Code | TokenKind::Ticket => Err(Refusal::AccessInvalid.into()),
+            TokenKind::Code | TokenKind::Ticket | TokenKind::CardTicket => Err(Refusal::AccessInvalid.into()),
         }
     }
 
@@ -231,7 +231,7 @@ impl Issuer {
                 TokenKind::GrantAccess | TokenKind::GrantRefresh => {
                     self.revoke_grant_token(client, &claim, arrival).await?
                 }
-                TokenKind::Code | TokenKind::Ticket => return Ok(()),
+                TokenKind::Code | TokenKind::Ticket | TokenKind::CardTicket => return Ok(()),
             };
             if commit == Commit::Done {
                 return Ok(());

@@ -83,11 +83,22 @@ impl Issuer {
             TokenKind::WeChatToken | TokenKind::WeChatStable | TokenKind::DingTalkToken => {
                 self.inspect_pool(claim, claim.kind).await
             }
-            TokenKind::Ticket => self.inspect_pool(claim, TokenKind::DingTalkToken).await,
+            TokenKind::Ticket | TokenKind::CardTicket => self.inspect_ticket(claim).await,
             TokenKind::Code | TokenKind::GrantAccess | TokenKind::GrantRefresh => {
                 self.inspect_grant(claim).await
             }
         }
+    }
+
+    /// A ticket is of whichever of the app's pools the token was that it was drawn with.
+    async fn inspect_ticket(&self, claim: TokenClaim) -> Result<Inspection, Failure> {
+        for kind in [TokenKind::DingTalkToken, TokenKind::WeChatToken] {
+            let inspection = self.inspect_pool(claim, kind).await?;
+            if inspection.state != TokenState::Gone {
+                return Ok(inspection);
+            }
+        }
+        self.inspect_pool(claim, TokenKind::WeChatStable).await
     }
 
     async fn inspect_pool(&self, claim: TokenClaim, kind: TokenKind) -> Result<Inspection, Failure> {

@@ -87,7 +87,7 @@ async fn done(
             | Ask::PlatformAddresses
             | Ask::ClearQuota(_)
             | Ask::QuotaOf { .. }
-            | Ask::Ticket,
+            | Ask::Ticket { .. },
         ) => Outcome::Refused(Refusal::ApiUnknown),
     }
 }

@@ -105,7 +105,7 @@ async fn done(
         | Ask::PlatformAddresses
         | Ask::ClearQuota(_)
         | Ask::QuotaOf { .. }
-        | Ask::Ticket => Err(Refusal::ApiUnknown),
+        | Ask::Ticket { .. } => Err(Refusal::ApiUnknown),
     }
 }
 

@@ -1,6 +1,6 @@
-//! DingTalk: `/v1.0/oauth2/accessToken`, its neighbours, and the older `/gettoken`.
+//! DingTalk: `/v1.0/oauth2/accessToken`, its neighbours, and the older `/gettoken` and `/get_jsapi_ticket`.
 //!
-//! The `/v1.0` endpoints answer errors with real HTTP statuses and a JSON object; `/gettoken` answers
+//! The `/v1.0` endpoints answer errors with real HTTP statuses and a JSON object; the older ones answer
 //! everything with 200. Source: DingTalk "Obtain the access token of an internal app";
 //! `docs/dialect/dingtalk.md` says what we decided where the page is silent.
 
@@ -50,12 +50,20 @@ pub enum Endpoint {
     JsapiTickets,
     /// `GET /gettoken`.
     LegacyToken,
+    /// `GET /get_jsapi_ticket`.
+    LegacyTicket,
 }
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::AccessToken, Self::CorpToken, Self::UserAccessToken, Self::JsapiTickets, Self::LegacyToken];
+    pub const ALL: [Self; 6] = [
+        Self::AccessToken,
+        Self::CorpToken,
+        Self::UserAccessToken,
+        Self::JsapiTickets,
+        Self::LegacyToken,
+        Self::LegacyTicket,
+    ];
 
     /// The endpoint at `path`. Any `corpId` is taken: an issuer knows apps, not organisations.
     #[must_use]
@@ -65,6 +73,7 @@ impl Endpoint {
             "/v1.0/oauth2/userAccessToken" => Some(Self::UserAccessToken),
             "/v1.0/oauth2/jsapiTickets" => Some(Self::JsapiTickets),
             "/gettoken" => Some(Self::LegacyToken),
+            "/get_jsapi_ticket" => Some(Self::LegacyTicket),
             _ => {
                 let corp_id = path.strip_prefix("/v1.0/oauth2/")?.strip_suffix("/token")?;
                 AppId::parse(corp_id).is_ok().then_some(Self::CorpToken)
@@ -77,8 +86,13 @@ impl Endpoint {
     pub const fn method(self) -> Method {
         match self {
             Self::AccessToken | Self::CorpToken | Self::UserAccessToken | Self::JsapiTickets => Method::POST,
-            Self::LegacyToken => Method::GET,
+            Self::LegacyToken | Self::LegacyTicket => Method::GET,
         }
+    }
+
+    /// Whether it is of the older API, which answers everything with 200 and an `errcode`.
+    const fn is_legacy(self) -> bool {
+        matches!(self, Self::LegacyToken | Self::LegacyTicket)
     }
 
     /// What the client's id and secret are called here.
@@ -87,7 +101,7 @@ impl Endpoint {
             Self::AccessToken | Self::JsapiTickets => ("appKey", "appSecret"),
             Self::CorpToken => ("client_id", "client_secret"),
             Self::UserAccessToken => ("clientId", "clientSecret"),
-            Self::LegacyToken => ("appkey", "appsecret"),
+            Self::LegacyToken | Self::LegacyTicket => ("appkey", "appsecret"),
         }
     }
 }
@@ -120,6 +134,7 @@ pub fn decode_request(request: &Request<Bytes>) -> Result<Call, Refusal> {
         }
         Endpoint::JsapiTickets => decode_bearer(request),
         Endpoint::LegacyToken => decode_legacy(request.uri().query().unwrap_or_default()),
+        Endpoint::LegacyTicket => decode_legacy_ticket(request.uri().query().unwrap_or_default()),
     }
 }
 
@@ -182,7 +197,19 @@ fn decode_bearer(request: &Request<Bytes>) -> Result<Call, Refusal> {
     let header = request.headers().get(TOKEN_HEADER).filter(|header| !header.is_empty());
     let token = header.ok_or(Refusal::AccessMissing)?;
     let token = token.to_str().map_err(|_| Refusal::AccessInvalid)?.to_owned();
-    Ok(Call { caller: Caller::Bearer(AccessToken::new(token)), ask: Ok(Ask::Ticket) })
+    Ok(Call { caller: Caller::Bearer(AccessToken::new(token)), ask: Ok(TICKET) })
+}
+
+/// What both endpoints for a ticket ask.
+const TICKET: Ask = Ask::Ticket { kind: TokenKind::Ticket };
+
+/// `access_token`, and `type`, which is `jsapi` where it is given.
+fn decode_legacy_ticket(query: &str) -> Result<Call, Refusal> {
+    let query = Query::read(query).map_err(|_| Refusal::FieldIllegal)?;
+    let token = query.get("access_token").ok_or(Refusal::AccessMissing)?;
+    let is_jsapi = query.get("type").is_none_or(|kind| kind == "jsapi");
+    let ask = if is_jsapi { Ok(TICKET) } else { Err(Refusal::FieldIllegal) };
+    Ok(Call { caller: Caller::Bearer(AccessToken::new(token.to_owned())), ask })
 }
 
 /// `appkey` and `appsecret`, or what they were called before: `corpid` and `corpsecret`.
@@ -202,15 +229,17 @@ pub fn encode_response(outcome: &Outcome, context: &AnswerContext<'_>) -> Respon
             Some(body) => (StatusCode::OK, body),
             None => encode_fault(&codes::UNKNOWN, context),
         },
-        (Outcome::Refused(refusal), Some(Endpoint::LegacyToken)) => encode_legacy(legacy_code(*refusal)),
-        (Outcome::Unknown, Some(Endpoint::LegacyToken)) => encode_legacy(codes::LEGACY_BUSY),
+        (Outcome::Refused(refusal), Some(endpoint)) if endpoint.is_legacy() => {
+            encode_legacy(legacy_code(*refusal, endpoint))
+        }
+        (Outcome::Unknown, Some(endpoint)) if endpoint.is_legacy() => encode_legacy(codes::LEGACY_BUSY),
         (Outcome::Refused(refusal), _) => encode_fault(&fault(*refusal, endpoint), context),
         (Outcome::Unknown, _) => encode_fault(&codes::UNKNOWN, context),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, CONTENT_TYPE_VALUE);
-    if endpoint != Some(Endpoint::LegacyToken)
+    if !endpoint.is_some_and(Endpoint::is_legacy)
         && let Ok(request_id) = HeaderValue::try_from(context.request_id.to_uuid())
     {
         response.headers_mut().insert(REQUEST_ID_HEADER, request_id);
@@ -254,6 +283,14 @@ struct TicketBody<'a> {
 }
 
 #[derive(Serialize)]
+struct LegacyTicketBody<'a> {
+    errcode: i32,
+    errmsg: &'a str,
+    ticket: &'a str,
+    expires_in: u64,
+}
+
+#[derive(Serialize)]
 struct FaultBody<'a> {
     requestid: &'a str,
     code: &'a str,
@@ -286,8 +323,7 @@ fn encode_granted(
             corp_id: Some(CORP_ID),
         })),
         Granted::Ticket { ticket, expires_in } => {
-            let body = TicketBody { jsapi_ticket: ticket.expose(), expire_in: expires_in.as_secs() };
-            Some(json::to_bytes(&body))
+            Some(encode_ticket(ticket.expose(), expires_in.as_secs(), endpoint))
         }
         Granted::Cancelled
         | Granted::UserInfo { .. }
@@ -308,7 +344,13 @@ fn encode_app_token(token: &str, expires_in_s: u64, endpoint: Option<Endpoint>) 
         Some(Endpoint::CorpToken) => {
             json::to_bytes(&CorpTokenBody { access_token: token, expires_in: expires_in_s })
         }
-        Some(Endpoint::AccessToken | Endpoint::UserAccessToken | Endpoint::JsapiTickets) | None => {
+        Some(
+            Endpoint::AccessToken
+            | Endpoint::UserAccessToken
+            | Endpoint::JsapiTickets
+            | Endpoint::LegacyTicket,
+        )
+        | None => {
             let body = TokenBody {
                 access_token: token,
                 refresh_token: None,
@@ -318,6 +360,18 @@ fn encode_app_token(token: &str, expires_in_s: u64, endpoint: Option<Endpoint>) 
             json::to_bytes(&body)
         }
     }
+}
+
+fn encode_ticket(ticket: &str, expires_in_s: u64, endpoint: Option<Endpoint>) -> Bytes {
+    if endpoint == Some(Endpoint::LegacyTicket) {
+        return json::to_bytes(&LegacyTicketBody {
+            errcode: 0,
+            errmsg: "ok",
+            ticket,
+            expires_in: expires_in_s,
+        });
+    }
+    json::to_bytes(&TicketBody { jsapi_ticket: ticket, expire_in: expires_in_s })
 }
 
 fn encode_legacy((errcode, errmsg): (i32, &str)) -> (StatusCode, Bytes) {

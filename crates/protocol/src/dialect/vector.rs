@@ -22,6 +22,7 @@ use crate::record::Profile;
 use crate::request::{Ask, Call, Caller, ClientProof, RequestId};
 use crate::secret::{AccessToken, RefreshToken};
 use crate::time::Timestamp;
+use crate::token::TokenKind;
 
 /// When every vector's answer is made: the first block of the `rid` in them, in seconds.
 pub const NOW: Timestamp = Timestamp::from_unix_ms(0x6aac_005a * 1000);
@@ -165,7 +166,8 @@ pub fn describe(read: &Result<Call, Refusal>) -> String {
         Ok(Ask::PlatformAddresses) => "addresses".to_owned(),
         Ok(Ask::ClearQuota(id)) => format!("clear {id}"),
         Ok(Ask::QuotaOf { pool }) => format!("quota {pool:?}"),
-        Ok(Ask::Ticket) => "ticket".to_owned(),
+        Ok(Ask::Ticket { kind: TokenKind::Ticket }) => "ticket".to_owned(),
+        Ok(Ask::Ticket { kind }) => format!("{kind:?}"),
         Err(refusal) => format!("what is refused {refusal:?}"),
     };
     format!("{caller} asks {ask}")

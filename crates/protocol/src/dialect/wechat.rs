@@ -49,17 +49,20 @@ pub enum Endpoint {
     ClearQuota,
     /// `POST /cgi-bin/openapi/quota/get`.
     QuotaGet,
+    /// `GET /cgi-bin/ticket/getticket`.
+    Ticket,
 }
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Token,
         Self::StableToken,
         Self::ApiDomainIp,
         Self::CallbackIp,
         Self::ClearQuota,
         Self::QuotaGet,
+        Self::Ticket,
     ];
 
     /// The endpoint at `path`, also with the doubled leading slash that a public SDK's documented host
@@ -80,6 +83,7 @@ impl Endpoint {
             Self::CallbackIp => "/cgi-bin/getcallbackip",
             Self::ClearQuota => "/cgi-bin/clear_quota",
             Self::QuotaGet => "/cgi-bin/openapi/quota/get",
+            Self::Ticket => "/cgi-bin/ticket/getticket",
         }
     }
 
@@ -87,7 +91,7 @@ impl Endpoint {
     #[must_use]
     pub const fn method(self) -> Method {
         match self {
-            Self::Token | Self::ApiDomainIp | Self::CallbackIp => Method::GET,
+            Self::Token | Self::ApiDomainIp | Self::CallbackIp | Self::Ticket => Method::GET,
             Self::StableToken | Self::ClearQuota | Self::QuotaGet => Method::POST,
         }
     }
@@ -98,7 +102,7 @@ impl Endpoint {
         match self {
             Self::Token => Some(TokenKind::WeChatToken),
             Self::StableToken => Some(TokenKind::WeChatStable),
-            Self::ApiDomainIp | Self::CallbackIp | Self::ClearQuota | Self::QuotaGet => None,
+            Self::ApiDomainIp | Self::CallbackIp | Self::ClearQuota | Self::QuotaGet | Self::Ticket => None,
         }
     }
 }
@@ -133,6 +137,7 @@ pub fn decode_request(request: &Request<Bytes>) -> Result<Call, Refusal> {
         Endpoint::ApiDomainIp | Endpoint::CallbackIp => bearer(Ok(Ask::PlatformAddresses)),
         Endpoint::ClearQuota => bearer(decode_clear_quota(request.body())),
         Endpoint::QuotaGet => bearer(decode_quota_get(request.body())),
+        Endpoint::Ticket => bearer(decode_ticket(&query)),
     }
 }
 
@@ -191,6 +196,15 @@ fn decode_quota_get(body: &[u8]) -> Result<Ask, Refusal> {
     Ok(Ask::QuotaOf { pool: Endpoint::at(path).and_then(Endpoint::pool) })
 }
 
+/// Source: WeChat "JS-SDK", appendix 1 and 4: `type=jsapi`, `type=wx_card`.
+fn decode_ticket(query: &Query<'_>) -> Result<Ask, Refusal> {
+    match query.get("type").ok_or(Refusal::FieldMissing)? {
+        "jsapi" => Ok(Ask::Ticket { kind: TokenKind::Ticket }),
+        "wx_card" => Ok(Ask::Ticket { kind: TokenKind::CardTicket }),
+        _ => Err(Refusal::FieldIllegal),
+    }
+}
+
 fn read_object(body: &[u8]) -> Result<Object<'_>, Refusal> {
     if body.is_empty() {
         return Err(Refusal::BodyMissing);
@@ -237,6 +251,15 @@ struct StatusBody<'a> {
     quota: Option<QuotaBody>,
 }
 
+/// `{"errcode":0,"errmsg":"ok","ticket":"…","expires_in":7200}`.
+#[derive(Serialize)]
+struct TicketBody<'a> {
+    errcode: i32,
+    errmsg: &'a str,
+    ticket: &'a str,
+    expires_in: u64,
+}
+
 #[derive(Serialize)]
 struct QuotaBody {
     daily_limit: u32,
@@ -256,8 +279,14 @@ fn encode_granted(granted: &Granted, context: &AnswerContext<'_>) -> Bytes {
             let quota = QuotaBody { daily_limit: *daily_limit, used: *used, remain };
             json::to_bytes(&StatusBody { errcode: 0, errmsg: "ok", quota: Some(quota) })
         }
+        Granted::Ticket { ticket, expires_in } => json::to_bytes(&TicketBody {
+            errcode: 0,
+            errmsg: "ok",
+            ticket: ticket.expose(),
+            expires_in: expires_in.as_secs(),
+        }),
         // No ask of this dialect ends in one of these, so it has no form for them.
-        Granted::TokenSet(_) | Granted::Cancelled | Granted::UserInfo { .. } | Granted::Ticket { .. } => {
+        Granted::TokenSet(_) | Granted::Cancelled | Granted::UserInfo { .. } => {
             encode_error(codes::BUSY, codes::BUSY_MESSAGE, context)
         }
     }

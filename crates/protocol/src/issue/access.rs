@@ -32,7 +32,8 @@ pub const fn default_daily_quota(kind: TokenKind) -> Option<u32> {
         | TokenKind::Code
         | TokenKind::GrantAccess
         | TokenKind::GrantRefresh
-        | TokenKind::Ticket => None,
+        | TokenKind::Ticket
+        | TokenKind::CardTicket => None,
     }
 }
 
@@ -114,9 +115,14 @@ pub fn access(caller: &AuthenticClient, current: &Pool, ask: &AccessAsk) -> Resu
         (TokenKind::WeChatToken | TokenKind::WeChatStable | TokenKind::DingTalkToken, _) => {
             minted(app, pool, live, ask)
         }
-        (TokenKind::Code | TokenKind::GrantAccess | TokenKind::GrantRefresh | TokenKind::Ticket, _) => {
-            Err(Refusal::AccessDenied)
-        }
+        (
+            TokenKind::Code
+            | TokenKind::GrantAccess
+            | TokenKind::GrantRefresh
+            | TokenKind::Ticket
+            | TokenKind::CardTicket,
+            _,
+        ) => Err(Refusal::AccessDenied),
     }
 }
 

@@ -87,7 +87,7 @@ pub(super) fn encode(ask: &Ask) -> Option<(Endpoint, Vec<u8>)> {
         | Ask::PlatformAddresses
         | Ask::ClearQuota(_)
         | Ask::QuotaOf { .. }
-        | Ask::Ticket => return None,
+        | Ask::Ticket { .. } => return None,
     };
     Some((endpoint, serde_json::to_vec(&body).ok()?))
 }

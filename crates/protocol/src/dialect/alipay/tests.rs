@@ -235,7 +235,7 @@ fn an_app_token_is_no_request_of_this_family() {
     let sender = Sender { client_id: &id, path_prefix: "", at: NOW, offset_min: 480 };
     let cancel = || Ask::CancelToken(crate::secret::AccessToken::new("a".to_owned()));
     let faults = [
-        encode_request(Gateway::MiniProgram, &Ask::Ticket, &sender).err(),
+        encode_request(Gateway::MiniProgram, &Ask::PlatformAddresses, &sender).err(),
         encode_request(Gateway::AlipayHk, &cancel(), &sender).err(),
         encode_request(Gateway::MiniProgram, &cancel(), &Sender { path_prefix: "a b", ..sender }).err(),
     ];

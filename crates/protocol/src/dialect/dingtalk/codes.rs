@@ -1,4 +1,4 @@
-//! DingTalk's error codes: one table for `/v1.0`, one for `/gettoken`, each read in both directions.
+//! DingTalk's error codes: one table for `/v1.0`, one for the older API, each read in both directions.
 
 use std::net::IpAddr;
 
@@ -139,9 +139,10 @@ fn client_missing(endpoint: Option<Endpoint>) -> Fault {
         Some(Endpoint::UserAccessToken) => {
             Fault::bad("MissingclientId", "clientId is mandatory for this action.")
         }
-        Some(Endpoint::AccessToken | Endpoint::JsapiTickets | Endpoint::LegacyToken) | None => {
-            Fault::bad("MissingappKey", "appKey is mandatory for this action.")
-        }
+        Some(
+            Endpoint::AccessToken | Endpoint::JsapiTickets | Endpoint::LegacyToken | Endpoint::LegacyTicket,
+        )
+        | None => Fault::bad("MissingappKey", "appKey is mandatory for this action."),
     }
 }
 
@@ -153,19 +154,28 @@ fn secret_missing(endpoint: Option<Endpoint>) -> Fault {
         Some(Endpoint::UserAccessToken) => {
             Fault::bad("MissingclientSecret", "clientSecret is mandatory for this action.")
         }
-        Some(Endpoint::AccessToken | Endpoint::JsapiTickets | Endpoint::LegacyToken) | None => {
-            Fault::bad("MissingappSecret", "appSecret is mandatory for this action.")
-        }
+        Some(
+            Endpoint::AccessToken | Endpoint::JsapiTickets | Endpoint::LegacyToken | Endpoint::LegacyTicket,
+        )
+        | None => Fault::bad("MissingappSecret", "appSecret is mandatory for this action."),
     }
+}
+
+/// What is said of wrong parameters at an endpoint of the older API.
+const fn parameters_needed(endpoint: Endpoint) -> &'static str {
+    if matches!(endpoint, Endpoint::LegacyTicket) {
+        return "invalid parameter: access_token is needed, once, and type is jsapi";
+    }
+    "invalid parameter: appkey and appsecret are needed, each once"
 }
 
 pub(super) const LEGACY_BUSY: (i32, &str) = (-1, "system busy, please try again later");
 
-/// The `errcode` and `errmsg` that `/gettoken` answers to a refusal.
+/// The `errcode` and `errmsg` that an `endpoint` of the older API answers to a refusal.
 ///
 /// Source: DingTalk's global error codes of the older API; ours where they have none.
 #[must_use]
-pub const fn legacy_code(refusal: Refusal) -> (i32, &'static str) {
+pub const fn legacy_code(refusal: Refusal, endpoint: Endpoint) -> (i32, &'static str) {
     match refusal {
         Refusal::ApiUnknown | Refusal::MethodWrong => (22, "invalid method"),
         Refusal::BodyMissing
@@ -177,9 +187,7 @@ pub const fn legacy_code(refusal: Refusal) -> (i32, &'static str) {
         | Refusal::FieldIllegal
         | Refusal::EncryptionInvalid
         | Refusal::RequestTimeIllegal
-        | Refusal::GrantTypeUnsupported => {
-            (40035, "invalid parameter: appkey and appsecret are needed, each once")
-        }
+        | Refusal::GrantTypeUnsupported => (40035, parameters_needed(endpoint)),
         Refusal::TooSlow => LEGACY_BUSY,
         Refusal::ClientUnknown | Refusal::SecretFrozen | Refusal::ProofInvalid | Refusal::KeyUnknown => {
             (40096, "invalid appkey or appsecret")
@@ -195,7 +203,7 @@ pub const fn legacy_code(refusal: Refusal) -> (i32, &'static str) {
         Refusal::RefreshInvalid | Refusal::RefreshUsed | Refusal::RefreshExpired | Refusal::AccessInvalid => {
             (40014, "invalid access_token")
         }
-        Refusal::AccessMissing => (40000, "access_token is missing"),
+        Refusal::AccessMissing => (41001, "access_token is missing"),
         Refusal::AccessExpired => (42001, "access_token is expired"),
         Refusal::CustomerUnknown => (60121, "the user does not exist"),
         Refusal::CustomerFrozen => (60103, "the user is frozen"),
@@ -210,11 +218,11 @@ pub(super) fn refusal_of(code: &str) -> Option<Refusal> {
 }
 
 fn refusal_of_legacy(errcode: i32) -> Option<Refusal> {
-    Refusal::ALL.into_iter().find(|refusal| legacy_code(*refusal).0 == errcode)
+    Refusal::ALL.into_iter().find(|refusal| legacy_code(*refusal, Endpoint::LegacyToken).0 == errcode)
 }
 
 /// The outcome that is answered with `code`, for the sandbox's fault rules: a code of `/v1.0`, or a
-/// number of `/gettoken`. `None`: no outcome is.
+/// number of the older API. `None`: no outcome is.
 ///
 /// At the other kind of endpoint the outcome has the code that the refusal has there.
 #[must_use]
@@ -244,9 +252,10 @@ mod tests {
                 let read = refusal_of(told.code).unwrap();
                 assert_eq!(fault(read, place).code, told.code, "{refusal:?} at {place:?}");
             }
-            let (errcode, _) = legacy_code(refusal);
+            let errcode = legacy_code(refusal, Endpoint::LegacyTicket).0;
             if errcode != LEGACY_BUSY.0 {
-                assert_eq!(legacy_code(refusal_of_legacy(errcode).unwrap()).0, errcode, "{refusal:?}");
+                let read = refusal_of_legacy(errcode).unwrap();
+                assert_eq!(legacy_code(read, Endpoint::LegacyToken).0, errcode, "{refusal:?}");
             }
         }
     }

@@ -259,7 +259,13 @@ fn a_restored_store_never_mints_a_generation_that_it_may_have_forgotten() {
 
 #[test]
 fn no_app_has_a_pool_of_what_belongs_to_a_grant() {
-    for kind in [TokenKind::Code, TokenKind::GrantAccess, TokenKind::GrantRefresh, TokenKind::Ticket] {
+    for kind in [
+        TokenKind::Code,
+        TokenKind::GrantAccess,
+        TokenKind::GrantRefresh,
+        TokenKind::Ticket,
+        TokenKind::CardTicket,
+    ] {
         let decided = decide(&app(Dialect::WeChat), None, &asked(kind, NOW));
         assert_eq!(decided.err(), Some(Refusal::AccessDenied), "{kind:?}");
     }
