@@ -61,14 +61,9 @@ impl Signer {
             return unheard("the platform has no key");
         };
         let platform_keys = [AppKey { version: platform.version, public: platform.private.public().clone() }];
-        let check = AnswerCheck {
-            endpoint: Endpoint::UserInfo,
-            client_id: &self.app,
-            path,
-            platform_keys: &platform_keys,
-            private_key: None,
-        };
-        match decode_response(Gateway::MiniProgram, &check, answer) {
+        let check =
+            AnswerCheck { client_id: &self.app, path, platform_keys: &platform_keys, private_key: None };
+        match decode_response((Gateway::MiniProgram, Endpoint::UserInfo), &check, answer) {
             UpstreamAnswer::Granted(Received::UserInfo { customer, profile }) => {
                 json!({ "path": path, "userId": customer, "nickName": profile.nick_name })
             }

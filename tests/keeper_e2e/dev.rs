@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, get, post};
 use crate::keeper::manage;
-use crate::sandbox::{Folder, Mintkeep, is_active};
+use crate::sandbox::{ACTIVE, Folder, Mintkeep, code, is_active};
 
 /// Connections that report at once, and how many reports each has under way.
 const REPORTERS: usize = 100;
@@ -111,4 +111,45 @@ fn a_clock_that_jumps_an_hour_either_way_costs_no_reader_its_token() {
             assert!(bench.is_active(&token), "{credential} after a jump: {jump}");
         }
     }
+}
+
+#[test]
+fn a_call_through_the_proxy_is_answered_by_the_issuers_api_and_outlives_a_dead_token() {
+    let folder = Folder::new();
+    let bench = Bench::start(&folder);
+    let exchange = |dialect: &str, app: &str| {
+        let code = bench.platform.ask(&code(app, ACTIVE)).text("/auth_code");
+        let path = format!("/v1/exchanges/{dialect}-sandbox");
+        let told =
+            manage(bench.platform.keeper, &bench.consumer, ("POST", &path), &json!({"auth_code": code}));
+        assert_eq!(told.status, 200, "{told:?}");
+        told.text("/access_token")
+    };
+    let proxied = |credential: &str, path: &str| {
+        let path = format!("/proxy/{credential}/{ACTIVE}{path}");
+        let answer = manage(bench.platform.keeper, &bench.consumer, ("POST", &path), &json!({}));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer
+    };
+    let first = exchange("miniprogram", "MINI0000000000000002");
+    exchange("alipayhk", "ALHK0000000000000002");
+    // A token that was obtained a moment ago is not asked about.
+    bench.manage("POST", "/admin/v1/sandbox/clock", &json!({"advance_s": 10}));
+
+    let names = ["/v1/customers/user/inquiryUserInfoByAccessToken", "/v1/users/inquiryUserInfo"];
+    for path in names {
+        assert_eq!(proxied("miniprogram-sandbox", path).text("/userInfo/userId"), ACTIVE);
+    }
+    let dies_once = json!({"dialect": "miniprogram", "endpoint": names[1], "action": "answer",
+        "code": "INVALID_ACCESS_TOKEN", "count": 1});
+    bench.manage("POST", "/admin/v1/sandbox/faults", &dies_once);
+    let before = bench.arrived("miniprogram");
+    assert_eq!(proxied("miniprogram-sandbox", names[1]).text("/userInfo/userId"), ACTIVE);
+    assert_eq!(bench.arrived("miniprogram") - before, 3, "refused, renewed, repeated");
+    let second = bench.token(&format!("miniprogram-sandbox/{ACTIVE}"));
+    assert!(second != first && bench.is_active(&second));
+
+    // AlipayHK has no API here that takes a customer's token; that it has none is said under its signature.
+    let answer = proxied("alipayhk-sandbox", "/api/open/v1/alipayhk/merchant/inquire");
+    assert_eq!(answer.text("/result/resultCode"), "PARAM_ILLEGAL");
 }

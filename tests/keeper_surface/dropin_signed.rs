@@ -55,14 +55,9 @@ impl Merchant {
         let client_id = AppId::parse("mini1").unwrap();
         let pem = self.made.answers_public_pem.as_deref().unwrap();
         let keys = [AppKey { version: 1, public: RsaPublicKey::from_pem(pem).unwrap() }];
-        let check = AnswerCheck {
-            endpoint: Endpoint::ApplyToken,
-            client_id: &client_id,
-            path: PATH,
-            platform_keys: &keys,
-            private_key: None,
-        };
-        match alipay::decode_response(GATEWAY, &check, &answer) {
+        let check =
+            AnswerCheck { client_id: &client_id, path: PATH, platform_keys: &keys, private_key: None };
+        match alipay::decode_response((GATEWAY, Endpoint::ApplyToken), &check, &answer) {
             UpstreamAnswer::Granted(Received::Tokens(tokens)) => Ok(tokens),
             UpstreamAnswer::Refused { refusal, .. } => Err(refusal),
             UpstreamAnswer::Granted(_) | UpstreamAnswer::Ambiguous(_) => {

@@ -13,6 +13,8 @@ mod platform;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod proxy_signed;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 #[path = "../console/visitor.rs"]

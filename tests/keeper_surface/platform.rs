@@ -9,13 +9,14 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use mintkeep_keeper::proxy::{Onward, OnwardFault};
-use mintkeep_protocol::crypto::RsaPrivateKey;
+use mintkeep_protocol::app::AppKey;
+use mintkeep_protocol::crypto::{RsaPrivateKey, WireKey};
 use mintkeep_protocol::dialect::AnswerContext;
-use mintkeep_protocol::dialect::alipay::{self, Echo, Gateway};
+use mintkeep_protocol::dialect::alipay::{self, Echo, Gateway, SignedBody};
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::outcome::{Granted, Outcome, Refusal, TokenSet};
 use mintkeep_protocol::port::upstream::{FaultCause, Upstream, UpstreamFault};
-use mintkeep_protocol::request::RequestId;
+use mintkeep_protocol::request::{Ask, RequestId};
 use mintkeep_protocol::secret::{AccessToken, RefreshToken};
 use mintkeep_protocol::time::Clock;
 use serde_json::{Value, json};
@@ -41,7 +42,8 @@ struct State {
     legacy: Option<String>,
     stable: Option<String>,
     dingtalk: Option<String>,
-    spent: HashSet<Vec<u8>>,
+    customers: Option<String>,
+    spent: HashSet<String>,
     forwarded: Vec<http::Request<Bytes>>,
 }
 
@@ -51,6 +53,8 @@ pub struct Platform {
     pub is_down: AtomicBool,
     /// Whether it does what is asked for and its answers are lost.
     pub loses_answers: AtomicBool,
+    /// Whether somebody else answers the wallet's calls.
+    pub is_forged: AtomicBool,
 }
 
 impl Platform {
@@ -60,6 +64,7 @@ impl Platform {
             clock,
             is_down: AtomicBool::default(),
             loses_answers: AtomicBool::default(),
+            is_forged: AtomicBool::default(),
         }
     }
 
@@ -76,7 +81,7 @@ impl Platform {
     /// Ends all tokens, as a platform does after a leak.
     pub fn revoke_all(&self) {
         let mut state = self.state.lock().unwrap();
-        (state.legacy, state.stable, state.dingtalk) = (None, None, None);
+        (state.legacy, state.stable, state.dingtalk, state.customers) = (None, None, None, None);
     }
 
     fn is_down(&self) -> bool {
@@ -85,27 +90,87 @@ impl Platform {
 
     /// `applyToken`: any code is good once, and is its customer's name.
     fn apply_token(&self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
-        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        let is_hk = request.uri().path().contains("alipayhk");
+        let gateway = if is_hk { Gateway::AlipayHk } else { Gateway::MiniProgram };
+        let (ask, wire_key) = opened(gateway, request);
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
-        let outcome = if state.spent.insert(request.body().to_vec()) {
+        let (spent, customer) = match &ask {
+            Ask::ExchangeCode(code) => (code.expose().to_owned(), code.expose()),
+            Ask::Refresh(token) => (token.expose().to_owned(), "c1"),
+            Ask::AppToken { .. }
+            | Ask::CancelToken(_)
+            | Ask::UserInfo(_)
+            | Ask::PlatformAddresses
+            | Ask::ClearQuota(_)
+            | Ask::QuotaOf { .. }
+            | Ask::Ticket => panic!("the stand-in grants for codes and refresh tokens"),
+        };
+        let outcome = if state.spent.insert(spent) {
             let minted = state.mint();
+            state.customers = Some(minted.clone());
             let life = std::time::Duration::from_secs(CUSTOMER_LIFE_S);
             Outcome::Granted(Granted::TokenSet(TokenSet {
                 access_expires_at: now.after(life),
                 refresh: RefreshToken::new(minted.replace(PLANTED, PLANTED_REFRESH)),
                 refresh_expires_at: now.after(life),
                 access: AccessToken::new(minted),
-                customer: CustomerId::parse(body["authCode"].as_str().unwrap_or("c1")).unwrap(),
+                customer: CustomerId::parse(customer).unwrap(),
             }))
         } else {
             Outcome::Refused(Refusal::CodeUsed)
         };
+        self.answer_signed(gateway, request, (&outcome, wire_key))
+    }
+
+    /// `inquiryUserInfo`, of either wallet.
+    fn inquire(&self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+        let (ask, wire_key) = opened(Gateway::MiniProgram, request);
+        let Ask::UserInfo(shown) = ask else { panic!("the stand-in tells who somebody is") };
+        let is_good = self.state.lock().unwrap().customers.as_deref() == Some(shown.expose());
+        let outcome = if is_good {
+            let customer = CustomerId::parse("c1").unwrap();
+            Outcome::Granted(Granted::UserInfo { customer, profile: None })
+        } else {
+            Outcome::Refused(Refusal::AccessInvalid)
+        };
+        self.answer_signed(Gateway::MiniProgram, request, (&outcome, wire_key))
+    }
+
+    fn answer_signed(
+        &self,
+        gateway: Gateway,
+        request: &http::Request<Bytes>,
+        (outcome, wire_key): (&Outcome, Option<WireKey>),
+    ) -> http::Response<Bytes> {
+        let now = self.clock.now();
         let context =
             AnswerContext { path: request.uri().path(), now, request_id: RequestId::new(now, 0), app: None };
-        let answer = alipay::answer(Gateway::MiniProgram, &Echo::of(request), &outcome, &context);
-        let signature = KEY.sign(&answer.text_to_sign()).unwrap();
+        let mut answer = alipay::answer(gateway, &Echo::of(request), outcome, &context);
+        if let Some(key) = wire_key {
+            let app_key = AppKey { version: 1, public: KEY.public().clone() };
+            answer = answer.encrypted(&key, &app_key).unwrap();
+        }
+        let mut text = answer.text_to_sign();
+        if self.is_forged.load(Ordering::SeqCst) {
+            text.push(b'!');
+        }
+        let signature = KEY.sign(&text).unwrap();
         answer.signed(1, &signature)
+    }
+}
+
+/// What a signed request asks for, and the key of its encryption. Its signature must hold.
+fn opened(gateway: Gateway, request: &http::Request<Bytes>) -> (Ask, Option<WireKey>) {
+    let call = alipay::decode_head(gateway, request).unwrap();
+    let proof = call.signature(None).unwrap();
+    assert!(KEY.public().verify(&proof.signed_text, &proof.signature), "signed with the credential's key");
+    match call.body().unwrap() {
+        SignedBody::Plain(body) => (call.ask(body).unwrap(), None),
+        SignedBody::Encrypted(body) => {
+            let opened = body.open(&KEY, [0; 32]).unwrap();
+            (call.ask(&opened.plaintext).unwrap(), Some(opened.key))
+        }
     }
 }
 
@@ -203,8 +268,10 @@ impl Onward for Platform {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_broken| OnwardFault::Ambiguous)?.to_bytes();
         let request = http::Request::from_parts(head, body);
-        let mut state = self.state.lock().unwrap();
-        state.forwarded.push(request.clone());
-        Ok(state.serve(&request))
+        self.state.lock().unwrap().forwarded.push(request.clone());
+        if request.uri().path().ends_with("/inquiryUserInfo") {
+            return Ok(self.inquire(&request).map(Body::from));
+        }
+        Ok(self.state.lock().unwrap().serve(&request))
     }
 }

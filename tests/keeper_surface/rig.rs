@@ -150,6 +150,11 @@ impl Rig {
 
     /// Adds a credential of the wallet, named as its app is.
     pub async fn add_wallet(&self, text: &str) {
+        self.add_wallet_of(text, TokenSource::MiniProgram, CredentialSettings::default()).await;
+    }
+
+    /// The same of either wallet.
+    pub async fn add_wallet_of(&self, text: &str, source: TokenSource, settings: CredentialSettings) {
         let proof = NewProof::Key {
             private: RsaPrivateKey::from_der(KEY.to_der()).unwrap(),
             version: 1,
@@ -157,11 +162,11 @@ impl Rig {
         };
         let new = NewCredential {
             name: name(text),
-            source: TokenSource::MiniProgram,
+            source,
             app: AppId::parse(text).unwrap(),
             base_url: "https://wallet.example".to_owned(),
             proof,
-            settings: CredentialSettings::default(),
+            settings,
         };
         self.keeper.add_credential(new, &by()).await.unwrap();
     }

@@ -1,12 +1,14 @@
 //! The proxy: forwards a consumer's call to its credential's own platform, with the token put in on the way.
 //!
 //! When the answer says that the token is dead, it is reported, and the call is made once more with the next
-//! one: a platform that refused the token did nothing else. That takes a body which fits a small buffer; a longer
-//! one streams through, and its caller gets the platform's own words and repeats it itself.
+//! one: a platform that refused the token did nothing else. How the token is put in, and how long a body may be,
+//! is in `plain` for the dialects whose calls carry it on their head, in `signed` for the others.
 
 mod headers;
 mod onward;
 mod peek;
+mod plain;
+mod signed;
 mod target;
 
 pub use onward::{HyperOnward, Onward, OnwardFault};
@@ -16,29 +18,22 @@ use std::sync::Arc;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
-use http_body_util::Limited;
-use mintkeep_protocol::dialect::{dingtalk, wechat};
-use mintkeep_protocol::ident::Dialect;
+use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::consumer::Verb;
 use mintkeep_protocol::keep::plan::{Denial, Reported};
 use mintkeep_protocol::keep::slot::Trouble;
 use mintkeep_web::problem::Problem;
 
-use self::peek::{Peeked, peek};
+use self::plain::Plain;
 use crate::breaker::Pass;
 use crate::keeper::Keeper;
 use crate::reader::{ReadFailure, Reading};
-use crate::routes::{Access, unavailable};
+use crate::routes::{Access, no_such_slot, unavailable};
 use crate::shelf::{Kept, Leaf};
 
-/// Longest request body that is kept for a second try, in bytes.
-const REPEAT_BODY_BYTES_MAX: usize = 64 * 1024;
-/// Longest request body that is forwarded, in bytes.
-const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How long the first part of a request's body may take.
+/// How long a request's body may take, of one that streams its first part.
 const BODY_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What the proxy works on.
@@ -56,17 +51,12 @@ pub async fn forward(State(proxy): State<Proxy>, request: Request<Body>) -> Resp
     proxy.pass(head, body).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// Whose platform, and how its tokens are put and told dead.
-#[derive(Clone, Copy)]
-enum Platform {
-    WeChat,
-    DingTalk,
-}
-
 /// A call that waits for its token.
 struct Call {
     access: Access,
-    platform: Platform,
+    /// Whose token it takes; `None`: the app's own.
+    customer: Option<CustomerId>,
+    /// Its target is the platform's.
     head: Parts,
 }
 
@@ -75,59 +65,30 @@ impl Proxy {
         let (credential, path) = target::split(head.uri.path()).ok_or_else(climbing)?;
         let access = Access::grant(&self.keeper, &head.headers, (Verb::Proxy, credential))?;
         if [Method::CONNECT, Method::TRACE].contains(&head.method) {
-            let detail = "the proxy forwards calls of an API: GET, POST and their like";
-            return Err(Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "wrong-method",
-                "Not forwarded",
-                detail,
-            ));
+            return Err(wrong_method("the proxy forwards calls of an API: GET, POST and their like"));
         }
-        let platform = platform_of(access.account.credential.source.dialect())?;
+        let plain = Plain::of(access.account.credential.source.dialect());
+        let (customer, path) = match plain {
+            Some(_) => (None, path),
+            None => signed::admit(&head.method, path)?,
+        };
         head.uri = target::onward(&access.account.credential.base_url, path, head.uri.query())
             .ok_or_else(climbing)?;
         headers::clean_request(&mut head.headers);
-        let call = Call { access, platform, head };
-
-        let body = Body::new(Limited::new(body, BODY_BYTES_MAX));
-        let began = tokio::time::timeout(BODY_WAIT_MAX, peek(body, REPEAT_BODY_BYTES_MAX, |_| true)).await;
-        let body = began.map_err(|_late| unread())?.map_err(|_broken| unread())?;
-        let leaf = self.token(&call).await?;
-        let kept = self.good(&leaf)?;
-        match body {
-            Peeked::More(body) => {
-                let answer = self.send(&call, kept, body).await?;
-                let (answer, is_dead) = self.judge(&call, answer).await?;
-                if is_dead {
-                    self.renewed(&call, kept).await;
-                }
-                Ok(answer)
-            }
-            Peeked::Whole(bytes) => self.send_twice_at_most(&call, kept, bytes).await,
+        let call = Call { access, customer, head };
+        match plain {
+            Some(plain) => self.pass_plain(&call, plain, body).await,
+            None => self.pass_signed(&call, body).await,
         }
-    }
-
-    async fn send_twice_at_most(&self, call: &Call, kept: &Kept, body: Bytes) -> Result<Response, Problem> {
-        let answer = self.send(call, kept, Body::from(body.clone())).await?;
-        let (answer, is_dead) = self.judge(call, answer).await?;
-        if !is_dead {
-            return Ok(answer);
-        }
-        let Some(next) = self.renewed(call, kept).await else { return Ok(answer) };
-        let Some(next) = next.good(self.keeper.clock.now()).filter(|next| next.digest != kept.digest) else {
-            return Ok(answer);
-        };
-        metrics::counter!("mintkeep_keeper_proxy_repeats_total").increment(1);
-        let answer = self.send(call, next, Body::from(body)).await?;
-        Ok(self.judge(call, answer).await?.0)
     }
 
     async fn token(&self, call: &Call) -> Result<Arc<Leaf>, Problem> {
         let min_ttl = std::time::Duration::ZERO;
-        let reading = Reading { customer: None, min_ttl, consumer: &call.access.consumer.name };
+        let reading =
+            Reading { customer: call.customer.as_ref(), min_ttl, consumer: &call.access.consumer.name };
         self.keeper.read(&call.access.account, &reading).await.map_err(|failure| match failure {
             ReadFailure::Unavailable(denial) => unavailable(denial, self.keeper.clock.now()),
-            ReadFailure::NoSuchSlot => not_spoken(),
+            ReadFailure::NoSuchSlot => no_such_slot(),
         })
     }
 
@@ -137,20 +98,18 @@ impl Proxy {
         leaf.good(now).ok_or_else(|| unavailable(denial, now))
     }
 
-    /// Reports the token that the platform called dead, and gives what is held then.
-    async fn renewed(&self, call: &Call, dead: &Kept) -> Option<Arc<Leaf>> {
+    /// Reports the token that the platform called dead; what is held then, if that is another and good.
+    async fn successor(&self, call: &Call, dead: &Kept) -> Option<Arc<Leaf>> {
         let Access { consumer, account } = &call.access;
         let reported = Reported::Digest(dead.digest);
-        self.keeper.report(account, None, reported, consumer).await.ok().map(|(_, leaf)| leaf)
+        let reporting = self.keeper.report(account, call.customer.as_ref(), reported, consumer);
+        let (_, leaf) = reporting.await.ok()?;
+        let is_another = leaf.good(self.keeper.clock.now()).is_some_and(|next| next.digest != dead.digest);
+        is_another.then_some(leaf)
     }
 
-    async fn send(&self, call: &Call, token: &Kept, body: Body) -> Result<http::Response<Body>, Problem> {
-        let mut request = Request::from_parts(call.head.clone(), body);
-        let put = match call.platform {
-            Platform::WeChat => wechat::put_token(&mut request, &token.access),
-            Platform::DingTalk => dingtalk::put_token(&mut request, &token.access),
-        };
-        put.map_err(|_| climbing())?;
+    /// Sends a request that has its token, through the platform's breaker.
+    async fn send(&self, call: &Call, request: Request<Body>) -> Result<http::Response<Body>, Problem> {
         // Of a body that streams, the caller may be the slow one.
         let is_whole = request.body().size_hint().exact().is_some();
         let pass = self.keeper.breakers.pass(&call.access.account.credential.base_url);
@@ -173,31 +132,10 @@ impl Proxy {
             }
         }
     }
+}
 
-    /// The answer as it goes back, and whether it says that the token is dead. Of a long answer only the
-    /// beginning is looked at, and of one that is no JSON object only the first byte.
-    async fn judge(&self, call: &Call, answer: http::Response<Body>) -> Result<(Response, bool), Problem> {
-        let (mut head, body) = answer.into_parts();
-        headers::clean_answer(&mut head.headers);
-        let most = match call.platform {
-            Platform::WeChat => wechat::DEAD_TOKEN_BODY_BYTES_MAX,
-            Platform::DingTalk => dingtalk::DEAD_TOKEN_BODY_BYTES_MAX,
-        };
-        let peeked = peek(body, most, |first| first.first() == Some(&b'{')).await.map_err(|_broken| {
-            let detail = "its answer broke off; it is not known whether the call took effect";
-            Problem::new(StatusCode::BAD_GATEWAY, "platform-broke-off", "The platform broke off", detail)
-        })?;
-        match peeked {
-            Peeked::More(body) => Ok((Response::from_parts(head, body), false)),
-            Peeked::Whole(bytes) => {
-                let is_dead = match call.platform {
-                    Platform::WeChat => wechat::says_token_is_dead(head.status, &bytes),
-                    Platform::DingTalk => dingtalk::says_token_is_dead(head.status, &bytes),
-                };
-                Ok((Response::from_parts(head, Body::from(bytes)), is_dead))
-            }
-        }
-    }
+fn count_repeat() {
+    metrics::counter!("mintkeep_keeper_proxy_repeats_total").increment(1);
 }
 
 fn count(outcome: &'static str) {
@@ -225,22 +163,8 @@ fn unreachable_platform() -> Problem {
     )
 }
 
-fn platform_of(dialect: Dialect) -> Result<Platform, Problem> {
-    match dialect {
-        Dialect::WeChat => Ok(Platform::WeChat),
-        Dialect::DingTalk => Ok(Platform::DingTalk),
-        Dialect::MiniProgram | Dialect::AlipayHk => Err(not_spoken()),
-    }
-}
-
-fn not_spoken() -> Problem {
-    Problem::new(
-        StatusCode::NOT_IMPLEMENTED,
-        "proxy-not-spoken",
-        "The proxy does not serve this dialect",
-        "it serves wechat and dingtalk; calls of the signed dialects carry the token inside a body that the \
-         merchant signs: read the token by GET /v1/tokens/{credential}/{customer} and sign the call yourself",
-    )
+fn wrong_method(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "Not forwarded", detail)
 }
 
 fn climbing() -> Problem {
@@ -248,7 +172,11 @@ fn climbing() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "path-illegal", "The path is not forwarded", detail)
 }
 
-fn unread() -> Problem {
-    let detail = "send the whole body, at most 64 MiB, without long pauses";
+fn unread(detail: &'static str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "body-refused", "The body was not taken", detail)
+}
+
+fn broke_off() -> Problem {
+    let detail = "its answer broke off; it is not known whether the call took effect";
+    Problem::new(StatusCode::BAD_GATEWAY, "platform-broke-off", "The platform broke off", detail)
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use mintkeep_protocol::app::{AppKey, SignatureEncoding};
 use mintkeep_protocol::crypto::{RsaPrivateKey, WireKey};
-use mintkeep_protocol::dialect::alipay::{self, AnswerCheck, Gateway, Received, Sender};
+use mintkeep_protocol::dialect::alipay::{self, AnswerCheck, Gateway, Received, Sender, UnsignedRequest};
 use mintkeep_protocol::dialect::answer::{Ambiguity, UpstreamAnswer};
 use mintkeep_protocol::dialect::{dingtalk, wechat};
 use mintkeep_protocol::ident::{CustomerId, Dialect};
@@ -100,31 +100,80 @@ pub(crate) fn encode(
             };
             put_prefix(request.map_err(unsendable)?, prefix)
         }
-        Proof::Key { private, version, platform } => {
+        Proof::Key { .. } => {
             let gateway = Gateway::of(credential.source.dialect()).ok_or(Trouble::CredentialRefused)?;
             let ask = match asking {
                 Asking::Refresh(refresh) => Ask::Refresh(refresh),
                 Asking::Code(code) => Ask::ExchangeCode(code),
                 Asking::AppToken { .. } => return Err(Trouble::CredentialRefused),
             };
-            let sender = Sender {
-                client_id: &credential.app,
-                path_prefix: prefix,
-                at: now,
-                offset_min: REQUEST_TIME_OFFSET_MIN,
-            };
-            let mut unsigned =
+            let sender = sender(credential, now);
+            let unsigned =
                 alipay::encode_request(gateway, &ask, &sender).map_err(|_| Trouble::CredentialRefused)?;
-            if credential.settings.encrypts {
-                let latest =
-                    platform.iter().max_by_key(|key| key.version).ok_or(Trouble::CredentialRefused)?;
-                let key = WireKey::new(wire_key);
-                unsigned = unsigned.encrypted(&key, latest).map_err(|_| Trouble::CredentialRefused)?;
-            }
-            let signature = private.sign(&unsigned.text_to_sign()).map_err(|_| Trouble::CredentialRefused)?;
-            Ok(unsigned.signed(*version, &signature, SignatureEncoding::PercentBase64))
+            sign(unsigned, credential, proof, wire_key)
         }
     }
+}
+
+/// Writes a consumer's call of `target` with `body`, signed as the credential's own.
+///
+/// `wire_key` is as in [`encode`].
+pub(crate) fn relay(
+    credential: &Credential,
+    proof: &Proof,
+    (target, body): (PathAndQuery, Bytes),
+    (now, wire_key): (Timestamp, [u8; 32]),
+) -> Result<http::Request<Bytes>, Trouble> {
+    let unsigned = alipay::encode_relayed(target, body, &sender(credential, now));
+    sign(unsigned, credential, proof, wire_key)
+}
+
+fn sender(credential: &Credential, now: Timestamp) -> Sender<'_> {
+    Sender {
+        client_id: &credential.app,
+        path_prefix: base_path(&credential.base_url),
+        at: now,
+        offset_min: REQUEST_TIME_OFFSET_MIN,
+    }
+}
+
+/// Encrypts a request if the credential does, and signs it.
+fn sign(
+    unsigned: UnsignedRequest,
+    credential: &Credential,
+    proof: &Proof,
+    wire_key: [u8; 32],
+) -> Result<http::Request<Bytes>, Trouble> {
+    let unsendable = Trouble::CredentialRefused;
+    let Proof::Key { private, version, platform } = proof else { return Err(unsendable) };
+    let unsigned = if credential.settings.encrypts {
+        let latest = platform.iter().max_by_key(|key| key.version).ok_or(unsendable)?;
+        unsigned.encrypted(&WireKey::new(wire_key), latest).map_err(|_| unsendable)?
+    } else {
+        unsigned
+    };
+    let signature = private.sign(&unsigned.text_to_sign()).map_err(|_| unsendable)?;
+    Ok(unsigned.signed(*version, &signature, SignatureEncoding::PercentBase64))
+}
+
+/// The plain body of the answer to a consumer's call of `target`; `None` if it is not the platform's own.
+pub(crate) fn relayed(
+    credential: &Credential,
+    proof: &Proof,
+    target: &PathAndQuery,
+    answer: &http::Response<Bytes>,
+) -> Option<Bytes> {
+    let Proof::Key { private, platform, .. } = proof else { return None };
+    let check = answer_check(credential, (private, platform), target.as_str());
+    alipay::open_response(&check, answer)
+}
+
+fn answer_check<'c>(
+    credential: &'c Credential,
+    (private, platform): (&'c RsaPrivateKey, &'c [AppKey]),
+    path: &'c str,
+) -> AnswerCheck<'c> {
+    AnswerCheck { client_id: &credential.app, path, platform_keys: platform, private_key: Some(private) }
 }
 
 /// Reads the answer to `request`, which was presented at `asked_at`; now or after it was stored.
@@ -137,14 +186,10 @@ pub(crate) fn read(
 ) -> Reading {
     match (proof, Gateway::of(credential.source.dialect())) {
         (Proof::Key { private, platform, .. }, Some(gateway)) => {
-            let check = AnswerCheck {
-                endpoint: alipay::Endpoint::ApplyToken,
-                client_id: &credential.app,
-                path: request.uri().path_and_query().map_or("/", PathAndQuery::as_str),
-                platform_keys: platform,
-                private_key: Some(private),
-            };
-            let answer = alipay::decode_response(gateway, &check, answer);
+            let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+            let check = answer_check(credential, (private, platform), path);
+            let called = (gateway, alipay::Endpoint::ApplyToken);
+            let answer = alipay::decode_response(called, &check, answer);
             reading(answer, |received| brought_by_grant(received, asked_at))
         }
         (Proof::Secret(_) | Proof::Key { .. }, _) => {

@@ -3,6 +3,7 @@
 use http::Uri;
 use http::uri::PathAndQuery;
 use mintkeep_protocol::dialect::query::Query;
+use mintkeep_protocol::ident::CustomerId;
 
 const ROOT: &str = "/proxy/";
 
@@ -12,6 +13,20 @@ pub(super) fn split(path: &str) -> Option<(&str, &str)> {
     let slash = rest.find('/')?;
     let (credential, path) = rest.split_at(slash);
     path.split('/').all(is_plain).then_some((credential, path))
+}
+
+/// The customer that a platform's path begins with, and the rest.
+pub(super) fn split_customer(path: &str) -> Option<(CustomerId, &str)> {
+    let rest = path.strip_prefix('/')?;
+    let (customer, path) = rest.split_at(rest.find('/')?);
+    let customer = String::from_utf8(decode(customer)?).ok()?;
+    Some((CustomerId::parse(&customer).ok()?, path))
+}
+
+/// Whether a path's last segment that is not empty is `name`, to somebody who reads it less strictly.
+pub(super) fn ends_in(path: &str, name: &str) -> bool {
+    let last = path.rsplit('/').find(|segment| !segment.is_empty()).and_then(decode);
+    last.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// Whether a segment is one name, however it is escaped: not `.` or `..`, and nothing that ends a segment for
@@ -90,6 +105,43 @@ mod tests {
         ];
         for (path, expected) in cases {
             assert_eq!(split(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_signed_dialects_path_begins_with_the_customer() {
+        #[rustfmt::skip]
+        let cases = [
+            ("/2160000000000001/v1/users/a", Some(("2160000000000001", "/v1/users/a"))),
+            ("/a%3Ab/v1",                    Some(("a:b", "/v1"))),
+            ("/c1/",                         Some(("c1", "/"))),
+            ("/c1",                          None),
+            ("//v1",                         None),
+            ("/c%201/v1",                    None),
+            ("/",                            None),
+        ];
+        for (path, expected) in cases {
+            let split = split_customer(path);
+            let split = split.as_ref().map(|(customer, path)| (customer.as_str(), *path));
+            assert_eq!(split, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_last_segment_is_known_however_it_is_written() {
+        #[rustfmt::skip]
+        let cases = [
+            ("/v1/authorizations/applyToken",    true),
+            ("/applytoken",                      true),
+            ("/v1/authorizations/apply%54oken/", true),
+            ("/v1/applyToken//",                 true),
+            ("/v1/applyToken%20",                true),
+            ("/v1/applyToken/a",                 false),
+            ("/v1/applyTokens",                  false),
+            ("/",                                false),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(ends_in(path, "applyToken"), expected, "{path}");
         }
     }
 

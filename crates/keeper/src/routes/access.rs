@@ -73,7 +73,7 @@ pub(super) fn customer(text: &str) -> Result<CustomerId, Problem> {
 }
 
 /// There is nothing by this name.
-pub(super) fn no_such_slot() -> Problem {
+pub(crate) fn no_such_slot() -> Problem {
     let detail = "the credential has tokens of its own or of its customers, never both; a customer's begin \
                   with POST /v1/exchanges/{credential}";
     Problem::new(StatusCode::NOT_FOUND, "no-such-token", "No such token", detail)

@@ -10,7 +10,8 @@
 //! 4. After the proof holds, [`SignedCall::body`] and [`SignedCall::ask`] tell what is asked.
 //! 5. [`answer`] makes the answer, which is then signed, off the event loop, and finished.
 //!
-//! The keeper's side: [`encode_request`] and [`decode_response`].
+//! The keeper's side: [`encode_request`] and [`decode_response`]; for a caller's own calls [`put_token`],
+//! [`encode_relayed`] and [`open_response`].
 
 mod answer;
 mod ask;
@@ -22,17 +23,19 @@ mod fields;
 mod instant;
 mod message;
 mod pairs;
+mod relay;
 mod result;
 mod verdict;
 
 pub use answer::{Echo, UnsignedAnswer, answer};
 pub use body::{EncryptedBody, OpenedBody, SignedBody};
 pub use call::{SignedCall, decode_head};
-pub use client::{RequestFault, Sender, UnsignedRequest, encode_request};
+pub use client::{RequestFault, Sender, UnsignedRequest, encode_relayed, encode_request};
 pub use instant::{format_instant, parse_instant};
 pub use message::text_to_sign;
+pub use relay::{BodyFault, put_token, says_token_is_dead};
 pub use result::{ResultRow, ResultStatus};
-pub use verdict::{AnswerCheck, Received, ReceivedTokens, decode_response};
+pub use verdict::{AnswerCheck, Received, ReceivedTokens, decode_response, open_response};
 
 use http::HeaderName;
 

@@ -58,6 +58,18 @@ impl<'a> Object<'a> {
         field.filter(|field| **field != Field::Null)
     }
 
+    /// Whether there is a field of this name, `null` included.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
+    }
+
+    /// Whether there is no field.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The text of this name; `None` if it is absent, `null` or empty.
     ///
     /// # Errors

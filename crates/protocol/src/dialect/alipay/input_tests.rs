@@ -271,9 +271,9 @@ fn an_answer_that_can_not_be_trusted_or_read_is_ambiguous() {
 fn an_answer_is_not_checked_where_no_platform_key_is_known() {
     let body = br#"{"result":{"resultCode":"USED_CODE","resultStatus":"F"}}"#;
     let id = AppId::parse(CLIENT).unwrap();
-    let (endpoint, path) = (Endpoint::ApplyToken, APPLY_TOKEN);
-    let check = AnswerCheck { endpoint, client_id: &id, path, platform_keys: &[], private_key: None };
-    let heard = decode_response(Gateway::MiniProgram, &check, &Response::new(Bytes::from_static(body)));
+    let check = AnswerCheck { client_id: &id, path: APPLY_TOKEN, platform_keys: &[], private_key: None };
+    let called = (Gateway::MiniProgram, Endpoint::ApplyToken);
+    let heard = decode_response(called, &check, &Response::new(Bytes::from_static(body)));
     assert!(matches!(heard, UpstreamAnswer::Refused { refusal: Refusal::CodeUsed, .. }));
 }
 

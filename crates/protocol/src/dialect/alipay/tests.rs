@@ -72,13 +72,13 @@ pub(super) fn heard(
 ) -> UpstreamAnswer<Received> {
     let client_id = request.headers().get(CLIENT_ID).unwrap().to_str().unwrap();
     let check = AnswerCheck {
-        endpoint: gateway.endpoint(request.uri().path()).unwrap_or(Endpoint::ApplyToken),
         client_id: &AppId::parse(client_id).unwrap(),
         path: request.uri().path_and_query().unwrap().as_str(),
         platform_keys: &[public(&platform_key())],
         private_key: Some(&app_key()),
     };
-    decode_response(gateway, &check, response)
+    let endpoint = gateway.endpoint(request.uri().path()).unwrap_or(Endpoint::ApplyToken);
+    decode_response((gateway, endpoint), &check, response)
 }
 
 /// Whether all of a token set arrived.

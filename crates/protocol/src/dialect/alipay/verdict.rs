@@ -22,8 +22,6 @@ use crate::time::Timestamp;
 /// Reading is pure: an answer that was stored as it came gives the same verdict later.
 #[derive(Clone, Copy)]
 pub struct AnswerCheck<'a> {
-    /// What was called.
-    pub endpoint: Endpoint,
     /// The app that called.
     pub client_id: &'a AppId,
     /// The path of the request: [`super::UnsignedRequest::path`].
@@ -97,30 +95,33 @@ struct UserInfoBody {
     profile: Profile,
 }
 
-/// Reads a platform's answer.
+/// Reads a platform's answer to a call of `endpoint`.
 #[must_use]
 pub fn decode_response(
-    gateway: Gateway,
+    (gateway, endpoint): (Gateway, Endpoint),
     check: &AnswerCheck<'_>,
     response: &Response<Bytes>,
 ) -> UpstreamAnswer<Received> {
     if response.status() != StatusCode::OK {
         return UpstreamAnswer::Ambiguous(Ambiguity::Status(response.status().as_u16()));
     }
-    read(check, response)
-        .and_then(|body| verdict(gateway, check.endpoint, body))
+    open_response(check, response)
+        .and_then(|body| serde_json::from_slice(&body).ok())
+        .and_then(|body| verdict(gateway, endpoint, body))
         .unwrap_or(UpstreamAnswer::Ambiguous(Ambiguity::Unreadable))
 }
 
-fn read(check: &AnswerCheck<'_>, response: &Response<Bytes>) -> Option<AnswerBody> {
+/// The body of an answer that is the platform's own, decrypted if it is encrypted; `None`: it is not the
+/// platform's, or can't be decrypted.
+#[must_use]
+pub fn open_response(check: &AnswerCheck<'_>, response: &Response<Bytes>) -> Option<Bytes> {
     if !is_authentic(check, response) {
         return None;
     }
-    let body = match only(response.headers(), &ENCRYPT).ok()? {
-        None => response.body().clone(),
-        Some(header) => open(check, header.to_str().ok()?, response.body())?,
-    };
-    serde_json::from_slice(&body).ok()
+    match only(response.headers(), &ENCRYPT).ok()? {
+        None => Some(response.body().clone()),
+        Some(header) => open(check, header.to_str().ok()?, response.body()),
+    }
 }
 
 fn is_authentic(check: &AnswerCheck<'_>, response: &Response<Bytes>) -> bool {
