@@ -104,7 +104,7 @@ impl Platform {
             | Ask::PlatformAddresses
             | Ask::ClearQuota(_)
             | Ask::QuotaOf { .. }
-            | Ask::Ticket => panic!("the stand-in grants for codes and refresh tokens"),
+            | Ask::Ticket { .. } => panic!("the stand-in grants for codes and refresh tokens"),
         };
         let outcome = if state.spent.insert(spent) {
             let minted = state.mint();
