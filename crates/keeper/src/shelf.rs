@@ -2,6 +2,7 @@
 
 use http::HeaderValue;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mintkeep_protocol::crypto::SealBroken;
 use mintkeep_protocol::dialect::alipay::format_instant;
@@ -52,6 +53,15 @@ pub struct Kept {
     pub(crate) etag: HeaderValue,
     /// Until when it can be renewed without the customer.
     pub refresh_expires_at: Option<Timestamp>,
+}
+
+impl Kept {
+    /// How much longer the token is good; never more than when it was obtained, also when the clock was set back
+    /// since.
+    #[must_use]
+    pub fn left(&self, now: Timestamp) -> Duration {
+        self.expires_at.since(now.max(self.obtained_at))
+    }
 }
 
 /// The tag of a token (RFC 9110, section 8.8.3).

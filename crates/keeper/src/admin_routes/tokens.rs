@@ -209,7 +209,7 @@ impl KeeperDesk {
         Ok(Json(TokenRead {
             access_token: kept.access.expose().to_owned(),
             expires_at: kept.expires_at,
-            expires_in: kept.expires_at.since(now).as_secs(),
+            expires_in: kept.left(now).as_secs(),
             version: kept.version,
         }))
     }

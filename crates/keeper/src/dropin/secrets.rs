@@ -105,7 +105,7 @@ async fn give(
     };
     let now = desk.now();
     let Some(kept) = leaf.good(now) else { return Outcome::Unknown };
-    let usable = usable(kept.expires_at, &leaf.upkeep, &account.terms, now);
+    let usable = usable(kept.left(now), &leaf.upkeep, &account.terms, now);
     let margin = std::time::Duration::from_secs(u64::from(consumer.margin_floor_s));
     Outcome::Granted(Granted::AppToken { token: copy(&kept.access), expires_in: told(usable, margin) })
 }

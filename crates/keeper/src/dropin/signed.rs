@@ -251,7 +251,7 @@ async fn give(
     };
     let now = desk.now();
     let Some(kept) = leaf.good(now) else { return Ok(Outcome::Unknown) };
-    let usable = usable(kept.expires_at, &leaf.upkeep, &account.terms, now);
+    let usable = usable(kept.left(now), &leaf.upkeep, &account.terms, now);
     let margin = Duration::from_secs(u64::from(consumer.margin_floor_s));
     Ok(Outcome::Granted(Granted::TokenSet(TokenSet {
         access: copy(&kept.access),

@@ -10,12 +10,11 @@ use mintkeep_protocol::time::Timestamp;
 /// with a margin of its own is left with.
 const USE_MIN: Duration = Duration::from_mins(1);
 
-/// How much longer a copy that is made at `now` can be used.
+/// How much longer a copy can be used that is made at `now`, of a token that has so much time `left`.
 ///
 /// Not always to the token's own end: where a renewal ends the token before, the copy lasts until the next
 /// renewal and the platform's overlap after it.
-pub(super) fn usable(expires_at: Timestamp, upkeep: &Upkeep, terms: &Terms, now: Timestamp) -> Duration {
-    let left = expires_at.since(now);
+pub(super) fn usable(left: Duration, upkeep: &Upkeep, terms: &Terms, now: Timestamp) -> Duration {
     let renewal = match upkeep {
         Upkeep::Idle { renew_at } => renew_at.since(now),
         Upkeep::Renewing { .. } | Upkeep::Backoff { .. } | Upkeep::NeedsOperator { .. } => Duration::ZERO,
@@ -83,7 +82,7 @@ mod tests {
             (WeChatToken,      0,  idle(0),           0),
         ];
         for (source, left_s, upkeep, usable_s) in cases {
-            let usable = usable(after_s(left_s), &upkeep, &terms(source), NOW);
+            let usable = usable(Duration::from_secs(left_s), &upkeep, &terms(source), NOW);
             assert_eq!(usable.as_secs(), usable_s, "{source:?}, {left_s} s left, {upkeep:?}");
         }
     }

@@ -55,7 +55,7 @@ impl<'t> TokenBody<'t> {
         Self {
             access_token: kept.access.expose(),
             expires_at: &kept.expires_at_text,
-            expires_in: kept.expires_at.since(now).as_secs(),
+            expires_in: kept.left(now).as_secs(),
             version: kept.version,
             credential: None,
             customer: None,

@@ -226,6 +226,14 @@ async fn a_good_token_is_read_to_its_end_with_everything_down_and_after_a_restar
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_back_lengthens_no_promise() {
+    let world = settled().await;
+    world.clock.set(-3_600_000);
+    let (_, read) = get(&world, "/v1/tokens/legacy").await;
+    assert_eq!(read["expires_in"], LIFE.as_secs(), "what the platform said when it was asked");
+}
+
+#[tokio::test(start_paused = true)]
 async fn tokens_are_renewed_ahead_of_their_ends_and_watchers_are_told() {
     let world = settled().await;
     let mut watch = world.processes[0].keeper.watch();
