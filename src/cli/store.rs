@@ -10,7 +10,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::client::Failure;
-use super::report::{write_json, write_line};
+use super::report::{note, write_json, write_line};
 use super::store_copy;
 use crate::config::{self, StoreSettings};
 
@@ -84,10 +84,13 @@ pub enum Target {
 }
 
 impl Target {
-    /// The store that a configuration file names.
+    /// The store that a configuration file names. What the file is warned of is told beside it.
     pub fn of_configuration(file: &Path) -> Result<Self, Failure> {
-        let (settings, _warnings) =
+        let (settings, warnings) =
             config::load(file).map_err(|rejected| Failure::Usage(rejected.to_string().replace('\n', ";")))?;
+        for warning in warnings {
+            note(&format!("warning: {}: {warning}", file.display()));
+        }
         Ok(match settings.store {
             StoreSettings::Embedded(folder) => Self::Folder(folder),
             StoreSettings::Postgres(url) => Self::Database(url),
@@ -100,7 +103,8 @@ pub fn of_database(error: &DatabaseError) -> Failure {
     match error {
         DatabaseError::Unusable { .. } => Failure::Unreachable(error.to_string()),
         DatabaseError::Url | DatabaseError::Tls { .. } => Failure::Usage(error.to_string()),
-        DatabaseError::Behind { .. }
+        DatabaseError::Locked
+        | DatabaseError::Behind { .. }
         | DatabaseError::Newer { .. }
         | DatabaseError::HalfCopied
         | DatabaseError::InUse { .. } => Failure::Local(error.to_string()),

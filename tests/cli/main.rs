@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod lone;
 #[cfg(test)]
+mod migrate;
+#[cfg(test)]
 mod sandbox;
 #[cfg(test)]
 mod verbs;

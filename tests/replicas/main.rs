@@ -12,6 +12,7 @@ mod database;
 mod failover;
 mod history;
 mod load;
+mod migrate;
 mod outage;
 #[path = "../serve/server.rs"]
 #[expect(dead_code, reason = "the tests of one server need more of it")]

@@ -66,7 +66,7 @@ impl Clock for Still {
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    PostgresStore::migrate(&arguments.url).await?;
+    PostgresStore::migrate(&arguments.url, &mut |_| {}).await?;
     let store = PostgresStore::open(&arguments.url, PostgresOptions::new(Arc::new(Still))).await?;
     let wanted = Duration::from_secs(arguments.amount.into());
     let grants_each = match arguments.work {

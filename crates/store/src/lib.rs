@@ -9,10 +9,12 @@ mod copy;
 mod epoch;
 mod flat;
 pub mod memory;
+mod migration;
 pub mod postgres;
 pub mod sqlite;
 
 pub use copy::{Compared, CopyError, Progress, Sum, copy};
 pub use memory::MemoryStore;
+pub use migration::{Migrated, Migrating};
 pub use postgres::{DatabaseError, PostgresOptions, PostgresStore};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};

@@ -48,6 +48,7 @@ use write::write;
 
 use crate::cache::RecordCache;
 use crate::change::{Change, Intent};
+use crate::migration::{Migrated, Migrating};
 
 /// How often what is long dead is looked for.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
@@ -156,17 +157,19 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// Brings the tables up to date; safe beside running processes of this version and the one before.
-    /// Gives the schema that was found and the one that is there now.
+    /// Brings the tables up to date, and tells of each step; safe beside running processes of this version and
+    /// the one before, and beside another migration.
     ///
     /// # Errors
     ///
     /// [`DatabaseError`], which says what to do; nothing was changed then.
-    pub async fn migrate(url: &str) -> Result<(usize, usize), DatabaseError> {
+    pub async fn migrate(
+        url: &str,
+        tell: &mut (dyn FnMut(Migrating) + Send),
+    ) -> Result<Migrated, DatabaseError> {
         let connections = open::pool(open::migration_address(url)?, 1)?;
         let mut db = connections.get().await.map_err(Fault::from)?;
-        let found = schema::migrate(&mut db).await?;
-        Ok((found, found.max(schema::CURRENT)))
+        Ok(schema::migrate(&mut db, tell).await?)
     }
 
     /// Begins a new epoch in a database that was restored from a backup, so that nothing is handed out which was

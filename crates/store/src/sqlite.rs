@@ -27,7 +27,7 @@ use mintkeep_protocol::port::keeper_store::Presented;
 use mintkeep_protocol::record::{
     AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service, SpentNonce,
 };
-use mintkeep_protocol::time::Clock;
+use mintkeep_protocol::time::{Clock, Timestamp};
 use mintkeep_protocol::token::StoreEpoch;
 use tokio::sync::oneshot;
 
@@ -36,6 +36,7 @@ pub use open::OpenError;
 
 use crate::cache::RecordCache;
 use crate::change::{Change, Intent};
+use crate::migration::{Migrated, Migrating};
 use fault::unavailable;
 use housekeeping::Housekeeping;
 use readers::Readers;
@@ -87,7 +88,7 @@ impl SqliteStore {
     ///
     /// [`OpenError`], which says what to do.
     pub fn open(folder: &Path, options: SqliteOptions) -> Result<Arc<Self>, OpenError> {
-        let opened = open::open(folder, options.clock.now())?;
+        let opened = open::open(folder, options.clock.now(), &mut log)?;
         let readers = Readers::open(&opened.file)
             .map_err(|source| OpenError::Sqlite { file: opened.file.clone(), source })?;
         let cache = Arc::new(RecordCache::new());
@@ -109,6 +110,20 @@ impl SqliteStore {
             requests,
             running: Mutex::new(Some(Running { writer, lock: opened.lock })),
         }))
+    }
+
+    /// Brings the tables of the store in `folder` up to date, as its server does at its start, and tells of each step.
+    /// Folder and store are made if they aren't there.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], which says what to do; the tables are as they were then.
+    pub fn migrate(
+        folder: &Path,
+        now: Timestamp,
+        tell: &mut (dyn FnMut(Migrating) + Send),
+    ) -> Result<Migrated, OpenError> {
+        open::open(folder, now, tell).map(|opened| opened.migrated)
     }
 
     /// Makes everything durable that was asked for, and gives the data folder free. Blocks until then.
@@ -180,6 +195,13 @@ impl SqliteStore {
             TrySendError::Disconnected(_) => unavailable("the store is closed"),
         })?;
         answer.await.map_err(|_| unavailable("the store is closed"))?
+    }
+}
+
+/// Tells the log of a migration at a server's start.
+fn log(migrating: Migrating) {
+    if let Migrating::Begun { schema, what } = migrating {
+        tracing::info!(schema, what, "the store's tables are brought up to date");
     }
 }
 

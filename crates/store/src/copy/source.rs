@@ -22,7 +22,7 @@ impl Source {
         if let Err(source) = File::open(&file) {
             return Err(OpenError::Io { path: file, source });
         }
-        open(folder, now).map(Self)
+        open(folder, now, &mut |_| {}).map(Self)
     }
 
     /// The epoch that the store is in.

@@ -29,7 +29,7 @@ pub async fn connect(url: &str) -> Result<Object, CopyError> {
     let connections = open::pool(open::migration_address(url)?, 1)?;
     let mut db = connections.get().await.map_err(Fault::from)?;
     if schema::there(&db).await?.is_none() {
-        schema::migrate(&mut db).await?;
+        schema::migrate(&mut db, &mut |_| {}).await?;
     }
     open::check_schema(schema::there(&db).await?)?;
     Ok(db)

@@ -32,6 +32,11 @@ impl Fault {
         })
     }
 
+    /// Whether a lock was waited for as long as one may.
+    pub fn is_lock_wait(&self) -> bool {
+        self.state() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
     /// Whether a unique index refused the row.
     pub fn is_taken(&self) -> bool {
         self.state() == Some(&SqlState::UNIQUE_VIOLATION)

@@ -15,7 +15,7 @@ const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// How long one statement may take, and a transaction may wait for its next one. In milliseconds, as the
 /// engine counts them.
-const STATEMENT_MS_MAX: u32 = 5_000;
+pub const STATEMENT_MS_MAX: u32 = 5_000;
 
 /// Every plan goes by an index, row by row, and is made once. A plan that was made for an empty table is then
 /// good for a full one, and rows are locked in the order of their keys.
@@ -46,6 +46,9 @@ pub enum DatabaseError {
         /// How many connections there are.
         connections: i64,
     },
+    /// A table that a migration is to change was in use all the time that it may wait for one.
+    #[error("a table was in use for {} s, so nothing was changed: run it again", STATEMENT_MS_MAX / 1_000)]
+    Locked,
     /// Its tables are of an older version, or not there.
     #[error(
         "the database has schema {found}, this Mintkeep needs {needed}: run `mintkeep migrate --config FILE`"
@@ -75,7 +78,7 @@ pub enum DatabaseError {
 
 impl From<Fault> for DatabaseError {
     fn from(fault: Fault) -> Self {
-        Self::Unusable { cause: fault.to_string() }
+        if fault.is_lock_wait() { Self::Locked } else { Self::Unusable { cause: fault.to_string() } }
     }
 }
 

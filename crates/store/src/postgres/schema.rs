@@ -1,15 +1,17 @@
 //! The tables, and how older ones become today's.
 
-use deadpool_postgres::ClientWrapper;
-use tokio_postgres::GenericClient;
+use deadpool_postgres::{ClientWrapper, Transaction};
+use tokio_postgres::{GenericClient, IsolationLevel};
 
 use super::fault::Fault;
+use super::open::STATEMENT_MS_MAX;
+use crate::migration::{Migrated, Migrating, Step, Tell};
 
 /// Each step takes the schema of its position to the next. Steps are only ever added.
-const STEPS: [&str; 3] = [
-    include_str!("schema/001_issuer.sql"),
-    include_str!("schema/002_keeper.sql"),
-    include_str!("schema/003_spent_nonce.sql"),
+const STEPS: [Step; 3] = [
+    Step { what: "the issuer's records", sql: include_str!("schema/001_issuer.sql") },
+    Step { what: "the keeper's records", sql: include_str!("schema/002_keeper.sql") },
+    Step { what: "spent nonces", sql: include_str!("schema/003_spent_nonce.sql") },
 ];
 
 /// The schema that this version writes.
@@ -25,24 +27,40 @@ pub const COPYING: &str = "copying";
 /// Keeps two migrations from running at once: "mintkeep" in a keyboard's digits.
 const MIGRATION_LOCK: i64 = 64_685_337;
 
-/// Brings the tables up to date, all steps or none, one process at a time. Gives the schema that was found;
-/// if that is newer than ours, nothing was done.
-pub async fn migrate(db: &mut ClientWrapper) -> Result<usize, Fault> {
-    let tx = db.transaction().await?;
-    tx.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
+/// Brings the tables up to date, all steps or none, one process at a time. Nothing is done to those of a newer
+/// version.
+pub async fn migrate(db: &mut ClientWrapper, tell: Tell<'_>) -> Result<Migrated, Fault> {
+    // Whoever waited sees what the other one left, whatever the server's isolation is.
+    let tx = db.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
+    wait_for_turn(&tx, tell).await?;
     tx.batch_execute("CREATE TABLE IF NOT EXISTS meta (name text PRIMARY KEY, value bigint NOT NULL)")
         .await?;
     let found = meta(&*tx, "schema").await?.and_then(|found| usize::try_from(found).ok()).unwrap_or(0);
+    let migrated = Migrated { found, needed: CURRENT };
     if found >= CURRENT {
-        return Ok(found);
+        return Ok(migrated);
     }
-    for step in STEPS.iter().skip(found) {
-        tx.batch_execute(step).await?;
+    for (schema, step) in (1..).zip(&STEPS).skip(found) {
+        tell(Migrating::Begun { schema, what: step.what });
+        tx.batch_execute(step.sql).await?;
+        tell(Migrating::Done);
     }
     set_meta(&*tx, "schema", i64::try_from(CURRENT).unwrap_or(i64::MAX)).await?;
     set_meta(&*tx, "serves_from", SERVES_FROM).await?;
     tx.commit().await?;
-    Ok(found)
+    Ok(migrated)
+}
+
+/// Waits until no other migration is at work, however long that takes.
+async fn wait_for_turn(db: &Transaction<'_>, tell: Tell<'_>) -> Result<(), Fault> {
+    let ours = db.query_one("SELECT pg_try_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
+    if !ours.try_get::<_, bool>(0)? {
+        tell(Migrating::Waiting);
+        db.batch_execute("SET LOCAL lock_timeout = 0").await?;
+        db.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
+        db.batch_execute(&format!("SET LOCAL lock_timeout = {STATEMENT_MS_MAX}")).await?;
+    }
+    Ok(())
 }
 
 /// What is known of the tables that are there.

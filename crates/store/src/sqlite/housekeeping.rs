@@ -166,7 +166,7 @@ mod tests {
     impl House {
         fn new() -> Self {
             let mut db = Connection::open_in_memory().unwrap();
-            schema::migrate(&mut db).unwrap();
+            schema::migrate(&mut db, &mut |_| {}).unwrap();
             let clock = Arc::new(Moved::default());
             let housekeeping = Housekeeping::new(clock.clone(), Duration::from_hours(48));
             Self { db, clock, housekeeping }

@@ -9,8 +9,9 @@ use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::StoreEpoch;
 use rusqlite::Connection;
 
-use super::schema::{self, Migrated};
+use super::schema;
 use crate::epoch::after_restore;
+use crate::migration::{Migrated, Tell};
 
 /// The database's name in the data folder.
 pub const FILE_NAME: &str = "mintkeep.db";
@@ -77,10 +78,12 @@ pub struct Opened {
     pub file: PathBuf,
     /// How often it was restored.
     pub epoch: StoreEpoch,
+    /// What its tables were.
+    pub migrated: Migrated,
 }
 
-/// Opens or makes the store in `folder`.
-pub fn open(folder: &Path, now: Timestamp) -> Result<Opened, OpenError> {
+/// Opens or makes the store in `folder`, and brings its tables up to date.
+pub fn open(folder: &Path, now: Timestamp, tell: Tell<'_>) -> Result<Opened, OpenError> {
     std::fs::create_dir_all(folder).map_err(|source| OpenError::Io { path: folder.to_owned(), source })?;
     let lock = lock(folder)?;
     let file = folder.join(FILE_NAME);
@@ -89,13 +92,13 @@ pub fn open(folder: &Path, now: Timestamp) -> Result<Opened, OpenError> {
 
     let mut db = Connection::open(&file).map_err(sqlite)?;
     configure(&db).map_err(sqlite)?;
-    match schema::migrate(&mut db).map_err(sqlite)? {
-        Migrated::Current => {}
-        Migrated::Newer { found } => return Err(OpenError::Newer { file, found, known: schema::CURRENT }),
+    let migrated = schema::migrate(&mut db, tell).map_err(sqlite)?;
+    if migrated.is_newer() {
+        return Err(OpenError::Newer { file, found: migrated.found, known: migrated.needed });
     }
     let epoch = if restored { begin_epoch(&mut db, now) } else { epoch(&db) }.map_err(sqlite)?;
     db.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
-    Ok(Opened { lock, db, file, epoch })
+    Ok(Opened { lock, db, file, epoch, migrated })
 }
 
 /// Makes the folder ours, until the file is closed.

@@ -2,43 +2,37 @@
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
-/// What became of bringing the tables up to date.
-pub enum Migrated {
-    /// They are as this version needs them.
-    Current,
-    /// A newer version made them; this one must not touch them.
-    Newer {
-        /// The schema that was found.
-        found: usize,
-    },
-}
+use crate::migration::{Migrated, Migrating, Step, Tell};
 
 /// Each step takes the schema of its position to the next. Steps are only ever added.
-const STEPS: [&str; 3] = [
-    include_str!("schema/001_issuer.sql"),
-    include_str!("schema/002_keeper.sql"),
-    include_str!("schema/003_spent_nonce.sql"),
+const STEPS: [Step; 3] = [
+    Step { what: "the issuer's records", sql: include_str!("schema/001_issuer.sql") },
+    Step { what: "the keeper's records", sql: include_str!("schema/002_keeper.sql") },
+    Step { what: "spent nonces", sql: include_str!("schema/003_spent_nonce.sql") },
 ];
 
 /// The schema that this version writes.
 pub const CURRENT: usize = STEPS.len();
 
-/// Brings the tables up to date, all steps or none.
-pub fn migrate(db: &mut Connection) -> rusqlite::Result<Migrated> {
+/// Brings the tables up to date, all steps or none. Nothing is done to those of a newer version.
+pub fn migrate(db: &mut Connection, tell: Tell<'_>) -> rusqlite::Result<Migrated> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     tx.execute_batch(
         "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
     )?;
     let found: usize = meta(&tx, "schema")?.and_then(|found| usize::try_from(found).ok()).unwrap_or(0);
-    if found > CURRENT {
-        return Ok(Migrated::Newer { found });
+    let migrated = Migrated { found, needed: CURRENT };
+    if migrated.is_newer() {
+        return Ok(migrated);
     }
-    for step in STEPS.iter().skip(found) {
-        tx.execute_batch(step)?;
+    for (schema, step) in (1..).zip(&STEPS).skip(found) {
+        tell(Migrating::Begun { schema, what: step.what });
+        tx.execute_batch(step.sql)?;
+        tell(Migrating::Done);
     }
     set_meta(&tx, "schema", i64::try_from(CURRENT).unwrap_or(i64::MAX))?;
     tx.commit()?;
-    Ok(Migrated::Current)
+    Ok(migrated)
 }
 
 /// One of the store's own numbers.

@@ -204,7 +204,7 @@ mod tests {
 
     fn writer() -> Writer {
         let mut db = Connection::open_in_memory().unwrap();
-        schema::migrate(&mut db).unwrap();
+        schema::migrate(&mut db, &mut |_| {}).unwrap();
         let (_, requests) = sync_channel(1);
         let housekeeping = Housekeeping::new(Arc::new(Noon), Duration::from_hours(1));
         Writer { db, cache: Arc::new(RecordCache::new()), requests, housekeeping, pace: Pace::default() }

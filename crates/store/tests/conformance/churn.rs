@@ -66,7 +66,7 @@ async fn minting_again_and_again_leaves_the_tables_of_postgresql_as_large_as_the
     const IN_PLACE: &str = "SELECT min(n_tup_hot_upd::float8 / n_tup_upd) FROM pg_stat_user_tables \
          WHERE relname IN ('pool', 'grant_record')";
     let url = new_database().await;
-    PostgresStore::migrate(&url).await.unwrap();
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
     let store = open(&url).await;
     let issuer: Store = store.clone();
     mint(&issuer, 0..WARM).await;

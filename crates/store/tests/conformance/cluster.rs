@@ -14,8 +14,23 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 /// An empty store in a database of its own.
 pub async fn open_postgres() -> Arc<PostgresStore> {
     let url = new_database().await;
-    PostgresStore::migrate(&url).await.unwrap();
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
     open(&url).await
+}
+
+/// As [`open_postgres`], where the engine undoes whatever could not have happened one after the other: as an engine
+/// that is distributed does, and PostgreSQL if it is told to.
+pub async fn open_serializable() -> Arc<PostgresStore> {
+    let url = new_database().await;
+    make_serializable(&url).await;
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
+    open(&url).await
+}
+
+/// Makes every transaction in the database serializable that does not say otherwise.
+pub async fn make_serializable(url: &str) {
+    let database = url.rsplit('/').next().unwrap();
+    run(url, &format!("ALTER DATABASE {database} SET default_transaction_isolation = 'serializable'")).await;
 }
 
 /// Another process's view of the same database.

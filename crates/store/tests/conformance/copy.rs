@@ -14,7 +14,9 @@ use mintkeep_protocol::record::{
 };
 use mintkeep_protocol::request::RequestDigest;
 use mintkeep_protocol::token::TokenKind;
-use mintkeep_store::{Compared, CopyError, DatabaseError, OpenError, PostgresOptions, PostgresStore, copy};
+use mintkeep_store::{
+    Compared, CopyError, DatabaseError, OpenError, PostgresOptions, PostgresStore, Progress, copy,
+};
 use tempfile::TempDir;
 
 use crate::cluster::{ask, new_database, open, run};
@@ -174,8 +176,11 @@ async fn a_copy_holds_all_that_the_embedded_store_holds() {
     assert_eq!(differing(&compared), [""; 0]);
     for table in &compared {
         assert!(table.source.rows > 0, "{} was not filled", table.table);
-        let done = told.iter().rfind(|progress| progress.table == table.table).unwrap();
-        assert_eq!((done.rows, done.of), (table.source.rows, table.source.rows), "{}", table.table);
+        let done = told.iter().rev().find_map(|progress| match *progress {
+            Progress::Copied { table: copied, rows, of } => (copied == table.table).then_some((rows, of)),
+            Progress::Comparing => None,
+        });
+        assert_eq!(done, Some((table.source.rows, table.source.rows)), "{}", table.table);
     }
     assert_same(folder.path(), &url).await;
 }
@@ -250,7 +255,7 @@ async fn a_copy_that_was_changed_is_found_and_never_written_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_that_was_changed_before_its_end_serves_nobody() {
     let (folder, url) = (filled().await, new_database().await);
-    PostgresStore::migrate(&url).await.unwrap();
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
     let taken = "CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS \
          $$ BEGIN NEW.document := '{}'; RETURN NEW; END $$; \
          CREATE TRIGGER other BEFORE INSERT ON service FOR EACH ROW EXECUTE FUNCTION other()";
@@ -275,7 +280,7 @@ async fn a_database_of_somebody_else_or_in_use_and_a_folder_in_use_are_refused()
     assert!(matches!(refused, Err(CopyError::Foreign)), "the copy of another store: {refused:?}");
 
     let url = new_database().await;
-    PostgresStore::migrate(&url).await.unwrap();
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
     let store = open(&url).await;
     let refused = copied(folder.path(), &url).await;
     assert!(matches!(refused, Err(CopyError::Database(DatabaseError::InUse { .. }))), "{refused:?}");

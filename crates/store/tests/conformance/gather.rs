@@ -18,7 +18,7 @@ const END_CONNECTIONS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_act
 
 async fn two_replicas(setting: &str) -> (String, [Arc<PostgresStore>; 2]) {
     let url = new_database().await;
-    PostgresStore::migrate(&url).await.unwrap();
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
     run(&url, setting).await;
     let stores = [open(&url).await, open(&url).await];
     (url, stores)

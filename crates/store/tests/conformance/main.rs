@@ -19,6 +19,8 @@ mod grants;
 #[cfg(test)]
 mod keeper;
 #[cfg(test)]
+mod migrate;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 mod pools;
@@ -59,6 +61,12 @@ macro_rules! over_every_store {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 super::$room::$case(super::cluster::open_postgres().await).await;
+            })*
+        }
+        mod serializable {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$room::$case(super::cluster::open_serializable().await).await;
             })*
         }
     };

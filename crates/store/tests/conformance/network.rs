@@ -41,7 +41,7 @@ async fn the_connection_is_as_safe_as_the_url_asks() {
         .map(|(which, name)| format!("ssl_{which}_file={}", file(name)));
     let server = Server::start(None, &["ssl=on", &certificate, &key]);
     let url = server.url("postgres");
-    PostgresStore::migrate(&url).await.unwrap();
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
     let [authority, stranger] = ["authority.pem", "stranger.pem"].map(file);
     let named = url.replace("127.0.0.1", "localhost");
     let [trusted, untrusted] = [authority, stranger].map(|file| format!("sslrootcert={file}"));
@@ -104,7 +104,7 @@ async fn a_server_without_tls_learns_nothing_when_the_url_requires_it() {
 #[tokio::test]
 async fn a_host_that_does_not_answer_is_passed_over_for_the_next() {
     let url = new_database().await;
-    PostgresStore::migrate(&url).await.unwrap();
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
     // Takes connections, as the kernel does for a process that is stopped, and says nothing.
     let frozen = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -137,7 +137,7 @@ async fn pass(listener: TcpListener, server: String, frozen_before: watch::Recei
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_freezes_is_given_up_and_the_next_change_finds_another_connection() {
     let url = new_database().await;
-    PostgresStore::migrate(&url).await.unwrap();
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
     let server = url.split(['@', '/']).find(|part| part.contains("127.0.0.1")).unwrap().to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let through = url.replace(&server, &listener.local_addr().unwrap().to_string());

@@ -50,7 +50,7 @@ async fn live(store: &Arc<PostgresStore>, numbers: std::ops::Range<i64>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_grant_takes_no_more_bytes_than_its_goal() {
     let url = new_database().await;
-    PostgresStore::migrate(&url).await.unwrap();
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
     let store = open(&url).await;
     for round in 0..16 {
         live(&store, round * 1_500..(round + 1) * 1_500).await;
