@@ -48,11 +48,16 @@ fn embedded_folder(text: &str) -> Result<PathBuf, String> {
 
 /// Does it.
 pub async fn run(options: Copy) -> Result<(), Failure> {
-    let url = database_url("--to", &options.to).map_err(Failure::Usage)?;
+    let (url, warnings) = database_url("--to", &options.to).map_err(Failure::Usage)?;
+    for warning in warnings {
+        note(&format!("warning: {warning}"));
+    }
     note("copying; don't start the embedded store's server again");
-    let is_terminal = std::io::stderr().is_terminal();
-    let mut tell = |progress| tell(progress, is_terminal);
-    let copied = mintkeep_store::copy(&options.from, &url, SystemClock.now(), &mut tell).await;
+    let mut line = Line { is_terminal: std::io::stderr().is_terminal(), is_open: false };
+    let copied =
+        mintkeep_store::copy(&options.from, &url, SystemClock.now(), &mut |progress| line.tell(progress))
+            .await;
+    line.end();
     let compared = copied.map_err(|error| match &error {
         CopyError::Database(database) => of_database(database),
         CopyError::Source(_) | CopyError::Foreign => Failure::Local(error.to_string()),
@@ -71,15 +76,39 @@ pub async fn run(options: Copy) -> Result<(), Failure> {
     Err(Failure::Local(remedy.to_owned()))
 }
 
-/// On a terminal one line that changes, else a line for each table.
-fn tell(Progress { table, rows, of }: Progress, is_terminal: bool) {
-    let is_done = rows >= of;
-    if is_terminal {
-        let end = if is_done { "\n" } else { "" };
-        eprint!("\r{table}: {rows} of {of}{end}");
-        let _closed = std::io::stderr().flush();
-    } else if is_done {
-        note(&format!("{table}: {rows}"));
+/// How far it is: on a terminal a line for each table that changes as its rows are copied, else one when it is done.
+struct Line {
+    is_terminal: bool,
+    /// Whether more of the line is to come.
+    is_open: bool,
+}
+
+impl Line {
+    fn tell(&mut self, progress: Progress) {
+        match progress {
+            Progress::Copied { table, rows, of } if self.is_terminal => {
+                eprint!("\r{table}: {rows} of {of}");
+                let _closed = std::io::stderr().flush();
+                self.is_open = true;
+                if rows >= of {
+                    self.end();
+                }
+            }
+            Progress::Copied { table, rows, of } if rows >= of => note(&format!("{table}: {rows}")),
+            Progress::Copied { .. } => {}
+            Progress::Comparing => {
+                self.end();
+                note("comparing every record");
+            }
+        }
+    }
+
+    /// Ends a line that more was to come of.
+    fn end(&mut self) {
+        if self.is_open {
+            eprintln!();
+            self.is_open = false;
+        }
     }
 }
 

@@ -29,19 +29,26 @@ pub fn read(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> Option<S
 }
 
 /// The URL of a database that the command line names as the configuration does: with a password only by reference.
+/// Beside it the warnings.
 ///
 /// # Errors
 ///
 /// What is wrong, and what to write.
-pub fn database_url(option: &str, text: &str) -> Result<Zeroizing<String>, String> {
+pub fn database_url(option: &str, text: &str) -> Result<(Zeroizing<String>, Vec<String>), String> {
     #[expect(clippy::disallowed_methods, reason = "the database's URL may be in the environment")]
     let variable = |name: &str| std::env::var(name).ok();
     let around = Surroundings { folder: PathBuf::new(), variable: &variable };
     let notes = Notes::new("");
     let url = database(option, &At { line: 1, value: text.to_owned() }, &around, &notes);
-    let (mistakes, _warnings) = notes.into_remarks();
-    let told = |Remark { what, remedy, .. }: &Remark| format!("{what}; {remedy}");
-    url.ok_or_else(|| mistakes.iter().map(told).collect::<Vec<_>>().join("; "))
+    let (mistakes, warnings) = notes.into_remarks();
+    // There is one line: its number says nothing.
+    let told = |remarks: &[Remark]| {
+        remarks.iter().map(|it| format!("{}; {}", it.what, it.remedy)).collect::<Vec<_>>()
+    };
+    match url {
+        Some(url) => Ok((url, told(&warnings))),
+        None => Err(told(&mistakes).join("; ")),
+    }
 }
 
 /// The URL itself if it holds no password, or what it refers to.

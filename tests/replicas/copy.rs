@@ -1,5 +1,6 @@
 //! An installation on one machine moves into a database.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 
 use serde_json::Value;
@@ -33,8 +34,25 @@ fn servers_on_a_copy_know_every_token_and_hand_out_none_a_second_time() {
     let reference = folder("");
     let file = reference.path().join("database.url");
     std::fs::write(&file, &url).unwrap();
-    let copied = copy(path, &format!("file:{}", file.display()));
+    let to = format!("file:{}", file.display());
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o604)).unwrap();
+    let copied = copy(path, &to);
     assert!(copied.status.success(), "{copied:?}");
+    let told = String::from_utf8_lossy(&copied.stderr).into_owned();
+    let open = format!(
+        "warning: {0} can be read by every user of this machine; run chmod 600 {0}\n",
+        file.display()
+    );
+    assert!(told.starts_with(&open), "{told}");
+    assert!(
+        told.contains("\ngrant_record: 1\n")
+            && told.ends_with("\ncomparing every record\n")
+            && !told.contains('\r'),
+        "a line a table where it is no terminal: {told}"
+    );
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let again = copy(path, &to);
+    assert!(!String::from_utf8_lossy(&again.stderr).contains("warning"), "{again:?}");
     let told: Value = serde_json::from_slice(&copied.stdout).unwrap();
     let tables = told.pointer("/tables").and_then(Value::as_array).unwrap();
     assert!(tables.iter().all(|table| table["is_same"] == true), "{told}");

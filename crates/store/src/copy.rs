@@ -40,15 +40,20 @@ impl From<Fault> for CopyError {
     }
 }
 
-/// How far a table is.
+/// How far a copy is.
 #[derive(Debug, Clone, Copy)]
-pub struct Progress {
-    /// Its name.
-    pub table: &'static str,
-    /// How many of its rows are in the database.
-    pub rows: i64,
-    /// How many there are to copy.
-    pub of: i64,
+pub enum Progress {
+    /// Rows of a table were copied.
+    Copied {
+        /// Its name.
+        table: &'static str,
+        /// How many of its rows are in the database.
+        rows: i64,
+        /// How many there are to copy.
+        of: i64,
+    },
+    /// All tables are copied; every record is read again on both sides, which takes about as long.
+    Comparing,
 }
 
 /// A table's rows, in the order of their keys.
@@ -113,6 +118,7 @@ pub async fn copy(
             copy_table(&source, &mut db, table, tell).await?;
         }
     }
+    tell(Progress::Comparing);
     let mut compared = Vec::with_capacity(TABLES.len());
     for table in &TABLES {
         let sums = (source.sum(table)?, target::sum(&mut db, table).await?);
@@ -141,6 +147,6 @@ async fn copy_table(
         }
         rows = rows.saturating_add(i64::try_from(batch.len()).unwrap_or(i64::MAX));
         target::put(db, table, &batch, rows).await?;
-        tell(Progress { table: table.name, rows, of });
+        tell(Progress::Copied { table: table.name, rows, of });
     }
 }
