@@ -23,7 +23,7 @@ fn a_request_in_flight_at_sigterm_is_answered_and_then_the_server_ends_well() {
     let (sent, rest) = body.split_at(10);
     let mut in_flight = connect(issuer);
     let head = format!(
-        "POST /v1.0/oauth2/accessToken HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1.0/oauth2/accessToken HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     in_flight.write_all((head + sent).as_bytes()).unwrap();
@@ -50,7 +50,7 @@ fn every_line_of_the_log_is_json_and_none_holds_a_secret() {
     get(issuer, "/planted-secret-that-is-long-enough-to-be-one");
     exchange(
         connect(issuer),
-        "GET /authz HTTP/1.1\r\nauthorization: Bearer planted-secret\r\nconnection: close\r\n\r\n",
+        "GET /authz HTTP/1.1\r\nhost: a\r\nauthorization: Bearer planted-secret\r\nconnection: close\r\n\r\n",
     );
     exchange(connect(issuer), "no HTTP, planted-secret\r\n\r\n");
     server.signal("INT");
@@ -93,7 +93,8 @@ fn metrics_count_requests_by_listener_endpoint_and_code() {
     assert_eq!(server.end().0.code(), Some(0));
 }
 
-const METADATA: &str = "GET /.well-known/oauth-authorization-server HTTP/1.1\r\nconnection: close\r\n\r\n";
+const METADATA: &str =
+    "GET /.well-known/oauth-authorization-server HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 
 /// A client that trusts only the tests' authority.
 fn tls_client(address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
@@ -160,7 +161,7 @@ fn each_role_answers_on_its_own_listener_and_the_sandbox_on_none() {
     let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 0"));
     let [admin, issuer, keeper] = server.ready();
     let token = "authorization: Bearer planted-admin-token-planted-admin-token\r\nconnection: close\r\n\r\n";
-    let asked = |path: &str| exchange(connect(admin), &format!("GET {path} HTTP/1.1\r\n{token}"));
+    let asked = |path: &str| exchange(connect(admin), &format!("GET {path} HTTP/1.1\r\nhost: a\r\n{token}"));
     assert!(get(keeper, "/v1/tokens/wechat-sandbox").starts_with("HTTP/1.1 401"));
     assert!(get(issuer, "/authz").starts_with("HTTP/1.1 401"));
     assert!(get(admin, "/admin/v1/apps").starts_with("HTTP/1.1 401"));
@@ -180,12 +181,15 @@ fn a_head_over_the_limits_is_refused_in_the_callers_dialect() {
         ("q".repeat(9000), format!("filler: {}\r\nconnection: close\r\n\r\n", "f".repeat(17_000)));
     let wechat = get(issuer, &format!("/cgi-bin/token?{long}"));
     assert!(wechat.contains("\"errcode\":") && wechat.contains("\"errmsg\":"), "{wechat}");
-    let dingtalk = exchange(connect(issuer), &format!("POST /v1.0/oauth2/accessToken HTTP/1.1\r\n{large}"));
+    let dingtalk =
+        exchange(connect(issuer), &format!("POST /v1.0/oauth2/accessToken HTTP/1.1\r\nhost: a\r\n{large}"));
     assert!(dingtalk.contains("\"code\":") && dingtalk.contains("\"requestid\":"), "{dingtalk}");
-    let signed =
-        exchange(connect(issuer), &format!("POST /v1/authorizations/applyToken HTTP/1.1\r\n{large}"));
+    let signed = exchange(
+        connect(issuer),
+        &format!("POST /v1/authorizations/applyToken HTTP/1.1\r\nhost: a\r\n{large}"),
+    );
     assert!(signed.contains("\"resultStatus\":\"F\"") && signed.contains("\r\nsignature: "), "{signed}");
-    let plain = exchange(connect(issuer), &format!("POST /oauth2/introspect HTTP/1.1\r\n{large}"));
+    let plain = exchange(connect(issuer), &format!("POST /oauth2/introspect HTTP/1.1\r\nhost: a\r\n{large}"));
     assert!(
         plain.starts_with("HTTP/1.1 431") && plain.contains("urn:mintkeep:problem:headers-too-large"),
         "{plain}"

@@ -97,6 +97,14 @@ pub enum Refused {
     /// Source: RFC 9112 sections 3.2, more than one `Host` is a 400, and 6.1, "A sender MUST NOT apply the
     /// chunked transfer coding more than once".
     HeadAmbiguous,
+    /// An HTTP/1.1 request without a host, or with one that no host can have.
+    ///
+    /// Source: RFC 9112 section 3.2, "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
+    /// request message that lacks a Host header field and to any request message that contains ... an invalid
+    /// field value".
+    HostMissing,
+    /// `CONNECT`: whoever reads a 2xx takes what follows for a tunnel, so no dialect's 200 may answer it.
+    TunnelAsked,
     /// The handler had not answered at [`Limits::request_deadline`]; what it did may or may not have happened.
     DeadlinePassed,
     /// The handler panicked, which is our fault and logged; what it did may or may not have happened.
@@ -110,7 +118,8 @@ impl Refused {
     pub const fn outcome(self) -> Outcome {
         match self {
             Self::TargetTooLong | Self::HeadersTooLarge => Outcome::Refused(Refusal::TooLarge),
-            Self::HeadAmbiguous => Outcome::Refused(Refusal::BodyMalformed),
+            Self::HeadAmbiguous | Self::HostMissing => Outcome::Refused(Refusal::BodyMalformed),
+            Self::TunnelAsked => Outcome::Refused(Refusal::MethodWrong),
             Self::DeadlinePassed | Self::Panicked => Outcome::Unknown,
         }
     }
@@ -136,6 +145,18 @@ impl IntoResponse for Refused {
                 "head-ambiguous",
                 "The headers can be read in two ways",
                 "send one Host, and of transfer codings chunked alone, once",
+            ),
+            Self::HostMissing => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "host-missing",
+                "The request names no host",
+                "send one Host header with the name that you connected to",
+            ),
+            Self::TunnelAsked => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "no-tunnels",
+                "This is no proxy",
+                "send the request itself, not CONNECT; a client that does so is set to use this server as its proxy",
             ),
             Self::DeadlinePassed => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,

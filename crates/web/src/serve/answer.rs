@@ -4,19 +4,20 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 
 use axum::body::{Body, HttpBody};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::body::Incoming;
 use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::request::RequestId;
 use tower::Service;
 
-use super::patience::Gauge;
+use super::patience::{Gauge, Owed};
 use super::{Refused, Shared};
 use crate::access_log::Line;
 use crate::arrival::{Arrival, peer_behind};
@@ -27,7 +28,7 @@ use crate::stopwatch::Stopwatch;
 /// Answers the requests of one connection, one at a time.
 pub(super) struct Answerer<'c> {
     shared: &'c Shared,
-    gauge: &'c Gauge,
+    gauge: &'c Arc<Gauge>,
     socket_peer: IpAddr,
     /// Where the connection's request ids come from: drawn at its start, stepped for each request.
     id_state: AtomicU64,
@@ -39,13 +40,13 @@ pub(super) struct Answerer<'c> {
 pub(super) struct Dropped;
 
 impl<'c> Answerer<'c> {
-    pub(super) fn new(shared: &'c Shared, gauge: &'c Gauge, socket_peer: IpAddr) -> Self {
+    pub(super) fn new(shared: &'c Shared, gauge: &'c Arc<Gauge>, socket_peer: IpAddr) -> Self {
         let id_state = AtomicU64::new(u64::from_be_bytes(draw(shared.house.entropy.as_ref())));
         Self { shared, gauge, socket_peer: socket_peer.to_canonical(), id_state }
     }
 
     /// Answers `request`.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Response, Dropped> {
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<http::Response<Owed>, Dropped> {
         let stopwatch = Stopwatch::start();
         self.gauge.handler_begins();
         let (method, uri) = (request.method().clone(), request.uri().clone());
@@ -64,7 +65,7 @@ impl<'c> Answerer<'c> {
             Ok(response) => response,
             Err((request, refused)) => {
                 // What follows on the connection may be the body that a proxy saw, or its next request.
-                is_last |= refused == Refused::HeadAmbiguous;
+                is_last |= matches!(refused, Refused::HeadAmbiguous | Refused::TunnelAsked);
                 self.refuse(request, arrival, refused).await
             }
         };
@@ -92,13 +93,16 @@ impl<'c> Answerer<'c> {
         if is_last {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(response)
+        Ok(response.map(|body| Owed::new(body, self.gauge)))
     }
 
     /// Answers instead of the router.
     async fn refuse(&self, mut request: Request<()>, arrival: Arrival, refused: Refused) -> Response {
         if refused == Refused::Panicked {
             tracing::error!(listener = self.shared.name, request = %arrival.id, "a handler panicked");
+        }
+        if refused == Refused::TunnelAsked {
+            return refused.into_response();
         }
         request.extensions_mut().insert(arrival);
         (self.shared.manners.refusal_form)(request, refused).await
@@ -152,6 +156,9 @@ fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refused> {
     const LINE_REST_BYTES: usize = " ".len() * 2 + "HTTP/1.1".len();
     /// The colon, the space and the line end of a header.
     const HEADER_REST_BYTES: usize = ": ".len() + "\r\n".len();
+    if *request.method() == Method::CONNECT {
+        return Err(Refused::TunnelAsked);
+    }
     let method_bytes = request.method().as_str().len();
     let line_bytes = method_bytes.saturating_add(target_bytes(request.uri())).saturating_add(LINE_REST_BYTES);
     if line_bytes > limits.request_line_bytes_max {
@@ -167,7 +174,23 @@ fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refused> {
     if header_bytes > limits.header_bytes_max {
         return Err(Refused::HeadersTooLarge);
     }
-    if is_ambiguous(request.headers()) { Err(Refused::HeadAmbiguous) } else { Ok(()) }
+    if is_ambiguous(request.headers()) {
+        return Err(Refused::HeadAmbiguous);
+    }
+    if !has_host(request) {
+        return Err(Refused::HostMissing);
+    }
+    Ok(())
+}
+
+/// Whether a host is named where the version wants one, of the characters that one can have (RFC 3986,
+/// section 3.2). An empty one is a host: the target has none.
+fn has_host<B>(request: &Request<B>) -> bool {
+    const MARKS: &[u8] = b"-._~%!$&'()*+,;=:[]";
+    match request.headers().get(HOST) {
+        Some(host) => host.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || MARKS.contains(byte)),
+        None => request.version() < Version::HTTP_11,
+    }
 }
 
 /// Whether a proxy before us may have seen another host, or another body.

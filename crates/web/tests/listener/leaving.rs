@@ -32,7 +32,7 @@ async fn start() -> Gated {
 }
 
 async fn ask(stream: &mut TcpStream, path: &str) {
-    stream.write_all(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).await.unwrap();
 }
 
 #[tokio::test]

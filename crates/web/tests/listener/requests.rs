@@ -67,13 +67,16 @@ async fn one(rig: &Rig, request: &str) -> String {
 
 fn get_with_target(bytes: usize) -> String {
     let around = "GET /hello? HTTP/1.1".len();
-    format!("GET /hello?{} HTTP/1.1\r\nconnection: close\r\n\r\n", "q".repeat(bytes.saturating_sub(around)))
+    format!(
+        "GET /hello?{} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        "q".repeat(bytes.saturating_sub(around))
+    )
 }
 
 fn get_with_headers(bytes: usize) -> String {
-    let around = "connection: close\r\nfiller: \r\n".len();
+    let around = "host: a\r\nconnection: close\r\nfiller: \r\n".len();
     format!(
-        "GET /hello HTTP/1.1\r\nconnection: close\r\nfiller: {}\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\nfiller: {}\r\n\r\n",
         "f".repeat(bytes.saturating_sub(around))
     )
 }
@@ -89,9 +92,9 @@ async fn a_head_is_taken_up_to_its_limits_in_every_form_of_target() {
         ("headers at their limit", get_with_headers(512),                                              "200"),
         ("headers a byte longer", get_with_headers(513),                                               "431"),
         ("headers far longer",    get_with_headers(60_000),                                            "431"),
-        ("absolute target",       "GET http://any.example/hello?a=b HTTP/1.1\r\nconnection: close\r\n\r\n".into(), "200"),
-        ("asterisk target",       "OPTIONS * HTTP/1.1\r\nconnection: close\r\n\r\n".into(),            "404"),
-        ("authority target",      "CONNECT any.example:443 HTTP/1.1\r\nconnection: close\r\n\r\n".into(), "404"),
+        ("absolute target",       "GET http://any.example/hello?a=b HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n".into(), "200"),
+        ("asterisk target",       "OPTIONS * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n".into(),            "404"),
+        ("authority target",      "CONNECT any.example:443 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n".into(), "400"),
         ("no HTTP",               "\u{16}\u{3}\u{1}hello\r\n\r\n".into(),                              "400"),
         ("HTTP/1.0",              "GET /hello HTTP/1.0\r\n\r\n".into(),                                "200"),
     ];
@@ -105,11 +108,13 @@ async fn a_head_is_taken_up_to_its_limits_in_every_form_of_target() {
 async fn a_body_is_read_however_it_is_framed_and_refused_past_its_limit() {
     let rig = start().await;
     let framed = |length: usize| {
-        format!("POST /length HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n")
+        format!("POST /length HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n")
             + &"b".repeat(length)
     };
     let chunked = |rest: &str| {
-        format!("POST /length HTTP/1.1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n{rest}")
+        format!(
+            "POST /length HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n{rest}"
+        )
     };
     let chunk = "400\r\n".to_owned() + &"b".repeat(1024) + "\r\n";
     #[rustfmt::skip]
@@ -132,7 +137,7 @@ async fn a_body_is_read_however_it_is_framed_and_refused_past_its_limit() {
 async fn who_sends_all_of_a_body_that_is_far_too_long_still_reads_why_it_was_refused() {
     let limits = Limits { read_timeout: Duration::from_secs(20), ..LIMITS };
     let rig = Rig::start(router(), Manners { limits, ..Manners::default() }).await;
-    let head = "POST /length HTTP/1.1\r\nconnection: close\r\ncontent-length: 900000\r\n\r\n";
+    let head = "POST /length HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 900000\r\n\r\n";
     let answer = one(&rig, &(head.to_owned() + &"b".repeat(900_000))).await;
     assert_eq!(status(&answer), "413", "{answer}");
 }
@@ -143,10 +148,9 @@ async fn a_peer_that_stalls_is_closed_and_a_handler_that_stalls_is_answered_for(
     #[rustfmt::skip]
     let cases = [
         ("sends nothing",       "",                                        ""),
-        ("half a head",         "GET /hello HTTP/1.1\r\nhost",             "408"),
-        ("idle after one",      "GET /hello HTTP/1.1\r\n\r\n",             "200"),
-        ("half of the second",  "GET /hello HTTP/1.1\r\n\r\nGET /hel",     "200"),
-        ("slow handler",        "GET /never HTTP/1.1\r\n\r\n",             "503"),
+        ("half a head",         "GET /hello HTTP/1.1\r\nhost: a\r\nhost",             "408"),
+        ("idle after one",      "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n",             "200"),
+        ("slow handler",        "GET /never HTTP/1.1\r\nhost: a\r\n\r\n",             "503"),
     ];
     for (case, request, expected) in cases {
         let answer = one(&rig, request).await;
@@ -158,11 +162,80 @@ async fn a_peer_that_stalls_is_closed_and_a_handler_that_stalls_is_answered_for(
 async fn a_second_head_that_stays_half_is_told_so_after_the_first_answer() {
     let rig = start().await;
     let mut stream = rig.connect().await;
-    stream.write_all(b"GET /hello HTTP/1.1\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET /hello HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     assert_eq!(status(&answer(&mut stream).await), "200");
     stream.write_all(b"GET /hel").await.unwrap();
     let told = rig::rest_unharmed(&mut stream).await;
     assert_eq!(told, "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+}
+
+/// What came of the second head came with the first, so nothing is ever read of it again.
+#[tokio::test]
+async fn half_a_head_that_came_behind_a_whole_request_is_told_so_like_any_other() {
+    let limits = Limits { idle_timeout: Duration::from_mins(10), ..LIMITS };
+    let rig = Rig::start(router(), Manners { limits, ..Manners::default() }).await;
+    let post = "POST /length HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nab";
+    for (case, first) in [("without a body", "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n"), ("with one", post)] {
+        for half in ["G", "GET /hel", "GET /hello HTTP/1.1\r\nhost: a\r\n"] {
+            let mut stream = rig.connect().await;
+            stream.write_all(format!("{first}{half}").as_bytes()).await.unwrap();
+            assert_eq!(status(&answer(&mut stream).await), "200", "{case}: {half:?}");
+            let told = rig::rest_unharmed(&mut stream).await;
+            assert_eq!(status(&told), "408", "{case}: {half:?}: {told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_quiet_for_longer_than_a_head_may_take_is_served_all_the_same() {
+    let limits = Limits { idle_timeout: Duration::from_mins(10), ..LIMITS };
+    let rig = Rig::start(router(), Manners { limits, ..Manners::default() }).await;
+    let mut stream = rig.connect().await;
+    for _ in 0..3 {
+        stream.write_all(b"GET /hello HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        assert_eq!(status(&answer(&mut stream).await), "200");
+        let quiet = tokio::time::timeout(LIMITS.read_timeout * 2, answer(&mut stream)).await;
+        assert!(quiet.is_err(), "it said {quiet:?}");
+    }
+}
+
+/// One row per way to name a host, or none.
+#[tokio::test]
+async fn a_request_names_its_host_unless_it_is_older_than_hosts() {
+    let rig = start().await;
+    #[rustfmt::skip]
+    let cases = [
+        ("none",                    "GET /hello HTTP/1.1\r\nconnection: close\r\n\r\n",                             "400"),
+        ("none, absolute target",   "GET http://a/hello HTTP/1.1\r\nconnection: close\r\n\r\n",                     "400"),
+        ("two words",               "GET /hello HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n",               "400"),
+        ("a path",                  "GET /hello HTTP/1.1\r\nhost: a/b\r\nconnection: close\r\n\r\n",               "400"),
+        ("somebody at a host",      "GET /hello HTTP/1.1\r\nhost: a@b\r\nconnection: close\r\n\r\n",               "400"),
+        ("empty",                   "GET /hello HTTP/1.1\r\nhost:\r\nconnection: close\r\n\r\n",                   "200"),
+        ("a name and a port",       "GET /hello HTTP/1.1\r\nhost: a-1.example:7600\r\nconnection: close\r\n\r\n",  "200"),
+        ("an IPv6 address",         "GET /hello HTTP/1.1\r\nhost: [::1]:7600\r\nconnection: close\r\n\r\n",        "200"),
+        ("none, HTTP/1.0",          "GET /hello HTTP/1.0\r\n\r\n",                                                   "200"),
+        ("two words, HTTP/1.0",     "GET /hello HTTP/1.0\r\nhost: a b\r\n\r\n",                                     "400"),
+    ];
+    for (case, request, expected) in cases {
+        let answer = one(&rig, request).await;
+        assert_eq!(status(&answer), expected, "{case}: {answer}");
+    }
+}
+
+/// A 2xx would be the beginning of a tunnel, and what the client sends into it our next request.
+#[tokio::test]
+async fn no_path_is_a_tunnel_and_nothing_after_it_is_a_request() {
+    let rig = start().await;
+    let long = "q".repeat(300);
+    for target in ["a:443", "a:7600", "/hello", "/nowhere", "*", &format!("/hello?{long}")] {
+        for host in ["host: a\r\n", ""] {
+            let request =
+                format!("CONNECT {target} HTTP/1.1\r\n{host}\r\nGET /hello HTTP/1.1\r\nhost: a\r\n\r\n");
+            let answers = one(&rig, &request).await;
+            assert_eq!(status(&answers), "400", "{target}: {answers}");
+            assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{target}: {answers}");
+        }
+    }
 }
 
 /// One row per head of which a proxy before us may have read another host, or another end of the body.
@@ -170,12 +243,14 @@ async fn a_second_head_that_stays_half_is_told_so_after_the_first_answer() {
 async fn a_head_that_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_a_request() {
     let rig = start().await;
     let post = |headers: &str, body: &str| {
-        format!("POST /length HTTP/1.1\r\n{headers}\r\n\r\n{body}GET /hello HTTP/1.1\r\n\r\n")
+        format!(
+            "POST /length HTTP/1.1\r\nhost: a\r\n{headers}\r\n\r\n{body}GET /hello HTTP/1.1\r\nhost: a\r\n\r\n"
+        )
     };
     #[rustfmt::skip]
     let cases = [
         ("two hosts",                post("host: a\r\nhost: b\r\ncontent-length: 0", "")),
-        ("the same host twice",      post("host: a\r\nhost: a\r\ncontent-length: 0", "")),
+        ("the same host twice",      post("host: a\r\ncontent-length: 0", "")),
         ("chunks in chunks",         post("transfer-encoding: chunked, chunked", "0\r\n\r\n")),
         ("chunks twice",             post("transfer-encoding: chunked\r\ntransfer-encoding: chunked", "0\r\n\r\n")),
         ("a coding within chunks",   post("transfer-encoding: gzip, chunked", "0\r\n\r\n")),
@@ -196,7 +271,7 @@ async fn a_head_that_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_
 async fn a_dropped_connection_ends_without_a_byte() {
     let rig = start().await;
     let mut stream = rig.connect().await;
-    stream.write_all(b"GET /drop HTTP/1.1\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET /drop HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     assert_eq!(rig::rest(&mut stream).await, "");
 }
 
@@ -205,7 +280,7 @@ async fn a_panic_is_answered_and_harms_neither_its_connection_nor_the_server() {
     let rig = start().await;
     let mut stream = rig.connect().await;
     for (path, expected) in [("/panic", "500"), ("/hello", "200"), ("/panic", "500")] {
-        stream.write_all(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).await.unwrap();
         assert_eq!(status(&answer(&mut stream).await), expected, "{path}");
     }
 }
@@ -215,11 +290,11 @@ async fn a_connection_past_the_maximum_waits_for_another_to_end() {
     let rig = start().await;
     let mut open = [rig.connect().await, rig.connect().await];
     for stream in &mut open {
-        stream.write_all(b"GET /hello HTTP/1.1\r\n\r\n").await.unwrap();
+        stream.write_all(b"GET /hello HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         assert_eq!(status(&answer(stream).await), "200");
     }
     let mut third = rig.connect().await;
-    third.write_all(b"GET /hello HTTP/1.1\r\n\r\n").await.unwrap();
+    third.write_all(b"GET /hello HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     let early = tokio::time::timeout(Duration::from_millis(50), answer(&mut third)).await;
     assert!(early.is_err(), "served beside two others: {early:?}");
     drop(open);
@@ -228,7 +303,7 @@ async fn a_connection_past_the_maximum_waits_for_another_to_end() {
 
 #[tokio::test]
 async fn the_peer_is_whom_a_trusted_proxy_names_and_nobody_else() {
-    let asked = "GET /peer HTTP/1.1\r\nx-forwarded-for: 198.51.100.7\r\nconnection: close\r\n\r\n";
+    let asked = "GET /peer HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 198.51.100.7\r\nconnection: close\r\n\r\n";
     assert!(one(&start().await, asked).await.ends_with("\r\n\r\n127.0.0.1"));
     let manners = Manners { trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()], ..Manners::default() };
     assert!(one(&Rig::start(router(), manners).await, asked).await.ends_with("\r\n\r\n198.51.100.7"));
@@ -236,7 +311,7 @@ async fn the_peer_is_whom_a_trusted_proxy_names_and_nobody_else() {
 
 #[tokio::test]
 async fn header_names_are_written_in_title_case_where_that_is_set() {
-    let asked = "GET /hello HTTP/1.1\r\nconnection: close\r\n\r\n";
+    let asked = "GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
     assert!(one(&start().await, asked).await.contains("\r\ncontent-type: "));
     let manners = Manners { title_case_headers: true, ..Manners::default() };
     assert!(one(&Rig::start(router(), manners).await, asked).await.contains("\r\nContent-Type: "));
@@ -248,7 +323,7 @@ async fn each_request_leaves_one_line_without_its_query() {
     for target in
         ["/hello?secret=planted-secret", "/drop?secret=planted-secret", "/nowhere?secret=planted-secret"]
     {
-        one(&rig, &format!("GET {target} HTTP/1.1\r\nconnection: close\r\n\r\n")).await;
+        one(&rig, &format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")).await;
     }
     let lines = rig.log_at_end().await;
     assert!(!lines.contains("planted-secret"), "{lines}");

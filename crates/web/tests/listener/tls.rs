@@ -46,7 +46,7 @@ async fn ask(rig: &Rig, identity: Identity, version: &'static SupportedProtocolV
     let stream = TlsConnector::from(Arc::new(config)).connect(name, rig.connect().await).await;
     let mut stream = stream.ok()?;
     // With TLS 1.3 a client learns only from its first read that its certificate was refused.
-    stream.write_all(b"GET /hello HTTP/1.1\r\nconnection: close\r\n\r\n").await.ok()?;
+    stream.write_all(b"GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.ok()?;
     let answer = rest(&mut stream).await;
     (!answer.is_empty()).then(|| status(&answer).to_owned())
 }
@@ -81,7 +81,7 @@ async fn clients_are_let_in_by_the_certificates_that_are_asked_of_them() {
 async fn a_plain_request_to_a_tls_listener_harms_nobody() {
     let rig = start(None).await;
     let mut plain = rig.connect().await;
-    plain.write_all(b"GET /hello HTTP/1.1\r\n\r\n").await.unwrap();
+    plain.write_all(b"GET /hello HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     assert!(!rest_is_http(&mut plain).await);
     assert_eq!(ask(&rig, None, &rustls::version::TLS13).await.as_deref(), Some("200"));
 }
