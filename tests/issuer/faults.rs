@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
+use http::{Method, Request};
 use mintkeep_issuer::faults::{FaultAction, FaultRule};
+use mintkeep_issuer::routes::outcome_of_code;
+use mintkeep_protocol::app::Behaviour;
+use mintkeep_protocol::dialect::alipay::Gateway;
+use mintkeep_protocol::dialect::{dingtalk, wechat};
 use mintkeep_protocol::ident::Dialect;
+use mintkeep_protocol::outcome::Refusal;
 
-use super::rig::{ACTIVE, MINI, Rig, wechat_target};
+use super::rig::{ACTIVE, HK, MINI, Rig, apply_path, wechat_target};
 
 fn rule(dialect: Dialect, action: FaultAction) -> FaultRule {
     FaultRule {
@@ -60,6 +67,62 @@ async fn a_code_to_answer_is_answered_in_its_dialect_and_nothing_happens() {
         assert_eq!(answer.text(field), told, "{dialect} {code}");
         assert_eq!(rig.store.asked(), (0, 0), "{dialect} {code}");
     }
+}
+
+/// A code that the table of an endpoint has, and where in the answer it stands.
+struct Told {
+    dialect: Dialect,
+    request: (Method, &'static str),
+    field: &'static str,
+    code: String,
+}
+
+/// The codes of every table, at each endpoint that has them.
+fn tables() -> Vec<Told> {
+    let mut rows = Vec::new();
+    let mut tell = |dialect, request, field, code: String| {
+        rows.push(Told { dialect, request, field, code });
+    };
+    for refusal in Refusal::ALL {
+        for place in wechat::Endpoint::ALL {
+            for profile in [Behaviour::Page, Behaviour::Observed] {
+                let (code, _) = wechat::code(refusal, Some(place), profile);
+                tell(Dialect::WeChat, (place.method(), place.path()), "/errcode", code.to_string());
+            }
+        }
+        for path in ["/v1.0/oauth2/accessToken", "/v1.0/oauth2/a/token", "/v1.0/oauth2/userAccessToken"] {
+            let code = dingtalk::fault(refusal, dingtalk::Endpoint::at(path)).code;
+            tell(Dialect::DingTalk, (Method::POST, path), "/code", code.to_owned());
+        }
+        for path in ["/gettoken", "/get_jsapi_ticket"] {
+            let place = dingtalk::Endpoint::at(path).unwrap();
+            let (code, _) = dingtalk::legacy_code(refusal, place);
+            tell(Dialect::DingTalk, (Method::GET, path), "/errcode", code.to_string());
+        }
+        for (gateway, id) in [(Gateway::MiniProgram, MINI), (Gateway::AlipayHk, HK)] {
+            let request = (Method::POST, apply_path(id));
+            tell(
+                gateway.dialect(),
+                request,
+                "/result/resultCode",
+                gateway.result_of_refusal(refusal).code.to_owned(),
+            );
+        }
+    }
+    rows
+}
+
+#[tokio::test]
+async fn every_code_of_every_table_is_answered_where_a_rule_says_so() {
+    let rig = Rig::new().await;
+    for Told { dialect, request: (method, path), field, code } in tables() {
+        assert!(outcome_of_code(dialect, &code).is_some(), "{dialect} {code} is not taken");
+        let (action, endpoint) = (FaultAction::Answer, Some(path.to_owned()));
+        rig.faults.add(FaultRule { code: Some(code.clone()), endpoint, ..rule(dialect, action) }).unwrap();
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        assert_eq!(rig.send(request).await.text(field), code, "{dialect} at {path}");
+    }
+    assert_eq!(rig.store.asked(), (0, 0));
 }
 
 #[tokio::test]

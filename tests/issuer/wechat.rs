@@ -5,6 +5,10 @@ use std::time::Duration;
 use axum::body::Body;
 use http::Request;
 use mintkeep_protocol::app::{App, AppStatus};
+use mintkeep_protocol::ident::AppId;
+use mintkeep_protocol::port::issuer_store::IssuerStore;
+use mintkeep_protocol::record::PoolKey;
+use mintkeep_protocol::token::TokenKind;
 use serde_json::json;
 
 use super::rig::{ACTIVE, DINGTALK, MINI, Rig, SECRET, WECHAT, wechat_target};
@@ -168,6 +172,66 @@ async fn daily_and_minute_limits_are_the_apps_and_end_with_their_day_and_minute(
     assert_eq!(rig.get(&wechat_target()).await.text("/errcode"), "45011");
     rig.pass(Duration::from_mins(1));
     assert_eq!(rig.get(&wechat_target()).await.text("/expires_in"), "7200");
+}
+
+/// What mints nothing writes nothing, and counts all the same.
+#[tokio::test]
+async fn every_call_of_stable_token_counts_for_its_day_and_is_told_by_quota_get() {
+    let rig = Rig::new().await;
+    let token = rig.stable_token(false).await.text("/access_token");
+    let quota = async || {
+        let body = json!({"cgi_path": "/cgi-bin/stable_token"}).to_string();
+        rig.post(&format!("/cgi-bin/openapi/quota/get?access_token={token}"), body).await
+    };
+    let _minted = rig.store.asked();
+    for _ in 0..10 {
+        assert_eq!(rig.stable_token(false).await.text("/access_token"), token);
+    }
+    assert_eq!(rig.store.asked().1, 0, "no write for a call that mints nothing");
+    assert_eq!(quota().await.json()["quota"], json!({"daily_limit": 500_000, "used": 11, "remain": 499_989}));
+    let _newer = rig.wechat_token().await;
+    assert_eq!(quota().await.text("/quota/used"), "11", "the other endpoint has a limit of its own");
+
+    rig.change_app(WECHAT, |app| app.settings.daily_quota = Some(13)).await;
+    let call = || rig.stable_token(false);
+    let answers = <[_; 5]>::from(tokio::join!(call(), call(), call(), call(), call()));
+    let granted = answers.iter().filter(|answer| answer.json()["access_token"] == token).count();
+    let refused = answers.iter().filter(|answer| answer.json()["errcode"] == 45009).count();
+    assert_eq!((granted, refused), (2, 3));
+    assert_eq!(quota().await.text("/quota/used"), "13");
+    assert_eq!(consumed(&rig, &token).await, 0, "the token stays good");
+
+    let clear = format!("/cgi-bin/clear_quota?access_token={token}");
+    assert_eq!(rig.post(&clear, json!({"appid": WECHAT}).to_string()).await.text("/errcode"), "0");
+    assert_eq!(quota().await.text("/quota/used"), "0");
+    rig.change_app(WECHAT, |app| app.settings.daily_quota = None).await;
+    assert_eq!(rig.stable_token(false).await.text("/access_token"), token);
+    assert_eq!(quota().await.text("/quota/used"), "1");
+    rig.pass(Duration::from_hours(24));
+    let next = rig.stable_token(false).await.text("/access_token");
+    assert_ne!(next, token, "another day, another token");
+    let body = json!({"cgi_path": "/cgi-bin/stable_token"}).to_string();
+    let told = rig.post(&format!("/cgi-bin/openapi/quota/get?access_token={next}"), body).await;
+    assert_eq!(told.text("/quota/used"), "1");
+}
+
+/// A restart forgets what was counted in memory alone: at most a five-hundredth of the limit.
+#[tokio::test]
+async fn what_a_restart_forgets_of_a_days_calls_is_a_five_hundredth_of_the_limit() {
+    let rig = Rig::new().await;
+    for (limit, calls, remembered) in [(499, 5, 5), (1_000, 5, 4)] {
+        rig.change_app(WECHAT, |app| app.settings.daily_quota = Some(limit)).await;
+        let token = rig.stable_token(false).await.text("/access_token");
+        for _ in 1..calls {
+            rig.stable_token(false).await;
+        }
+        let app = rig.store.app(&AppId::parse(WECHAT).unwrap()).await.unwrap().unwrap();
+        let key = PoolKey { app: app.no, kind: TokenKind::WeChatStable };
+        assert_eq!(rig.store.pool(key).await.unwrap().unwrap().used_today, remembered, "of {limit}");
+        let clear = format!("/cgi-bin/clear_quota?access_token={token}");
+        assert_eq!(rig.post(&clear, json!({"appid": WECHAT}).to_string()).await.text("/errcode"), "0");
+        rig.change_app(WECHAT, |app| app.token_epoch += 1).await;
+    }
 }
 
 #[tokio::test]

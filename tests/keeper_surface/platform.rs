@@ -144,8 +144,13 @@ impl Platform {
         (outcome, wire_key): (&Outcome, Option<WireKey>),
     ) -> http::Response<Bytes> {
         let now = self.clock.now();
-        let context =
-            AnswerContext { path: request.uri().path(), now, request_id: RequestId::new(now, 0), app: None };
+        let context = AnswerContext {
+            path: request.uri().path(),
+            now,
+            request_id: RequestId::new(now, 0),
+            app: None,
+            profile: None,
+        };
         let mut answer = alipay::answer(gateway, &Echo::of(request), outcome, &context);
         if let Some(key) = wire_key {
             let app_key = AppKey { version: 1, public: KEY.public().clone() };

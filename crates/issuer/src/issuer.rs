@@ -10,6 +10,7 @@ mod facade;
 mod inspect;
 mod meter;
 mod signer;
+mod tally;
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use signer::{Signer, SignerFault, SigningKey};
 use desk::Desk;
 use extension::Extensions;
 use meter::Meter;
+use tally::Tally;
 
 /// How often a lost commit is decided anew before the caller is told to come back.
 const COMMIT_TRIES: usize = 3;
@@ -82,6 +84,7 @@ pub struct Issuer {
     epoch: StoreEpoch,
     desk: Desk,
     extensions: Extensions,
+    tally: Tally,
     meter: Meter,
 }
 
@@ -148,6 +151,7 @@ impl Issuer {
             epoch,
             desk: Desk::default(),
             extensions: Extensions::default(),
+            tally: Tally::default(),
             meter: Meter::default(),
         }))
     }

@@ -14,7 +14,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri};
+use mintkeep_protocol::app::Behaviour;
 use mintkeep_protocol::dialect::alipay::Gateway;
+use mintkeep_protocol::dialect::{dingtalk, wechat};
 use mintkeep_protocol::ident::Dialect;
 use mintkeep_protocol::outcome::{Outcome, Refusal};
 use mintkeep_web::arrival::Arrival;
@@ -86,7 +88,7 @@ pub fn refusal_form(issuer: &Arc<Issuer>) -> RefusalForm {
             };
             let arrival = Arrival::of(&request);
             let request = request.map(|()| Bytes::new());
-            answer(&issuer, dialect, &request, (Some(refused.outcome()), &arrival)).await
+            answer(&issuer, dialect, &request, (Some(Told::of(refused.outcome())), &arrival)).await
         })
     })
 }
@@ -123,7 +125,7 @@ async fn dialects<B: HttpBody<Data = Bytes>>(State(desk): State<Desk>, request: 
         return dropped();
     }
     let told = match told_before_work(dialect, &strike, unread) {
-        Some(outcome) => Some(outcome),
+        Some(told) => Some(told),
         None if strike.delay.is_zero() => None,
         None => {
             tokio::time::sleep(strike.delay).await;
@@ -139,7 +141,7 @@ async fn answer(
     issuer: &Arc<Issuer>,
     dialect: Dialect,
     request: &Request<Bytes>,
-    told: (Option<Outcome>, &Arrival),
+    told: (Option<Told>, &Arrival),
 ) -> Response {
     let response = match Gateway::of(dialect) {
         None => secret_dialects::answer(issuer, dialect, request, told).await,
@@ -148,18 +150,31 @@ async fn answer(
     response.map(Body::from)
 }
 
-/// What is answered without doing anything: a body that could not be read, or a fault rule's code.
-fn told_before_work(dialect: Dialect, strike: &Strike, unread: Option<Refusal>) -> Option<Outcome> {
-    if let Some(code) = &strike.answer {
-        return Some(outcome_of_code(dialect, code).unwrap_or(Outcome::Unknown));
+/// What is answered without doing anything.
+struct Told {
+    outcome: Outcome,
+    /// A fault rule's code may be of another profile than the app's.
+    profile: Option<Behaviour>,
+}
+
+impl Told {
+    const fn of(outcome: Outcome) -> Self {
+        Self { outcome, profile: None }
     }
-    unread.map(Outcome::Refused)
+}
+
+/// What is answered without doing anything: a body that could not be read, or a fault rule's code.
+fn told_before_work(dialect: Dialect, strike: &Strike, unread: Option<Refusal>) -> Option<Told> {
+    if let Some(code) = &strike.answer {
+        let outcome = outcome_of_code(dialect, code).unwrap_or(Outcome::Unknown);
+        return Some(Told { outcome, profile: Some(wechat::profile_of_code(code)) });
+    }
+    unread.map(|refusal| Told::of(Outcome::Refused(refusal)))
 }
 
 /// What a code of a dialect means; `None` if the dialect has no such code.
 #[must_use]
 pub fn outcome_of_code(dialect: Dialect, code: &str) -> Option<Outcome> {
-    use mintkeep_protocol::dialect::{dingtalk, wechat};
     match dialect {
         Dialect::WeChat => wechat::outcome_of_code(code),
         Dialect::DingTalk => dingtalk::outcome_of_code(code),

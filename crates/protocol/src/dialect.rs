@@ -18,7 +18,7 @@ mod in_short;
 #[cfg(test)]
 mod vector;
 
-use crate::app::App;
+use crate::app::{App, Behaviour};
 use crate::request::RequestId;
 use crate::time::Timestamp;
 
@@ -33,4 +33,6 @@ pub struct AnswerContext<'a> {
     pub request_id: RequestId,
     /// The app, where it is known: its settings shape the answer.
     pub app: Option<&'a App>,
+    /// What a fault rule of the sandbox has in place of the app's own profile.
+    pub profile: Option<Behaviour>,
 }

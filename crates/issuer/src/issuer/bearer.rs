@@ -146,9 +146,10 @@ impl Issuer {
 
     async fn quota_of(&self, app: &App, kind: Option<TokenKind>) -> Result<Granted, Failure> {
         let kind = kind.ok_or(Refusal::FieldIllegal)?;
-        let pool = self.store.pool(PoolKey { app: app.no, kind }).await?;
-        let today = self.clock.now().quota_day();
-        let used = pool.filter(|pool| pool.quota_day == today).map_or(0, |pool| pool.used_today);
+        let (key, now) = (PoolKey { app: app.no, kind }, self.clock.now());
+        let pool = self.store.pool(key).await?.filter(|pool| pool.quota_day == now.quota_day());
+        let stored = pool.map_or(0, |pool| pool.used_today);
+        let used = stored.saturating_add(self.tally.unsaved(key, now));
         Ok(Granted::Quota { daily_limit: daily_quota(app, kind).unwrap_or(u32::MAX), used })
     }
 
@@ -171,6 +172,7 @@ impl Issuer {
             let actor = format!("app {}", app.id);
             let audit = self.audit(actor, AuditAction::QuotaCleared, &app.id, arrival);
             if self.store.commit_access(cleared, Some(audit)).await? == Commit::Done {
+                self.tally.take(PoolKey { app: app.no, kind }, self.clock.now()).stored();
                 return Ok(());
             }
         }

@@ -57,25 +57,45 @@ impl Issuer {
         arrival: &Arrival,
     ) -> Result<Settled, Failure> {
         let key = PoolKey { app: client.app().no, kind };
-        if let Some(stored) = self.store.pool(key).await? {
-            let current = self.extensions.exact(&stored);
-            let ask = self.access_ask(kind, force, 1);
-            let decision = access(client, &current, &ask)?;
-            let settled = |pool| Ok(Settled { pool: Arc::new(pool), at: ask.now });
-            let promised = decision.pool.current.expires_at;
-            match decision.change {
-                PoolChange::Unchanged => return settled(decision.pool),
-                PoolChange::Extended if Extensions::stored_end(promised) == stored.current.expires_at => {
-                    self.extensions.promise(key, promised);
-                    return settled(decision.pool);
-                }
-                PoolChange::Extended | PoolChange::Minted => {}
-            }
+        if let Some(stored) = self.store.pool(key).await?
+            && let Some(settled) = self.settled_without_write(client, &stored, (kind, force))?
+        {
+            return Ok(settled);
         }
         let (answer, answered) = oneshot::channel();
         let waiter = Waiter { client: client.clone(), arrival: *arrival, answer };
         self.join_line(LineKey { pool: key, force }, waiter)?;
         answered.await.unwrap_or(Err(Failure::Busy))
+    }
+
+    /// What one caller gets if nothing has to be stored for it. Its call is counted in memory, before it is
+    /// decided on, so that calls at the same time see each other.
+    fn settled_without_write(
+        &self,
+        client: &AuthenticClient,
+        stored: &Pool,
+        (kind, force): (TokenKind, bool),
+    ) -> Result<Option<Settled>, Refusal> {
+        let key = stored.key;
+        let mut ask = self.access_ask(kind, force, 1);
+        ask.unsaved = self.tally.add(key, ask.now, 1);
+        let decided = access(client, &self.extensions.exact(stored), &ask);
+        if let Ok(decision) = &decided {
+            let promised = decision.pool.current.expires_at;
+            let is_stored = match decision.change {
+                PoolChange::Unchanged => true,
+                PoolChange::Extended => Extensions::stored_end(promised) == stored.current.expires_at,
+                PoolChange::Counted | PoolChange::Minted => false,
+            };
+            if is_stored {
+                if decision.change == PoolChange::Extended {
+                    self.extensions.promise(key, promised);
+                }
+                return Ok(Some(Settled { pool: Arc::new(decision.pool.clone()), at: ask.now }));
+            }
+        }
+        self.tally.take_back(key, ask.now);
+        decided.map(|_needs_a_write| None)
     }
 
     /// Puts a caller into line; the first one starts the task that serves it.
@@ -147,13 +167,19 @@ impl Issuer {
                 Some(stored) => self.extensions.exact(&stored),
                 None => empty_pool(client.app(), key.pool.kind, self.salt()),
             };
-            let ask = self.access_ask(key.pool.kind, key.force, callers);
+            let mut ask = self.access_ask(key.pool.kind, key.force, callers);
+            let taken = self.tally.take(key.pool, ask.now);
+            ask.unsaved = taken.calls();
             let decision = access(client, &current, &ask)?;
             let promised = decision.pool.current.expires_at;
             let settled = |pool| Ok((Settled { pool: Arc::new(pool), at: ask.now }, decision.granted));
             let mut pool = decision.pool;
             let audit = match decision.change {
-                PoolChange::Unchanged => return settled(pool),
+                PoolChange::Unchanged => {
+                    self.tally.add(key.pool, ask.now, decision.granted);
+                    return settled(pool);
+                }
+                PoolChange::Counted => None,
                 PoolChange::Extended => {
                     pool.current.expires_at = Extensions::stored_end(promised);
                     None
@@ -171,6 +197,7 @@ impl Issuer {
                     self.extensions.promise(key.pool, promised);
                     pool.current.expires_at = promised;
                 }
+                taken.stored();
                 return settled(pool);
             }
             self.still_lets_in(client).await?;
@@ -179,6 +206,6 @@ impl Issuer {
     }
 
     fn access_ask(&self, kind: TokenKind, force: bool, callers: u32) -> AccessAsk {
-        AccessAsk { kind, force, callers, epoch: self.epoch, now: self.clock.now() }
+        AccessAsk { kind, force, callers, unsaved: 0, epoch: self.epoch, now: self.clock.now() }
     }
 }

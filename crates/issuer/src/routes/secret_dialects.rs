@@ -9,6 +9,7 @@ use mintkeep_protocol::ident::Dialect;
 use mintkeep_protocol::outcome::Outcome;
 use mintkeep_web::arrival::Arrival;
 
+use super::Told;
 use crate::issuer::{Answered, Issuer};
 
 /// Decode, do, encode.
@@ -16,13 +17,14 @@ pub(super) async fn answer(
     issuer: &Arc<Issuer>,
     dialect: Dialect,
     request: &Request<Bytes>,
-    (told, arrival): (Option<Outcome>, &Arrival),
+    (told, arrival): (Option<Told>, &Arrival),
 ) -> Response<Bytes> {
     let is_wechat = dialect == Dialect::WeChat;
     let decoded =
         || if is_wechat { wechat::decode_request(request) } else { dingtalk::decode_request(request) };
+    let profile = told.as_ref().and_then(|told| told.profile);
     let answered = match told {
-        Some(outcome) => Answered { app: None, outcome },
+        Some(told) => Answered { app: None, outcome: told.outcome },
         None => match decoded() {
             Ok(call) => issuer.answer(dialect, call, arrival).await,
             Err(refusal) => Answered { app: None, outcome: Outcome::Refused(refusal) },
@@ -33,6 +35,7 @@ pub(super) async fn answer(
         now: issuer.now(),
         request_id: arrival.id,
         app: answered.app.as_deref(),
+        profile,
     };
     let outcome = &answered.outcome;
     let response = if is_wechat {

@@ -13,6 +13,7 @@ use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::request::ClientProof;
 use mintkeep_web::arrival::Arrival;
 
+use super::Told;
 use crate::issuer::{Failure, Issuer};
 
 /// What a call leaves behind besides its outcome: what the answer is shaped and encrypted by.
@@ -28,12 +29,12 @@ pub(super) async fn answer(
     issuer: &Arc<Issuer>,
     gateway: Gateway,
     request: &Request<Bytes>,
-    (told, arrival): (Option<Outcome>, &Arrival),
+    (told, arrival): (Option<Told>, &Arrival),
 ) -> Response<Bytes> {
     let echo = Echo::of(request);
     let mut known = Known::default();
     let outcome = match told {
-        Some(outcome) => outcome,
+        Some(told) => told.outcome,
         None => done(issuer, gateway, request, (arrival, &mut known))
             .await
             .map_or_else(Into::into, Outcome::Granted),
@@ -43,6 +44,7 @@ pub(super) async fn answer(
         now: issuer.now(),
         request_id: arrival.id,
         app: known.app.as_deref(),
+        profile: None,
     };
     let unsigned = alipay::answer(gateway, &echo, &outcome, &context);
     let note = super::note(gateway.dialect(), &outcome);

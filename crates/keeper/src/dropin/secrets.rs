@@ -39,6 +39,7 @@ pub(super) async fn answer(
         now: desk.now(),
         request_id: arrival.id,
         app: app.as_ref(),
+        profile: None,
     };
     let response = if is_wechat {
         wechat::encode_response(&outcome, &context)

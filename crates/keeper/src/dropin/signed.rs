@@ -64,6 +64,7 @@ pub(super) async fn answer(
         now: desk.now(),
         request_id: arrival.id,
         app: app.as_ref(),
+        profile: None,
     };
     let unsigned = alipay::answer(gateway, &echo, &outcome, &context);
     note(gateway.dialect(), &outcome).on(sign(&desk.keeper, unsigned, known).await)

@@ -14,7 +14,7 @@ pub fn request(method: &str, target: &str, body: &[u8]) -> Request<Bytes> {
 }
 
 pub fn context(path: &str) -> AnswerContext<'_> {
-    AnswerContext { path, now: NOW, request_id: RequestId::new(NOW, 7), app: None }
+    AnswerContext { path, now: NOW, request_id: RequestId::new(NOW, 7), app: None, profile: None }
 }
 
 pub fn answer(status: u16, body: &str) -> Response<Bytes> {

@@ -96,6 +96,7 @@ impl Vector {
             now: NOW,
             request_id: RequestId::new(NOW, 0x01bf_dbee_7976_9285),
             app: Some(&app),
+            profile: None,
         };
         assert_eq!(write_answer(&encode(&self.outcome(), &context)), self.answer, "{name}");
     }

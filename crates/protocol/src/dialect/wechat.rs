@@ -16,9 +16,8 @@ use serde::Serialize;
 pub use client::{
     DEAD_TOKEN_BODY_BYTES_MAX, TokenCall, decode_response, encode_request, put_token, says_token_is_dead,
 };
-pub use codes::{code, outcome_of_code};
+pub use codes::{code, outcome_of_code, profile_of_code};
 
-use crate::app::Behaviour;
 use crate::dialect::AnswerContext;
 use crate::dialect::json::{self, Object};
 use crate::dialect::query::Query;
@@ -293,7 +292,7 @@ fn encode_granted(granted: &Granted, context: &AnswerContext<'_>) -> Bytes {
 }
 
 fn encode_refusal(refusal: Refusal, context: &AnswerContext<'_>) -> Bytes {
-    let profile = context.app.map_or(Behaviour::Page, |app| app.settings.profile);
+    let profile = context.profile.or_else(|| Some(context.app?.settings.profile)).unwrap_or_default();
     let (code, message) = code(refusal, Endpoint::at(context.path), profile);
     if let Refusal::AddressNotAllowed(address) = refusal {
         return encode_error(code, &not_in_whitelist(address), context);

@@ -22,6 +22,10 @@ pub const FORCED_APART: Duration = Duration::from_secs(30);
 /// Source: `protocols/wechat.md`, "within the last 300 s it mints the next one …, so `expires_in >= 300` always".
 pub const STABLE_REMAINING_MIN: Duration = Duration::from_mins(5);
 
+/// Which part of a day's limit may be counted in memory alone: a five-hundredth, so that a call that mints
+/// nothing costs no write, and a crash forgets at most that part, or nothing of a limit under 500.
+const UNSAVED_PART: u32 = 500;
+
 /// Calls of the token endpoint a day, where the app has no setting of its own.
 #[must_use]
 pub const fn default_daily_quota(kind: TokenKind) -> Option<u32> {
@@ -57,6 +61,8 @@ pub struct AccessAsk {
     /// How many callers wait for this one answer. They came before it was decided, so each of them
     /// gets a token that is newer than its request, and none a token that a neighbour superseded.
     pub callers: u32,
+    /// Calls of today that were granted and that the pool does not know of yet.
+    pub unsaved: u32,
     /// The store's epoch.
     pub epoch: StoreEpoch,
     /// The clock's reading.
@@ -70,15 +76,17 @@ pub struct AccessDecision {
     pub pool: Pool,
     /// Whether the store must take it before the token is handed out.
     pub change: PoolChange,
-    /// How many of the callers may have it; the rest are over the daily quota.
+    /// How many of the callers may have it; the rest are over the daily quota. The pool has counted them.
     pub granted: u32,
 }
 
 /// What became of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolChange {
-    /// Nothing; the token that was there is good.
+    /// Nothing; the token that was there is good. The calls may be counted in memory.
     Unchanged,
+    /// The token that was there is good, and so many calls were counted in memory that they are to be stored.
+    Counted,
     /// The same token, good for longer.
     Extended,
     /// A new token.
@@ -103,15 +111,14 @@ pub fn access(caller: &AuthenticClient, current: &Pool, ask: &AccessAsk) -> Resu
         pool.used_today = 0;
         pool.forced_today = 0;
     }
+    pool.used_today = pool.used_today.saturating_add(ask.unsaved);
     // A token of before a mass revocation is dead whatever its times say.
     let live =
         (ask.now < pool.current.expires_at && pool.token_epoch == app.token_epoch).then_some(pool.current);
 
     match (ask.kind, live) {
-        (TokenKind::DingTalkToken, Some(_)) => Ok(extended(app, pool, ask)),
-        (TokenKind::WeChatStable, Some(held)) if keeps(&pool, &held, ask) => {
-            Ok(AccessDecision { pool, change: PoolChange::Unchanged, granted: ask.callers })
-        }
+        (TokenKind::DingTalkToken, Some(_)) => extended(app, pool, ask),
+        (TokenKind::WeChatStable, Some(held)) if keeps(&pool, &held, ask) => kept(app, pool, ask),
         (TokenKind::WeChatToken | TokenKind::WeChatStable | TokenKind::DingTalkToken, _) => {
             minted(app, pool, live, ask)
         }
@@ -134,25 +141,43 @@ fn keeps(pool: &Pool, held: &Held, ask: &AccessAsk) -> bool {
     held.expires_at.since(ask.now) >= STABLE_REMAINING_MIN
 }
 
-fn extended(app: &App, mut pool: Pool, ask: &AccessAsk) -> AccessDecision {
-    pool.current.expires_at = ask.now.after(app.access_lifetime());
-    AccessDecision { pool, change: PoolChange::Extended, granted: ask.callers }
-}
-
-fn minted(app: &App, mut pool: Pool, live: Option<Held>, ask: &AccessAsk) -> Result<AccessDecision, Refusal> {
+/// Counts the callers who may have the token; how many those are comes back.
+fn counted(app: &App, pool: &mut Pool, ask: &AccessAsk) -> Result<u32, Refusal> {
     let granted = match daily_quota(app, ask.kind) {
         Some(limit) => ask.callers.min(limit.saturating_sub(pool.used_today)),
         None => ask.callers,
     };
+    if granted == 0 {
+        return Err(Refusal::QuotaExhausted);
+    }
+    pool.used_today = pool.used_today.saturating_add(granted);
+    Ok(granted)
+}
+
+fn kept(app: &App, mut pool: Pool, ask: &AccessAsk) -> Result<AccessDecision, Refusal> {
+    let granted = counted(app, &mut pool, ask)?;
+    let unsaved = ask.unsaved.saturating_add(granted);
+    let is_much = daily_quota(app, ask.kind).is_some_and(|limit| unsaved > limit / UNSAVED_PART);
+    let change = if is_much { PoolChange::Counted } else { PoolChange::Unchanged };
+    Ok(AccessDecision { pool, change, granted })
+}
+
+fn extended(app: &App, mut pool: Pool, ask: &AccessAsk) -> Result<AccessDecision, Refusal> {
+    let granted = counted(app, &mut pool, ask)?;
+    pool.current.expires_at = ask.now.after(app.access_lifetime());
+    Ok(AccessDecision { pool, change: PoolChange::Extended, granted })
+}
+
+fn minted(app: &App, mut pool: Pool, live: Option<Held>, ask: &AccessAsk) -> Result<AccessDecision, Refusal> {
+    let granted = counted(app, &mut pool, ask)?;
     let is_forced = ask.force && ask.kind == TokenKind::WeChatStable;
-    if granted == 0 || (is_forced && pool.forced_today >= FORCED_A_DAY_MAX) {
+    if is_forced && pool.forced_today >= FORCED_A_DAY_MAX {
         return Err(Refusal::QuotaExhausted);
     }
     if is_forced {
         pool.forced_today = pool.forced_today.saturating_add(1);
         pool.forced_at = Some(ask.now);
     }
-    pool.used_today = pool.used_today.saturating_add(granted);
     pool.previous =
         live.map(|held| Held { expires_at: held.expires_at.min(ask.now.after(app.overlap())), ..held });
     pool.current = Held {

@@ -48,7 +48,7 @@ fn app(settings: AppSettings) -> App {
 }
 
 fn context(app: Option<&App>) -> AnswerContext<'_> {
-    AnswerContext { path: APPLY_TOKEN, now: NOW, request_id: RequestId::new(NOW, 7), app }
+    AnswerContext { path: APPLY_TOKEN, now: NOW, request_id: RequestId::new(NOW, 7), app, profile: None }
 }
 
 /// One row per way in which a body can be wrong, each a character or a type away from a good one.

@@ -71,15 +71,25 @@ fn refusal_under(errcode: i64, profile: Behaviour) -> Option<Refusal> {
     Refusal::ALL.into_iter().find(|refusal| places.iter().any(|place| says(*refusal, *place)))
 }
 
-/// The outcome that is answered with `code`, for the sandbox's fault rules; `None`: no outcome is, for
-/// an app of the default profile.
+/// The outcome that is answered with `code` under [`profile_of_code`], for the sandbox's fault rules; `None`:
+/// no outcome is.
 #[must_use]
 pub fn outcome_of_code(code: &str) -> Option<Outcome> {
     let errcode: i64 = code.parse().ok()?;
     if errcode == i64::from(BUSY) {
         return Some(Outcome::Unknown);
     }
-    refusal_under(errcode, Behaviour::Page).map(Outcome::Refused)
+    refusal_of(errcode).map(Outcome::Refused)
+}
+
+/// The profile under which `code` is answered: the default one's, unless only the observed one has it (40125).
+#[must_use]
+pub fn profile_of_code(code: &str) -> Behaviour {
+    let errcode = code.parse().unwrap_or_default();
+    match refusal_under(errcode, Behaviour::Page) {
+        None if refusal_under(errcode, Behaviour::Observed).is_some() => Behaviour::Observed,
+        _ => Behaviour::Page,
+    }
 }
 
 #[cfg(test)]
@@ -108,7 +118,7 @@ mod tests {
             ("40013",  Some(Some(Refusal::ClientUnknown))),
             ("43002",  Some(Some(Refusal::MethodWrong))),
             ("45009",  Some(Some(Refusal::QuotaExhausted))),
-            ("40125",  None),
+            ("40125",  Some(Some(Refusal::ProofInvalid))),
             ("0",      None),
             ("99999",  None),
             ("40001x", None),

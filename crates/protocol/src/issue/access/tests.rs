@@ -9,7 +9,7 @@ const LIFE_MS: i64 = 7_200_000;
 
 /// Who asks at `now`, alone, in a store that was never restored.
 fn asked(kind: TokenKind, now: Timestamp) -> AccessAsk {
-    AccessAsk { kind, force: false, callers: 1, epoch: StoreEpoch(0), now }
+    AccessAsk { kind, force: false, callers: 1, unsaved: 0, epoch: StoreEpoch(0), now }
 }
 
 fn decide(app: &App, pool: Option<&Pool>, ask: &AccessAsk) -> Result<AccessDecision, Refusal> {
@@ -123,6 +123,36 @@ fn calls_are_counted_a_day_for_each_pool_and_those_who_wait_together_one_by_one(
         let counted = decided.as_ref().map(|decision| decision.pool.used_today - used_today).ok();
         assert_eq!(decided.map(|decision| decision.granted), granted, "{case}");
         assert_eq!(counted, granted.ok(), "{case}");
+    }
+}
+
+/// What mints nothing counts as well: `stable_token`'s repeats and DingTalk's.
+#[test]
+fn a_call_that_mints_nothing_counts_and_is_stored_when_a_five_hundredth_of_the_limit_is_not() {
+    use PoolChange::{Counted, Extended, Minted, Unchanged};
+    use Refusal::QuotaExhausted;
+    #[rustfmt::skip]
+    let cases = [
+        ("the first repeat",            WeChatStable,  None,        1,       0,     1, Ok((Unchanged, 1, 2))),
+        ("a thousand, with this one",   WeChatStable,  None,        1,       999,   1, Ok((Unchanged, 1, 1_001))),
+        ("one more than a thousand",    WeChatStable,  None,        1,       1_000, 1, Ok((Counted, 1, 1_002))),
+        ("the day's last",              WeChatStable,  None,        499_000, 999,   1, Ok((Unchanged, 1, 500_000))),
+        ("one more",                    WeChatStable,  None,        499_000, 1_000, 1, Err(QuotaExhausted)),
+        ("three, with room for two",    WeChatStable,  None,        499_998, 0,     3, Ok((Unchanged, 2, 500_000))),
+        ("of a small limit",            WeChatStable,  Some(499),   1,       0,     1, Ok((Counted, 1, 2))),
+        ("without a limit",             WeChatStable,  Some(0),     1,       9_999, 1, Ok((Unchanged, 1, 10_001))),
+        ("minted beside unsaved ones",  WeChatToken,   None,        1,       5,     1, Ok((Minted, 1, 7))),
+        ("no mint for unsaved ones",    WeChatToken,   None,        1_990,   10,    1, Err(QuotaExhausted)),
+        ("DingTalk's last",             DingTalkToken, Some(5),     3,       1,     1, Ok((Extended, 1, 5))),
+        ("DingTalk's one more",         DingTalkToken, Some(5),     3,       2,     1, Err(QuotaExhausted)),
+    ];
+    for (case, kind, daily_quota, used_today, unsaved, callers, expected) in cases {
+        let mut app = app(dialect_of(kind));
+        app.settings.daily_quota = daily_quota;
+        let ask = AccessAsk { callers, unsaved, ..asked(kind, at(1)) };
+        let decided = decide(&app, Some(&Pool { used_today, ..pool(kind) }), &ask);
+        let told = decided.map(|decided| (decided.change, decided.granted, decided.pool.used_today));
+        assert_eq!(told, expected, "{case}");
     }
 }
 
