@@ -39,8 +39,7 @@ CLIENTS = [
     ("wechat-api", "wechat", ["node", "wechat_wechat_api.js"]),
     ("WxJava", "wechat", ["java", "WxJava"]),
     ("silenceper/wechat", "wechat", ["go", "silenceper"]),
-    # Its one host is for tokens and calls alike, and the keeper has no calls.
-    ("fastwego/offiaccount", "wechat", ["go", "fastwego"], ("issuer",)),
+    ("fastwego/offiaccount", "wechat", ["go", "fastwego"]),
     ("alibabacloud-dingtalk", "dingtalk", ["python", "dingtalk_alibabacloud.py"]),
     ("dingtalk-stream", "dingtalk", ["python", "dingtalk_stream_sdk.py"]),
     ("@alicloud/dingtalk", "dingtalk", ["node", "dingtalk_alicloud.js"]),

@@ -95,7 +95,7 @@ async fn what_is_wrong_is_said_in_the_dialect_and_never_asked_of_the_platform() 
     #[rustfmt::skip]
     let cases = [
         ("GET",  "/cgi-bin/stable_token",     200, "errcode", json!(43002)),
-        ("GET",  "/cgi-bin/get_api_domain_ip?access_token=planted", 200, "errcode", json!(40066)),
+        ("GET",  "/cgi-bin/get_api_domain_ip?access_token=planted", 200, "errcode", json!(40001)),
         ("GET",  "/cgi-bin/none",             200, "errcode", json!(40066)),
         ("GET",  "/v1.0/none",                404, "code",    json!("InvalidAction.NotFound")),
         ("GET",  "/none",                     404, "status",  json!(404)),

@@ -1,4 +1,5 @@
-//! The keeper's HTTP surface from outside its room: the admin routes, the drop-in endpoints, watching, the proxy.
+//! The keeper's HTTP surface from outside its room: the admin routes, the drop-in endpoints, watching, the proxy,
+//! and what a library's other calls come to.
 
 #[cfg(test)]
 mod admin;
@@ -14,6 +15,8 @@ mod platform;
 mod proxy;
 #[cfg(test)]
 mod proxy_signed;
+#[cfg(test)]
+mod relay;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]

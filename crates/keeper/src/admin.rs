@@ -15,10 +15,11 @@ use mintkeep_protocol::ident::{AppId, CredentialName, CustomerId, RecordId};
 use mintkeep_protocol::keep::consumer::{Consumer, KeyDigest};
 use mintkeep_protocol::keep::history::{Cause, Ending, HistoryEntry};
 use mintkeep_protocol::keep::renew::{Resolution, forgotten, resolve};
-use mintkeep_protocol::keep::slot::{Slot, SlotKey, Trouble};
+use mintkeep_protocol::keep::slot::{Slot, SlotKey, TokenDigest, Trouble};
 use mintkeep_protocol::keep::timetable::Urgency;
 use mintkeep_protocol::port::keeper_store::{CallKind, Commit, Ended, StoreError};
 use mintkeep_protocol::record::{AuditAction, AuditEntry};
+use mintkeep_protocol::secret::AccessToken;
 
 use crate::keeper::Keeper;
 use crate::renewal::Errand;
@@ -125,6 +126,11 @@ impl Keeper {
     #[must_use]
     pub fn consumer_of_drop_in(&self, secret: &str) -> Option<Arc<Consumer>> {
         self.roster.consumer_by_drop_in(&KeyDigest::of(secret))
+    }
+
+    /// The credential whose app's own token this is, or was until its last renewal.
+    pub(crate) fn account_of_token(&self, token: &AccessToken) -> Option<Arc<Account>> {
+        self.roster.account_by_no(self.shelf.owner(&TokenDigest::of(token.expose()))?)
     }
 
     /// The token of a slot as it is on the shelf, good or not.

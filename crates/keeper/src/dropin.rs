@@ -2,8 +2,8 @@
 //! held. An existing client library changes its base URL and its secret, and nothing else.
 //!
 //! The caller's id is the app's. Its secret is a consumer's: the drop-in secret, or the bearer key. In the
-//! signed dialects it is a key pair whose public half the consumer was made with. What the dialects ask for
-//! beyond tokens is not here; the proxy forwards that.
+//! signed dialects it is a key pair whose public half the consumer was made with. Calls that a library makes
+//! with its token are not here: [`crate::relay`] sends those on.
 
 mod given;
 mod secrets;
@@ -20,6 +20,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use mintkeep_protocol::app::{App, AppSettings, AppStatus, Behaviour};
 use mintkeep_protocol::dialect::alipay::Gateway;
+use mintkeep_protocol::dialect::{dingtalk, wechat};
 use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId};
 use mintkeep_protocol::keep::consumer::{Consumer, Verb};
 use mintkeep_protocol::keep::plan::Reported;
@@ -72,7 +73,8 @@ impl DropIn {
         })
     }
 
-    async fn answer(
+    /// Answers in a dialect; `told` is what to say where that is known already.
+    pub(crate) async fn answer(
         self: &Arc<Self>,
         dialect: Dialect,
         request: &http::Request<Bytes>,
@@ -162,12 +164,21 @@ pub(crate) fn dialect_of(path: &str) -> Option<Dialect> {
     // A public client of WeChat's doubles the slash.
     let mut segments = path.trim_start_matches('/').split('/');
     match segments.next()? {
-        "cgi-bin" => Some(Dialect::WeChat),
-        "v1.0" | "gettoken" => Some(Dialect::DingTalk),
+        "cgi-bin" | "wxa" => Some(Dialect::WeChat),
+        "v1.0" | "gettoken" | "get_jsapi_ticket" => Some(Dialect::DingTalk),
         "v1" if segments.next() == Some("authorizations") => Some(Dialect::MiniProgram),
         "api" => Some(Dialect::AlipayHk),
         _ => None,
     }
+}
+
+/// Whether this is where a token is asked for, which is answered here; every other path of a platform is a call.
+pub(crate) fn hands_out(path: &str) -> bool {
+    use dingtalk::Endpoint::{AccessToken, CorpToken, LegacyToken, UserAccessToken};
+    let of_dingtalk = [AccessToken, CorpToken, LegacyToken, UserAccessToken];
+    wechat::Endpoint::at(path).is_some_and(|endpoint| endpoint.pool().is_some())
+        || dingtalk::Endpoint::at(path).is_some_and(|endpoint| of_dingtalk.contains(&endpoint))
+        || dialect_of(path).and_then(Gateway::of).is_some()
 }
 
 const fn refusal_of(refused: BodyRefused) -> Refusal {

@@ -5,7 +5,7 @@
 //! * One renewal at a time: flights (one per slot), leases (over all replicas), [`Keeper`]'s one door
 //!   for first fetches, the timetable and reports; exchanges of codes likewise.
 //! * What callers ask: [`reader`], [`reporter`], [`exchanger`], over HTTP by [`routes`] and
-//!   in the platforms' own dialects by [`dropin`], and by calling through [`proxy`]; operators by
+//!   in the platforms' own dialects by [`dropin`], and by calling through [`proxy`], or as a library does by [`relay`]; operators by
 //!   [`admin`] and [`rotation`], over HTTP by [`admin_routes`]; watchers by [`events`].
 //! * The way out: [`upstream`], behind a breaker per platform.
 
@@ -25,6 +25,7 @@ mod platform;
 pub mod proxy;
 pub mod reader;
 mod refresher;
+mod relay;
 mod renewal;
 pub mod reporter;
 pub mod roster;

@@ -23,7 +23,7 @@ use http::{Method, Request, StatusCode};
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::consumer::Verb;
 use mintkeep_protocol::keep::plan::{Denial, Reported};
-use mintkeep_protocol::keep::slot::Trouble;
+use mintkeep_protocol::keep::slot::{TokenDigest, Trouble};
 use mintkeep_web::problem::Problem;
 
 use self::plain::Plain;
@@ -64,9 +64,7 @@ impl Proxy {
     async fn pass(&self, mut head: Parts, body: Body) -> Result<Response, Problem> {
         let (credential, path) = target::split(head.uri.path()).ok_or_else(climbing)?;
         let access = Access::grant(&self.keeper, &head.headers, (Verb::Proxy, credential))?;
-        if [Method::CONNECT, Method::TRACE].contains(&head.method) {
-            return Err(wrong_method("the proxy forwards calls of an API: GET, POST and their like"));
-        }
+        can_be_forwarded(&head.method)?;
         let plain = Plain::of(access.account.credential.source.dialect());
         let (customer, path) = match plain {
             Some(_) => (None, path),
@@ -99,12 +97,12 @@ impl Proxy {
     }
 
     /// Reports the token that the platform called dead; what is held then, if that is another and good.
-    async fn successor(&self, call: &Call, dead: &Kept) -> Option<Arc<Leaf>> {
+    async fn successor(&self, call: &Call, dead: TokenDigest) -> Option<Arc<Leaf>> {
         let Access { consumer, account } = &call.access;
-        let reported = Reported::Digest(dead.digest);
+        let reported = Reported::Digest(dead);
         let reporting = self.keeper.report(account, call.customer.as_ref(), reported, consumer);
         let (_, leaf) = reporting.await.ok()?;
-        let is_another = leaf.good(self.keeper.clock.now()).is_some_and(|next| next.digest != dead.digest);
+        let is_another = leaf.good(self.keeper.clock.now()).is_some_and(|next| next.digest != dead);
         is_another.then_some(leaf)
     }
 
@@ -132,6 +130,13 @@ impl Proxy {
             }
         }
     }
+}
+
+fn can_be_forwarded(method: &Method) -> Result<(), Problem> {
+    if [Method::CONNECT, Method::TRACE].contains(method) {
+        return Err(wrong_method("the proxy forwards calls of an API: GET, POST and their like"));
+    }
+    Ok(())
 }
 
 fn count_repeat() {

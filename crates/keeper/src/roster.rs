@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use mintkeep_protocol::ident::{AppId, ConsumerName, CredentialName, Dialect, RecordId};
-use mintkeep_protocol::keep::consumer::{Consumer, KeyDigest};
+use mintkeep_protocol::keep::consumer::{Consumer, KeyDigest, Verb};
 use mintkeep_protocol::keep::credential::Credential;
 use mintkeep_protocol::keep::semantics::{Holder, Terms};
 use mintkeep_protocol::keep::slot::{SlotKey, Trouble};
@@ -151,6 +151,13 @@ impl Roster {
 
     pub(crate) fn consumer_by_name(&self, name: &ConsumerName) -> Option<Arc<Consumer>> {
         self.consumers.load().named.get(name).cloned()
+    }
+
+    /// Of the consumers that may do this with a credential, the first by name.
+    pub(crate) fn consumer_that_may(&self, verb: Verb, credential: &CredentialName) -> Option<Arc<Consumer>> {
+        let consumers = self.consumers.load();
+        let those = consumers.named.values().filter(|consumer| consumer.may(verb, credential));
+        those.min_by(|left, right| left.name.cmp(&right.name)).cloned()
     }
 
     pub(crate) fn consumers(&self) -> Vec<Arc<Consumer>> {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::State;
 use axum::routing::{any, get, post};
 use http::{Method, Uri};
@@ -26,6 +25,7 @@ use self::watch::WatchDesk;
 use crate::dropin::{self, DropIn};
 use crate::keeper::Keeper;
 use crate::proxy::{self, Onward, Proxy};
+use crate::relay::{self, Relay};
 
 /// What the keeper's listener has beside the keeper.
 pub struct ListenerParts {
@@ -42,13 +42,15 @@ pub struct ListenerParts {
 /// How often a watcher hears something, so that nobody between takes the connection for dead.
 pub const WATCH_BEAT_EVERY: Duration = Duration::from_secs(15);
 
-/// All routes of the keeper's listener: our own API under `/v1`, the proxy, and the drop-in endpoints.
+/// All routes of the keeper's listener: our own API under `/v1`, the proxy, the drop-in endpoints, and calls that
+/// client libraries make with what these gave them.
 pub fn router(keeper: Arc<Keeper>, parts: ListenerParts) -> Router {
-    let drop_in = Router::new().fallback(dropin::endpoints::<Body>).with_state(parts.drop_in);
     let watching =
         WatchDesk { keeper: Arc::clone(&keeper), tasks: parts.tasks, beat_every: parts.watch_beat_every };
     let watching = Router::new().route("/v1/watch", get(watch::watch)).with_state(watching);
     let proxy = Proxy { keeper: Arc::clone(&keeper), onward: parts.onward };
+    let relay = Relay { drop_in: parts.drop_in, proxy: proxy.clone() };
+    let relay = Router::new().fallback(relay::endpoints).with_state(relay);
     let proxy = Router::new().route("/proxy/{*rest}", any(proxy::forward)).with_state(proxy);
     Router::new()
         .route("/v1/tokens/{credential}", get(tokens::read_own))
@@ -61,7 +63,7 @@ pub fn router(keeper: Arc<Keeper>, parts: ListenerParts) -> Router {
         .merge(watching)
         .method_not_allowed_fallback(wrong_method)
         .merge(proxy)
-        .merge(drop_in)
+        .merge(relay)
 }
 
 /// What of these routes the keeper's listener serves past the router: plain reads of a credential's own token, and
@@ -78,7 +80,7 @@ struct Busiest {
 
 impl Shortcut for Busiest {
     fn takes(&self, method: &Method, uri: &Uri) -> bool {
-        tokens::plainly_read(method, uri).is_some() || dropin::dialect_of(uri.path()).is_some()
+        tokens::plainly_read(method, uri).is_some() || dropin::hands_out(uri.path())
     }
 
     fn answer(&self, request: Request) -> Answering {

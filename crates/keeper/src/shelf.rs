@@ -132,6 +132,15 @@ impl Leaf {
         })
     }
 
+    /// By which tokens a call can be told to be of this slot's app: its own present one, and the one before it,
+    /// which a platform may let live for a while. A customer's token tells nobody.
+    fn told_by(&self) -> impl Iterator<Item = TokenDigest> + '_ {
+        let present = self.kept.as_ref().map(|kept| kept.digest);
+        let before = self.past.first().map(|past| past.digest);
+        let is_own = self.key.customer.is_none();
+        present.into_iter().chain(before).filter(move |_| is_own)
+    }
+
     /// Whether it tells more than `other`, or at least something newer.
     fn supersedes(&self, other: &Self) -> bool {
         let newer = self.revision > other.revision;
@@ -140,7 +149,11 @@ impl Leaf {
 }
 
 /// The shelf.
-pub(crate) struct Shelf(Sharded<SlotKey, Leaf>);
+pub(crate) struct Shelf {
+    leaves: Sharded<SlotKey, Leaf>,
+    /// Whose token this is, for apps' own: see [`Leaf::told_by`].
+    owners: Sharded<TokenDigest, RecordId>,
+}
 
 /// What became of a leaf that was put on the shelf.
 pub(crate) enum Placed {
@@ -152,22 +165,25 @@ pub(crate) enum Placed {
 
 impl Shelf {
     pub(crate) fn new() -> Self {
-        Self(Sharded::new())
+        Self { leaves: Sharded::new(), owners: Sharded::new() }
     }
 
     pub(crate) fn get(&self, key: &SlotKey) -> Option<Arc<Leaf>> {
-        self.0.get(key)
+        self.leaves.get(key)
     }
 
     pub(crate) fn put(&self, leaf: &Arc<Leaf>) -> Placed {
-        match self.0.put_unless(&leaf.key, Arc::clone(leaf), |present| !leaf.supersedes(present)) {
-            Ok(before) => Placed::Instead(before),
+        match self.leaves.put_unless(&leaf.key, Arc::clone(leaf), |present| !leaf.supersedes(present)) {
+            Ok(before) => {
+                self.note_owner(before.as_deref(), leaf);
+                Placed::Instead(before)
+            }
             Err(_stale) => Placed::Stale,
         }
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = Arc<Leaf>> {
-        self.0.all()
+        self.leaves.all()
     }
 
     pub(crate) fn of(&self, credential: RecordId) -> Vec<Arc<Leaf>> {
@@ -176,7 +192,29 @@ impl Shelf {
 
     pub(crate) fn drop_credential(&self, credential: RecordId) {
         for leaf in self.of(credential) {
-            self.0.remove_if(&leaf.key, |_| true);
+            self.leaves.remove_if(&leaf.key, |_| true);
+            for digest in leaf.told_by() {
+                self.owners.remove_if(&digest, |_| true);
+            }
+        }
+    }
+
+    /// The credential whose app's own token this is, or was until the last renewal.
+    pub(crate) fn owner(&self, token: &TokenDigest) -> Option<RecordId> {
+        let credential = *self.owners.get(token)?;
+        let leaf = self.get(&SlotKey { credential, customer: None })?;
+        leaf.told_by().any(|digest| digest == *token).then_some(credential)
+    }
+
+    fn note_owner(&self, before: Option<&Leaf>, leaf: &Leaf) {
+        let owner = Arc::new(leaf.key.credential);
+        for digest in leaf.told_by() {
+            // What comes back is the same owner; it is not needed.
+            let _ = self.owners.put_unless(&digest, Arc::clone(&owner), |_| false);
+        }
+        let is_over = |digest: &TokenDigest| leaf.told_by().all(|present| present != *digest);
+        for digest in before.into_iter().flat_map(Leaf::told_by).filter(is_over) {
+            self.owners.remove_if(&digest, |_| true);
         }
     }
 }

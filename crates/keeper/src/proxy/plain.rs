@@ -5,15 +5,20 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use http::request::Parts;
 use http::{Request, StatusCode};
 use http_body_util::Limited;
 use mintkeep_protocol::dialect::{dingtalk, wechat};
 use mintkeep_protocol::ident::Dialect;
+use mintkeep_protocol::keep::slot::TokenDigest;
+use mintkeep_protocol::secret::AccessToken;
 use mintkeep_web::problem::Problem;
 
 use super::peek::{Peeked, peek};
-use super::{BODY_WAIT_MAX, Call, Proxy, broke_off, climbing, count_repeat, headers, unread};
-use crate::shelf::Kept;
+use super::{
+    BODY_WAIT_MAX, Call, Proxy, broke_off, can_be_forwarded, climbing, count_repeat, headers, target, unread,
+};
+use crate::routes::Access;
 
 /// Longest request body that is kept for a second try, in bytes.
 const REPEAT_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -45,29 +50,59 @@ impl Proxy {
         plain: Plain,
         body: Body,
     ) -> Result<Response, Problem> {
-        let broken = || unread("send the whole body, at most 64 MiB, without long pauses");
-        let body = Body::new(Limited::new(body, BODY_BYTES_MAX));
-        let began = tokio::time::timeout(BODY_WAIT_MAX, peek(body, REPEAT_BODY_BYTES_MAX, |_| true)).await;
-        let body = began.map_err(|_late| broken())?.map_err(|_broken| broken())?;
+        let body = begun(body).await?;
         let leaf = self.token(call).await?;
         let kept = self.good(&leaf)?;
         match body {
             Peeked::More(body) => {
-                let (answer, is_dead) = self.stream(call, plain, kept, body).await?;
+                let (answer, is_dead) = self.stream(call, plain, &kept.access, body).await?;
                 if is_dead {
-                    self.successor(call, kept).await;
+                    self.successor(call, kept.digest).await;
                 }
                 Ok(answer)
             }
             Peeked::Whole(bytes) => {
-                let (answer, is_dead) = self.stream(call, plain, kept, Body::from(bytes.clone())).await?;
-                if is_dead && let Some(next) = self.successor(call, kept).await {
+                let (answer, is_dead) =
+                    self.stream(call, plain, &kept.access, Body::from(bytes.clone())).await?;
+                if is_dead && let Some(next) = self.successor(call, kept.digest).await {
                     count_repeat();
-                    return Ok(self.stream(call, plain, self.good(&next)?, Body::from(bytes)).await?.0);
+                    let next = &self.good(&next)?.access;
+                    return Ok(self.stream(call, plain, next, Body::from(bytes)).await?.0);
                 }
                 Ok(answer)
             }
         }
+    }
+
+    /// Forwards a call as it came, with the token that it came with, which is of this account.
+    ///
+    /// It is not made again with another token: who has a dead one is to get no further with it.
+    ///
+    /// # Errors
+    ///
+    /// The [`Problem`] of a call under `/proxy` that fares like it.
+    pub(crate) async fn pass_on(
+        &self,
+        access: Access,
+        (mut head, body): (Parts, Body),
+        token: &AccessToken,
+    ) -> Result<Response, Problem> {
+        can_be_forwarded(&head.method)?;
+        let credential = &access.account.credential;
+        let plain = Plain::of(credential.source.dialect()).ok_or_else(climbing)?;
+        let path = Some(head.uri.path()).filter(|path| target::is_plain_path(path)).ok_or_else(climbing)?;
+        head.uri = target::onward(&credential.base_url, path, head.uri.query()).ok_or_else(climbing)?;
+        headers::clean_request(&mut head.headers);
+        let call = Call { access, customer: None, head };
+        let body = match begun(body).await? {
+            Peeked::More(body) => body,
+            Peeked::Whole(bytes) => Body::from(bytes),
+        };
+        let (answer, is_dead) = self.stream(&call, plain, token, body).await?;
+        if is_dead {
+            self.successor(&call, TokenDigest::of(token.expose())).await;
+        }
+        Ok(answer)
     }
 
     /// Makes the call; its answer, and whether that says that the token is dead.
@@ -75,17 +110,25 @@ impl Proxy {
         &self,
         call: &Call,
         plain: Plain,
-        token: &Kept,
+        token: &AccessToken,
         body: Body,
     ) -> Result<(Response, bool), Problem> {
         let mut request = Request::from_parts(call.head.clone(), body);
         let put = match plain {
-            Plain::WeChat => wechat::put_token(&mut request, &token.access),
-            Plain::DingTalk => dingtalk::put_token(&mut request, &token.access),
+            Plain::WeChat => wechat::put_token(&mut request, token),
+            Plain::DingTalk => dingtalk::put_token(&mut request, token),
         };
         put.map_err(|_| climbing())?;
         judge(plain, self.send(call, request).await?).await
     }
+}
+
+/// A request's body with its beginning read, so that a caller who is slow with it is not taken for a slow platform.
+async fn begun(body: Body) -> Result<Peeked, Problem> {
+    let broken = || unread("send the whole body, at most 64 MiB, without long pauses");
+    let body = Body::new(Limited::new(body, BODY_BYTES_MAX));
+    let begun = tokio::time::timeout(BODY_WAIT_MAX, peek(body, REPEAT_BODY_BYTES_MAX, |_| true)).await;
+    begun.map_err(|_late| broken())?.map_err(|_broken| broken())
 }
 
 /// Whether an answer of this status and body says that its call's token is dead.

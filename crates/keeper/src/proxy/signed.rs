@@ -55,7 +55,7 @@ impl Proxy {
         let leaf = self.token(call).await?;
         let kept = self.good(&leaf)?;
         let (answer, is_dead) = self.relay(call, kept, &body).await?;
-        if is_dead && let Some(next) = self.successor(call, kept).await {
+        if is_dead && let Some(next) = self.successor(call, kept.digest).await {
             count_repeat();
             return Ok(self.relay(call, self.good(&next)?, &body).await?.0);
         }

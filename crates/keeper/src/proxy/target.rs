@@ -12,7 +12,12 @@ pub(super) fn split(path: &str) -> Option<(&str, &str)> {
     let rest = path.strip_prefix(ROOT)?;
     let slash = rest.find('/')?;
     let (credential, path) = rest.split_at(slash);
-    path.split('/').all(is_plain).then_some((credential, path))
+    is_plain_path(path).then_some((credential, path))
+}
+
+/// Whether a path climbs nowhere.
+pub(super) fn is_plain_path(path: &str) -> bool {
+    path.split('/').all(is_plain)
 }
 
 /// The customer that a platform's path begins with, and the rest.
