@@ -7,7 +7,7 @@ use http::StatusCode;
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::history::{Cause, Ending, HistoryEntry};
 use mintkeep_protocol::keep::semantics::Repeat;
-use mintkeep_protocol::keep::slot::Upkeep;
+use mintkeep_protocol::keep::slot::{Trouble, Upkeep};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::console::Visit;
 use mintkeep_web::console::wording::{exact, relative, told};
@@ -56,7 +56,8 @@ pub(super) struct TokenBody<'p> {
     ends: Option<Instant>,
     refresh_ends: Option<Instant>,
     due: Option<Instant>,
-    needs_operator: bool,
+    /// Whether nobody but the operator can decide what becomes of its refresh token.
+    is_in_doubt: bool,
     is_renewing: bool,
     plot: Option<Plot>,
     lines: Vec<Line>,
@@ -134,7 +135,10 @@ impl Room {
             ends: kept.map(|kept| instant(kept.expires_at)),
             refresh_ends: kept.and_then(|kept| kept.refresh_expires_at).map(instant),
             due: due_at.map(instant),
-            needs_operator: matches!(upkeep, Some(Upkeep::NeedsOperator { .. })),
+            is_in_doubt: matches!(
+                upkeep,
+                Some(Upkeep::NeedsOperator { because: Trouble::InDoubt, .. })
+            ),
             is_renewing: matches!(upkeep, Some(Upkeep::Renewing { .. })),
             plot: Plot::of(&life, now),
             lines: story.history.iter().map(|entry| line_of(entry, now)).collect(),
