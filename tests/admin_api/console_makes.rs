@@ -29,7 +29,7 @@ async fn an_app_is_made_and_its_secret_or_private_key_is_shown_once() {
     assert!(!operator.get("/apps/wx7").await.html.contains(&secret), "shown once");
 
     let url = "https://shop.example/back";
-    let signed = [("name", "Wallet shop"), ("dialect", "miniprogram"), ("redirect_url", url)];
+    let signed = [("name", "Wallet shop"), ("dialect", "miniprogram"), ("redirect_urls", url)];
     let made = operator.post("/apps", &signed).await;
     let page = operator.get(made.header(LOCATION)).await;
     check(&page, "a signed app");
@@ -39,28 +39,47 @@ async fn an_app_is_made_and_its_secret_or_private_key_is_shown_once() {
     assert_eq!(app["settings"]["redirect_urls"], json!([url]));
 }
 
+/// Fields and what was typed into them.
+type Typed<'t> = &'t [(&'t str, &'t str)];
+
 #[tokio::test]
-async fn what_does_not_fit_makes_nothing_and_says_why_without_repeating_it() {
+async fn what_does_not_fit_makes_nothing_and_says_why_beside_the_field_which_keeps_what_was_typed() {
     let desk = Desk::sandbox().await;
     desk.wechat_app("wx1").await;
     let operator = Visitor::signed_in(&desk.console, TOKEN).await;
     #[rustfmt::skip]
-    let cases: [(&str, &[(&str, &str)]); 8] = [
-        ("/apps",      &[("dialect", "wechat")]),
-        ("/apps",      &[("name", "Shop"), ("dialect", "planted")]),
-        ("/apps",      &[("name", "Shop"), ("dialect", "wechat"), ("id", "wx1")]),
-        ("/apps",      &[("name", "Shop"), ("dialect", "wechat"), ("public_key_pem", "planted")]),
-        ("/apps",      &[("name", "Shop"), ("dialect", "alipayhk"), ("redirect_url", "planted")]),
-        ("/customers", &[("id", "<planted>")]),
-        ("/services",  &[("id", "gw"), ("role", "planted")]),
-        ("/services",  &[("id", "gw"), ("role", "resource_server"), ("assertion_key_pem", "planted")]),
+    let cases: [(&str, &str, Typed); 11] = [
+        ("/apps",      "name",              &[("dialect", "wechat")]),
+        ("/apps",      "name",              &[("name", "\u{7}"), ("dialect", "wechat")]),
+        ("/apps",      "dialect",           &[("name", "Shop"), ("dialect", "planted")]),
+        ("/apps",      "id",                &[("name", "Shop"), ("dialect", "wechat"), ("id", "wx1")]),
+        ("/apps",      "id",                &[("name", "Shop"), ("dialect", "wechat"), ("id", "no id")]),
+        ("/apps",      "public_key_pem",    &[("name", "Shop"), ("dialect", "wechat"), ("public_key_pem", "typed")]),
+        ("/apps",      "redirect_urls",     &[("name", "Shop"), ("dialect", "alipayhk"), ("redirect_urls", "typed")]),
+        ("/customers", "id",                &[("id", "<b>"), ("nick_name", "Mei")]),
+        ("/services",  "id",                &[("id", "gate way"), ("role", "wallet")]),
+        ("/services",  "role",              &[("id", "gw"), ("role", "planted")]),
+        ("/services",  "assertion_key_pem", &[("id", "gw"), ("role", "resource_server"), ("assertion_key_pem", "typed")]),
     ];
-    for (path, fields) in cases {
-        let page = operator.deed(path, fields).await;
-        assert!(
-            page.html.contains("class=\"notice bad\"") && !page.html.contains("planted"),
-            "{path} {fields:?}"
-        );
+    for (path, field, fields) in cases {
+        let page = operator.post(path, fields).await;
+        let case = format!("{path} {fields:?}: {}", page.html);
+        assert!(matches!(page.status, 400 | 409), "{case}");
+        let marks = format!("aria-describedby=\"{field}-flaw");
+        let (_, marked) = page.html.split_once(&marks).unwrap_or_else(|| panic!("{case}"));
+        assert!(marked.split('>').next().unwrap().ends_with("aria-invalid=\"true\" autofocus"), "{case}");
+        assert_eq!(page.html.matches(" autofocus").count(), 1, "{case}");
+        let flaw = page.between(&format!("<span class=\"flaw\" id=\"{field}-flaw\">"), "</span>");
+        assert!(!flaw.is_empty() && !flaw.contains("typed") && !page.html.contains("<b>"), "{case}");
+        for (name, typed) in fields.iter().filter(|(_, typed)| !matches!(*typed, "planted" | "\u{7}" | "<b>"))
+        {
+            let kept = [format!("value=\"{typed}\""), format!(">\n{typed}<"), format!("selected>{typed}<")];
+            let is_kept = kept.iter().any(|kept| page.html.contains(kept.as_str()));
+            assert!(
+                is_kept || page.html.contains(&format!("value=\"{typed}\" selected")),
+                "{name} of {case}"
+            );
+        }
     }
     let apps = desk.get("/admin/v1/apps").await.1;
     assert_eq!(apps["apps"].as_array().unwrap().len(), 1);
@@ -85,8 +104,9 @@ async fn customers_are_listed_page_by_page_and_made_but_never_in_anothers_place(
 
     let page = operator.deed("/customers", &[("id", "D1"), ("nick_name", "陳大文")]).await;
     assert!(page.html.contains("The customer was made.") && page.html.contains("陳大文"), "{}", page.html);
-    let page = operator.deed("/customers", &[("id", "D1"), ("nick_name", "Another")]).await;
-    assert!(page.html.contains("nothing was changed") && page.html.contains("陳大文"), "{}", page.html);
+    let refused = operator.post("/customers", &[("id", "D1"), ("nick_name", "Another")]).await;
+    assert!(refused.status == 409 && refused.html.contains("Nothing was changed"), "{}", refused.html);
+    assert!(operator.get("/customers/D1").await.html.contains("陳大文"));
 }
 
 #[tokio::test]
@@ -101,8 +121,8 @@ async fn a_services_secret_is_shown_once_and_replaced_only_when_that_is_said() {
     assert_eq!((rows(&page), desk.introspects("gateway", &secret).await), (1, true));
     assert!(!operator.get("/services").await.html.contains(&secret), "shown once");
 
-    let page = operator.deed("/services", &asked).await;
-    assert!(page.html.contains("There is a service of this name"), "{}", page.html);
+    let refused = operator.post("/services", &asked).await;
+    assert!(refused.status == 409 && refused.html.contains("id-flaw\">choose another"), "{}", refused.html);
     assert!(desk.introspects("gateway", &secret).await, "nothing was changed");
     let page = operator.deed("/services", &[asked[0], asked[1], ("replace", "yes")]).await;
     let (old, new) = (secret, shown(&page, "Its secret"));
@@ -135,4 +155,24 @@ async fn the_audit_goes_back_as_far_as_it_is_kept() {
         seen += rows(&page);
     }
     assert_eq!(seen, 1_011, "each line once");
+}
+
+#[tokio::test]
+async fn an_app_is_deleted_by_who_is_asked_once_more() {
+    let desk = Desk::sandbox().await;
+    desk.wechat_app("wx1").await;
+    let operator = Visitor::signed_in(&desk.console, TOKEN).await;
+    assert!(operator.get("/apps/wx1").await.html.contains("href=\"/apps/wx1/delete\""));
+    let asked = operator.get("/apps/wx1/delete").await;
+    check(&asked, "/apps/wx1/delete");
+    assert!(asked.html.contains("action=\"/apps/wx1/delete\""), "{}", asked.html);
+    let stranger = operator.post_as("/apps/wx1/delete", &[("sec-fetch-site", "same-origin")], []).await;
+    assert_eq!((stranger.status, desk.get("/admin/v1/apps/wx1").await.0), (403, 200));
+    let page = operator.deed("/apps/wx1/delete", &[]).await;
+    assert!(page.html.contains("The app wx1 was deleted."), "{}", page.html);
+    assert_eq!(desk.get("/admin/v1/apps/wx1").await.0, 404);
+    for path in ["/apps/wx1/delete", "/apps/%3Cb%3E/delete"] {
+        assert_eq!(operator.get(path).await.status, 404, "{path}");
+        assert_eq!(operator.post(path, &[]).await.status, 404, "{path}");
+    }
 }

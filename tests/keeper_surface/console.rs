@@ -78,20 +78,41 @@ async fn a_consumer_is_made_its_key_shown_once_and_its_rights_ended() {
         rig.send(request.body(Body::empty()).unwrap())
     };
     assert_eq!(read().await.status(), 200);
+    let asked = operator.get("/consumers/till/revoke").await;
+    check(&asked, "/consumers/till/revoke");
+    assert_eq!(
+        (asked.html.contains("Revoke the consumer till?"), read().await.status().as_u16()),
+        (true, 200)
+    );
     let page = operator.deed("/consumers/till/revoke", &[]).await;
     assert!(page.html.contains("was revoked"), "{}", page.html);
     assert_eq!(read().await.status(), 401);
+    operator.deed("/consumers", &[("name", "desk"), ("all_credentials", "yes"), ("read", "yes")]).await;
     #[rustfmt::skip]
-    let unfit: [&[(&str, &str)]; 4] = [
-        &[("name", "till"), ("read", "yes")],
-        &[("name", "till"), ("all_credentials", "yes")],
-        &[("name", "till"), ("all_credentials", "yes"), ("credentials", "shop"), ("read", "yes")],
-        &[("name", "<planted>"), ("all_credentials", "yes"), ("read", "yes")],
+    let unfit: [(&str, &[(&str, &str)]); 5] = [
+        ("credentials-flaw", &[("name", "till"), ("read", "yes")]),
+        ("verbs-flaw",       &[("name", "till"), ("all_credentials", "yes")]),
+        ("credentials-flaw", &[("name", "till"), ("all_credentials", "yes"), ("credentials", "shop"), ("read", "yes")]),
+        ("name-flaw",        &[("name", "<b>"), ("all_credentials", "yes"), ("read", "yes")]),
+        ("name-flaw",        &[("name", "desk"), ("all_credentials", "yes"), ("proxy", "yes")]),
     ];
-    for fields in unfit {
-        let page = operator.deed("/consumers", fields).await;
-        assert!(page.html.contains("class=\"notice bad\"") && !page.html.contains("planted"), "{fields:?}");
+    for (where_told, fields) in unfit {
+        let page = operator.post("/consumers", fields).await;
+        assert!(
+            matches!(page.status, 400 | 409) && page.html.contains(where_told),
+            "{fields:?}: {}",
+            page.html
+        );
+        assert!(!page.html.contains("<b>"), "{fields:?}");
+        for (name, chosen) in
+            [("read", "read tokens"), ("proxy", "call through the proxy"), ("report", "report dead")]
+        {
+            let is_chosen = page.html.contains(&format!("name=\"{name}\" value=\"yes\" checked"))
+                && page.html.contains(chosen);
+            assert_eq!(is_chosen, fields.contains(&(name, "yes")), "{name} of {fields:?}");
+        }
     }
+    assert_eq!(operator.get("/consumers/nobody/revoke").await.status, 404);
     assert_eq!(operator.deed("/consumers/nobody/revoke", &[]).await.status, 200);
 }
 
@@ -114,11 +135,44 @@ async fn a_credential_is_added_and_leads_to_its_page_which_never_shows_its_secre
         new("four", "wechat").to_vec(),
         [&new("one", "wechat")[..], &secret].concat(),
     ];
-    for fields in unfit {
-        let page = operator.deed("/credentials", &fields).await;
-        assert!(page.html.contains("class=\"notice bad\"") && !page.html.contains(APP_SECRET), "{fields:?}");
+    for (fields, flawed) in unfit.iter().zip(["private_key_pem", "private_key_pem", "secret", "name"]) {
+        let page = operator.post("/credentials", fields).await;
+        assert!(matches!(page.status, 400 | 409), "{fields:?}");
+        assert!(
+            page.html.contains(&format!("id=\"{flawed}-flaw\"")),
+            "{flawed} of {fields:?}: {}",
+            page.html
+        );
+        assert!(
+            page.html.contains("value=\"https://platform.example\""),
+            "what was typed stays: {}",
+            page.html
+        );
+        assert!(!page.html.contains(APP_SECRET), "but no secret");
     }
     assert_eq!(rig.keeper.credentials().len(), 3);
+}
+
+#[tokio::test]
+async fn a_credential_is_removed_by_who_is_asked_once_more() {
+    let rig = wallet().await;
+    let operator = Visitor::signed_in(&rig.console(), ADMIN).await;
+    let page = operator.get("/credentials/wallet").await;
+    assert!(page.html.contains("href=\"/credentials/wallet/remove\""), "{}", page.html);
+    let asked = operator.get("/credentials/wallet/remove").await;
+    check(&asked, "/credentials/wallet/remove");
+    assert!(
+        asked.html.contains("action=\"/credentials/wallet/remove\"") && rig.keeper.credentials().len() == 1
+    );
+    let stranger =
+        operator.post_as("/credentials/wallet/remove", &[("sec-fetch-site", "same-origin")], []).await;
+    assert_eq!((stranger.status, rig.keeper.credentials().len()), (403, 1), "a form of nobody's session");
+    let done = operator.deed("/credentials/wallet/remove", &[]).await;
+    assert!(done.html.contains("The credential wallet was removed."), "{}", done.html);
+    assert_eq!(rig.keeper.credentials().len(), 0);
+    for path in ["/credentials/wallet", "/credentials/wallet/remove"] {
+        assert_eq!(operator.get(path).await.status, 404, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -50,6 +50,7 @@ pub fn rooms(issuer: Arc<Issuer>, sandbox: Option<Sandbox>) -> Rooms {
         .route("/apps/{id}/disable", post(app_deeds::disable))
         .route("/apps/{id}/rotate-secret", post(app_deeds::rotate_secret))
         .route("/apps/{id}/revoke-tokens", post(app_deeds::revoke_tokens))
+        .route("/apps/{id}/delete", get(app_deeds::ask_delete).post(app_deeds::delete))
         .route("/customers", get(customers::list).post(customers::create))
         .route("/customers/{id}", get(customers::show))
         .route("/customers/{id}/status", post(customers::set_status))

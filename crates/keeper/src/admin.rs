@@ -50,7 +50,7 @@ pub enum AdminFailure {
     #[error("there is none by this name")]
     NotFound,
     /// The base URL is no good.
-    #[error("the base URL must be https://host[:port][/path], or http:// to this machine")]
+    #[error("base_url must be https://host[:port][/path], or http:// to this machine")]
     BaseUrlIllegal,
     /// The proof is not what the dialect asks for.
     #[error("this dialect needs {0}")]

@@ -60,9 +60,10 @@ pub fn rooms(keeper: Arc<Keeper>) -> Rooms {
     ];
     let router = Router::new()
         .route("/consumers", get(consumers::list).post(consumers::create))
-        .route("/consumers/{name}/revoke", post(consumers::revoke))
+        .route("/consumers/{name}/revoke", get(consumers::ask_revoke).post(consumers::revoke))
         .route("/credentials", get(credentials::list).post(credentials::add))
         .route("/credentials/{name}", get(credential::show))
+        .route("/credentials/{name}/remove", get(credential::ask_remove).post(credential::remove))
         .route("/credentials/{name}/refresh", post(deeds::refresh))
         .route("/credentials/{name}/resolve", post(deeds::resolve))
         .route("/credentials/{name}/customers", get(credential::find_customer))

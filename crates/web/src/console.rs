@@ -9,6 +9,7 @@
 mod assets;
 mod audit;
 mod door;
+mod form;
 mod glance;
 mod seals;
 mod sessions;
@@ -29,8 +30,9 @@ use crate::admin_token::AdminToken;
 use crate::limits::Limits;
 use crate::throttle::Throttle;
 
+pub use form::Form;
 pub use glance::{Alert, Count, Glance, Seen};
-pub use visit::{Notice, Visit, wish};
+pub use visit::{Confirm, Notice, Visit, wish};
 
 use sessions::Sessions;
 

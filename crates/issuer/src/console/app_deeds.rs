@@ -5,12 +5,12 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use mintkeep_protocol::ident::AppId;
 use mintkeep_web::asked::{Asked, Named};
-use mintkeep_web::console::{Notice, Visit};
+use mintkeep_web::console::{Confirm, Notice, Visit};
 use mintkeep_web::problem::Problem;
 
 use super::named;
 use crate::admin::app_words::RotateSecret;
-use crate::admin::{AdminDesk, app_proofs, unfit};
+use crate::admin::{AdminDesk, app_proofs, apps, unfit};
 
 /// Does `act` to the app that the path names.
 async fn deed(
@@ -84,4 +84,38 @@ pub(super) async fn revoke_tokens(
         }
     })
     .await
+}
+
+/// `GET /apps/{id}/delete`.
+pub(super) async fn ask_delete(State(desk): State<AdminDesk>, path: Path<String>, visit: Visit) -> Response {
+    let known = match named(&path, AppId::parse) {
+        Ok(id) => apps::show(State(desk), Named(id)).await,
+        Err(problem) => Err(problem),
+    };
+    match known {
+        Err(problem) => visit.problem(&problem),
+        Ok(Json(app)) => {
+            let page = format!("/apps/{}", app.id);
+            visit.confirm(&Confirm {
+                title: &format!("Delete the app {}?", app.id),
+                text: "Its tokens, codes and grants end with it, at once and for good. An app that is made anew under \
+                       this id has other tokens. To stop it for a while, disable it instead.",
+                button: "Delete the app",
+                action: &format!("{page}/delete"),
+                back: &page,
+            })
+        }
+    }
+}
+
+/// `POST /apps/{id}/delete`: leads to the list.
+pub(super) async fn delete(State(desk): State<AdminDesk>, path: Path<String>, visit: Visit) -> Response {
+    let deleted = match named(&path, AppId::parse) {
+        Ok(id) => apps::delete(State(desk), *visit.arrival(), Named(id.clone())).await.map(|_status| id),
+        Err(problem) => Err(problem),
+    };
+    match deleted {
+        Err(problem) => visit.problem(&problem),
+        Ok(id) => visit.back("/apps", Ok(Notice::said(format!("The app {id} was deleted.")))),
+    }
 }

@@ -6,11 +6,11 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use mintkeep_protocol::app::{App, AppStatus};
 use mintkeep_protocol::crypto::sha256;
-use mintkeep_protocol::ident::AppId;
+use mintkeep_protocol::ident::{AppId, Dialect};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::asked::Filter;
 use mintkeep_web::console::wording::{clip, length, relative, told};
-use mintkeep_web::console::{Notice, Visit};
+use mintkeep_web::console::{Form, Notice, Visit};
 use mintkeep_web::problem::Problem;
 use serde_json::{Value, json};
 
@@ -40,15 +40,23 @@ struct Row {
 #[derive(Template)]
 #[template(path = "console/apps.html")]
 struct AppsBody<'p> {
-    form_token: &'p str,
+    form: &'p Form<'p>,
     rows: Vec<Row>,
     is_first: bool,
     next: Option<AppId>,
+    dialects: [&'static str; 4],
 }
+
+/// The fields of the form that makes an app.
+const FIELDS: [&str; 5] = ["public_key_pem", "redirect_urls", "id", "name", "dialect"];
 
 /// `GET /apps`.
 pub(super) async fn list(State(desk): State<AdminDesk>, visit: Visit) -> Response {
     let after = visit.field("after").and_then(|after| AppId::parse(after).ok());
+    listed(desk, &visit, (after, &Form::new(&visit))).await
+}
+
+async fn listed(desk: AdminDesk, visit: &Visit, (after, form): (Option<AppId>, &Form<'_>)) -> Response {
     let is_first = after.is_none();
     match apps::list(State(desk), Filter(AppFilter { after, most: Some(ROWS) })).await {
         Err(problem) => visit.problem(&problem),
@@ -59,15 +67,16 @@ pub(super) async fn list(State(desk): State<AdminDesk>, visit: Visit) -> Respons
                 state: state_of(app.status),
                 id: app.id,
             });
-            let form_token = visit.form_token();
-            visit.page("Apps", &AppsBody { form_token, rows: rows.collect(), is_first, next: page.next })
+            let dialects = Dialect::ALL.map(Dialect::name);
+            let body = AppsBody { form, rows: rows.collect(), is_first, next: page.next, dialects };
+            visit.form_page("Apps", &body, form)
         }
     }
 }
 
 /// `POST /apps`: leads to the new app's page, which says once what was drawn for it.
 pub(super) async fn create(State(desk): State<AdminDesk>, visit: Visit) -> Response {
-    let redirect_urls: Vec<&str> = visit.field("redirect_url").into_iter().collect();
+    let redirect_urls: Vec<&str> = visit.field("redirect_urls").into_iter().collect();
     let fields = json!({
         "id": visit.field("id"),
         "dialect": visit.field("dialect"),
@@ -77,10 +86,10 @@ pub(super) async fn create(State(desk): State<AdminDesk>, visit: Visit) -> Respo
     });
     let made = match asked(fields) {
         Err(problem) => Err(problem),
-        Ok(asked) => apps::create(State(desk), *visit.arrival(), asked).await,
+        Ok(asked) => apps::create(State(desk.clone()), *visit.arrival(), asked).await,
     };
     match made {
-        Err(problem) => visit.back("/apps", Err(problem)),
+        Err(problem) => listed(desk, &visit, (None, &Form::refused(&visit, &problem, &FIELDS))).await,
         Ok((_, Json(made))) => {
             let mut notice = Notice::said("The app was made.");
             if let Some(secret) = made.secret {

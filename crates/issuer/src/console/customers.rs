@@ -10,13 +10,16 @@ use mintkeep_protocol::record::CustomerStatus;
 use mintkeep_web::asked::{Asked, Filter, Named};
 use mintkeep_web::browser::see_other;
 use mintkeep_web::console::wording::clip;
-use mintkeep_web::console::{Notice, Visit};
+use mintkeep_web::console::{Form, Notice, Visit};
+use mintkeep_web::problem::Problem;
 use serde_json::json;
 
 use super::{NAME_CHARS, ROWS, Standing, asked, named};
 use crate::admin::customers::{self, CustomerFilter, CustomerPut, CustomerView};
 use crate::admin::{AdminDesk, unfit};
 
+/// The fields of the form that makes a customer.
+const FIELDS: [&str; 2] = ["id", "nick_name"];
 /// What an id looks like.
 const ID_FORM: &str = "A customer’s id is 1 to 64 characters of A-Z a-z 0-9 . _ - : +.";
 /// How much of a profile's text is shown, in characters.
@@ -31,7 +34,7 @@ struct Row {
 #[derive(Template)]
 #[template(path = "console/customers.html")]
 struct CustomersBody<'p> {
-    form_token: &'p str,
+    form: &'p Form<'p>,
     rows: Vec<Row>,
     is_first: bool,
     next: Option<CustomerId>,
@@ -55,6 +58,10 @@ pub(super) async fn list(State(desk): State<AdminDesk>, visit: Visit) -> Respons
         Some(Err(_)) => return visit.trouble(StatusCode::NOT_FOUND, "Nobody can have this id", ID_FORM),
     }
     let after = visit.field("after").and_then(|after| CustomerId::parse(after).ok());
+    listed(desk, &visit, (after, &Form::new(&visit))).await
+}
+
+async fn listed(desk: AdminDesk, visit: &Visit, (after, form): (Option<CustomerId>, &Form<'_>)) -> Response {
     let is_first = after.is_none();
     match customers::list(State(desk), Filter(CustomerFilter { after, most: Some(ROWS) })).await {
         Err(problem) => visit.problem(&problem),
@@ -64,39 +71,40 @@ pub(super) async fn list(State(desk): State<AdminDesk>, visit: Visit) -> Respons
                 standing: standing_of(customer.status),
                 id: customer.id,
             });
-            let form_token = visit.form_token();
-            let body = CustomersBody { form_token, rows: rows.collect(), is_first, next: page.next };
-            visit.page("Customers", &body)
+            let body = CustomersBody { form, rows: rows.collect(), is_first, next: page.next };
+            visit.form_page("Customers", &body, form)
         }
     }
 }
 
-/// `POST /customers`: makes a customer, and never puts one in another's place.
+/// `POST /customers`: leads to the new customer's page.
 pub(super) async fn create(State(desk): State<AdminDesk>, visit: Visit) -> Response {
-    let Ok(id) = CustomerId::parse(visit.field("id").unwrap_or_default()) else {
-        return visit.back("/customers", Err(unfit(ID_FORM)));
-    };
-    let page = format!("/customers/{id}");
+    match made(&desk, &visit).await {
+        Err(problem) => listed(desk, &visit, (None, &Form::refused(&visit, &problem, &FIELDS))).await,
+        Ok(id) => visit.back(&format!("/customers/{id}"), Ok(Notice::said("The customer was made."))),
+    }
+}
+
+/// Makes a customer, and never puts one in another's place.
+async fn made(desk: &AdminDesk, visit: &Visit) -> Result<CustomerId, Problem> {
+    let id = CustomerId::parse(visit.field("id").unwrap_or_default())
+        .map_err(|_| unfit(format!("id: {ID_FORM}")))?;
     match customers::show(State(desk.clone()), Named(id.clone())).await {
         Err(problem) if problem.status == StatusCode::NOT_FOUND => {}
-        Err(problem) => return visit.back("/customers", Err(problem)),
+        Err(problem) => return Err(problem),
         Ok(_known) => {
-            return visit
-                .back(&page, Ok(Notice::trouble("There is a customer of this id; nothing was changed.")));
+            let (title, detail) =
+                ("There is a customer of this id", "Nothing was changed. Choose another id.");
+            return Err(Problem::new(StatusCode::CONFLICT, "id-taken", title, detail));
         }
     }
     let fields = match visit.field("nick_name") {
         None => json!({}),
         Some(name) => json!({ "profile": { "nick_name": name } }),
     };
-    let made = match asked(fields) {
-        Err(problem) => Err(problem),
-        Ok(asked) => customers::put(State(desk), *visit.arrival(), Named(id), asked).await,
-    };
-    match made {
-        Err(problem) => visit.back("/customers", Err(problem)),
-        Ok(_customer) => visit.back(&page, Ok(Notice::said("The customer was made."))),
-    }
+    let Json(_customer) =
+        customers::put(State(desk.clone()), *visit.arrival(), Named(id.clone()), asked(fields)?).await?;
+    Ok(id)
 }
 
 /// `GET /customers/{id}`.

@@ -7,7 +7,7 @@ use axum::response::Response;
 use mintkeep_protocol::ident::ServiceId;
 use mintkeep_protocol::record::ServiceRole;
 use mintkeep_web::asked::Filter;
-use mintkeep_web::console::{Notice, Visit};
+use mintkeep_web::console::{Form, Notice, Visit};
 use serde_json::json;
 
 use super::{ROWS, asked};
@@ -23,11 +23,14 @@ struct Row {
 #[derive(Template)]
 #[template(path = "console/services.html")]
 struct ServicesBody<'p> {
-    form_token: &'p str,
+    form: &'p Form<'p>,
     rows: Vec<Row>,
     is_first: bool,
     next: Option<ServiceId>,
 }
+
+/// The fields of the form that makes a service.
+const FIELDS: [&str; 3] = ["assertion_key_pem", "role", "id"];
 
 const fn role_of(role: ServiceRole) -> &'static str {
     match role {
@@ -39,6 +42,10 @@ const fn role_of(role: ServiceRole) -> &'static str {
 /// `GET /services`.
 pub(super) async fn list(State(desk): State<AdminDesk>, visit: Visit) -> Response {
     let after = visit.field("after").and_then(|after| ServiceId::parse(after).ok());
+    listed(desk, &visit, (after, &Form::new(&visit))).await
+}
+
+async fn listed(desk: AdminDesk, visit: &Visit, (after, form): (Option<ServiceId>, &Form<'_>)) -> Response {
     let is_first = after.is_none();
     match services::list(State(desk), Filter(ServiceFilter { after, most: Some(ROWS) })).await {
         Err(problem) => visit.problem(&problem),
@@ -48,11 +55,8 @@ pub(super) async fn list(State(desk): State<AdminDesk>, visit: Visit) -> Respons
                 vouches: service.assertion_key_pem.is_some(),
                 id: service.id,
             });
-            let form_token = visit.form_token();
-            visit.page(
-                "Services",
-                &ServicesBody { form_token, rows: rows.collect(), is_first, next: page.next },
-            )
+            let body = ServicesBody { form, rows: rows.collect(), is_first, next: page.next };
+            visit.form_page("Services", &body, form)
         }
     }
 }
@@ -67,11 +71,13 @@ pub(super) async fn create(State(desk): State<AdminDesk>, visit: Visit) -> Respo
     });
     let made = match asked(fields) {
         Err(problem) => Err(problem),
-        Ok(asked) => services::create(State(desk), *visit.arrival(), asked).await,
+        Ok(asked) => services::create(State(desk.clone()), *visit.arrival(), asked).await,
     };
-    let outcome = made.map(|(_, Json(made))| {
-        let text = format!("The service {} was made.", made.service.id);
-        Notice::said(text).with_secret("Its secret", made.secret)
-    });
-    visit.back("/services", outcome)
+    match made {
+        Err(problem) => listed(desk, &visit, (None, &Form::refused(&visit, &problem, &FIELDS))).await,
+        Ok((_, Json(made))) => {
+            let text = format!("The service {} was made.", made.service.id);
+            visit.back("/services", Ok(Notice::said(text).with_secret("Its secret", made.secret)))
+        }
+    }
 }

@@ -7,7 +7,7 @@ use http::StatusCode;
 use mintkeep_protocol::ident::ConsumerName;
 use mintkeep_protocol::keep::consumer::{Consumer, CredentialScope};
 use mintkeep_web::console::wording::{clip, told};
-use mintkeep_web::console::{Notice, Visit, wish};
+use mintkeep_web::console::{Confirm, Form, Notice, Visit, wish};
 use mintkeep_web::problem::Problem;
 use serde_json::json;
 
@@ -15,6 +15,7 @@ use super::{ROWS, Room};
 use crate::admin::AdminFailure;
 use crate::admin_routes::consumers::ConsumerCreate;
 use crate::admin_routes::{by, problem_of};
+use crate::keeper::Keeper;
 
 /// How much of a list of credentials is shown, in characters.
 const SCOPE_CHARS: usize = 200;
@@ -27,6 +28,9 @@ const VERBS: [(&str, &str); 5] = [
     ("proxy", "call through the proxy"),
 ];
 
+/// The fields of the form that makes a consumer.
+const FIELDS: [&str; 3] = ["credentials", "verbs", "name"];
+
 struct Row {
     name: ConsumerName,
     credentials: String,
@@ -37,7 +41,7 @@ struct Row {
 #[derive(Template)]
 #[template(path = "console/consumers.html")]
 struct ConsumersBody<'p> {
-    form_token: &'p str,
+    form: &'p Form<'p>,
     rows: Vec<Row>,
     is_first: bool,
     next: Option<ConsumerName>,
@@ -62,12 +66,16 @@ fn row_of(consumer: &Consumer) -> Row {
 /// `GET /consumers`.
 pub(super) async fn list(State(Room(keeper)): State<Room>, visit: Visit) -> Response {
     let after = visit.field("after").unwrap_or_default();
+    listed(&keeper, &visit, (after, &Form::new(&visit)))
+}
+
+fn listed(keeper: &Keeper, visit: &Visit, (after, form): (&str, &Form<'_>)) -> Response {
     let all = keeper.consumers();
     let mut further = all.iter().filter(|consumer| consumer.name.as_str() > after);
     let rows: Vec<Row> = further.by_ref().take(ROWS).map(|consumer| row_of(consumer)).collect();
     let next = further.next().and_then(|_| rows.last().map(|row| row.name.clone()));
-    let (form_token, is_first) = (visit.form_token(), after.is_empty());
-    visit.page("Consumers", &ConsumersBody { form_token, rows, is_first, next, verbs: VERBS })
+    let body = ConsumersBody { form, rows, is_first: after.is_empty(), next, verbs: VERBS };
+    visit.form_page("Consumers", &body, form)
 }
 
 /// `POST /consumers`.
@@ -89,12 +97,37 @@ pub(super) async fn create(State(Room(keeper)): State<Room>, visit: Visit) -> Re
             made.map_err(|failure| problem_of(&failure))
         }
     };
-    let outcome = outcome.map(|made| {
-        Notice::said(format!("The consumer {} was made.", made.consumer.name))
-            .with_secret("Its key", made.key.to_string())
-            .with_secret("Its secret for the drop-in endpoints", made.drop_in_secret.to_string())
-    });
-    visit.back("/consumers", outcome)
+    match outcome {
+        Err(problem) => listed(&keeper, &visit, ("", &Form::refused(&visit, &problem, &FIELDS))),
+        Ok(made) => {
+            let notice = Notice::said(format!("The consumer {} was made.", made.consumer.name))
+                .with_secret("Its key", made.key.to_string())
+                .with_secret("Its secret for the drop-in endpoints", made.drop_in_secret.to_string());
+            visit.back("/consumers", Ok(notice))
+        }
+    }
+}
+
+fn unknown() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "consumer-unknown", "There is no such consumer", "nothing was done")
+}
+
+/// `GET /consumers/{name}/revoke`.
+pub(super) async fn ask_revoke(
+    State(Room(keeper)): State<Room>,
+    Path(name): Path<String>,
+    visit: Visit,
+) -> Response {
+    if !keeper.consumers().iter().any(|consumer| consumer.name.as_str() == name) {
+        return visit.problem(&unknown());
+    }
+    visit.confirm(&Confirm {
+        title: &format!("Revoke the consumer {name}?"),
+        text: "Its key and its secret are good no more, at once and for good: the server that uses them gets no token.",
+        button: "Revoke the consumer",
+        action: &format!("/consumers/{name}/revoke"),
+        back: "/consumers",
+    })
 }
 
 /// `POST /consumers/{name}/revoke`.
@@ -103,14 +136,6 @@ pub(super) async fn revoke(
     Path(name): Path<String>,
     visit: Visit,
 ) -> Response {
-    let unknown = || {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "consumer-unknown",
-            "There is no such consumer",
-            "nothing was done",
-        )
-    };
     let Ok(name) = ConsumerName::parse(&name) else { return visit.problem(&unknown()) };
     let outcome = match keeper.revoke_consumer(&name, &by(visit.arrival())).await {
         Ok(()) => Ok(Notice::said(format!("The consumer {name} was revoked: its keys are good no more."))),

@@ -8,14 +8,14 @@ use mintkeep_protocol::ident::{AppId, CredentialName, CustomerId};
 use mintkeep_protocol::keep::slot::{Slot, SlotKey};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::browser::see_other;
-use mintkeep_web::console::Visit;
 use mintkeep_web::console::wording::{length, relative, told};
+use mintkeep_web::console::{Confirm, Notice, Visit};
 use mintkeep_web::problem::Problem;
 
 use super::token::TokenBody;
 use super::{ROWS, Room, Standing, page_of};
 use crate::admin::AdminFailure;
-use crate::admin_routes::problem_of;
+use crate::admin_routes::{by, problem_of};
 use crate::roster::Account;
 
 struct Row {
@@ -117,5 +117,35 @@ pub(super) async fn find_customer(
             "There is no such customer",
             "A customer’s id is 1 to 64 characters of A-Z a-z 0-9 . _ - : +.",
         ),
+    }
+}
+
+/// `GET /credentials/{name}/remove`.
+pub(super) async fn ask_remove(State(room): State<Room>, Path(name): Path<String>, visit: Visit) -> Response {
+    let account = match room.whose(&name, None) {
+        Ok((account, _)) => account,
+        Err(problem) => return visit.problem(&problem),
+    };
+    let page = page_of(&account.credential.name, None);
+    visit.confirm(&Confirm {
+        title: &format!("Remove the credential {name}?"),
+        text: "All tokens that are held for it, its customers’ too, are forgotten here at once and for good, and so is what \
+               it proves its app by. They are not cancelled at the platform. Servers that ask for them get none.",
+        button: "Remove the credential",
+        action: &format!("{page}/remove"),
+        back: &page,
+    })
+}
+
+/// `POST /credentials/{name}/remove`: leads to the list.
+pub(super) async fn remove(State(room): State<Room>, Path(name): Path<String>, visit: Visit) -> Response {
+    let account = match room.whose(&name, None) {
+        Ok((account, _)) => account,
+        Err(problem) => return visit.problem(&problem),
+    };
+    let name = &account.credential.name;
+    match room.0.remove_credential(name, &by(visit.arrival())).await {
+        Ok(()) => visit.back("/credentials", Ok(Notice::said(format!("The credential {name} was removed.")))),
+        Err(failure) => visit.back(&page_of(name, None), Err(problem_of(&failure))),
     }
 }

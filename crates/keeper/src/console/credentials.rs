@@ -6,7 +6,7 @@ use axum::response::Response;
 use mintkeep_protocol::ident::{AppId, CredentialName};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::console::wording::relative;
-use mintkeep_web::console::{Notice, Visit, wish};
+use mintkeep_web::console::{Form, Notice, Visit, wish};
 use serde_json::json;
 
 use super::{ROWS, Room, Standing, page_of};
@@ -27,11 +27,24 @@ struct Row {
 #[derive(Template)]
 #[template(path = "console/credentials.html")]
 struct CredentialsBody<'p> {
-    form_token: &'p str,
+    form: &'p Form<'p>,
     rows: Vec<Row>,
     is_first: bool,
     next: Option<CredentialName>,
+    kinds: [(&'static str, &'static str); 5],
 }
+
+/// Where tokens may come from, as the form has it, and in words.
+const KINDS: [(&str, &str); 5] = [
+    ("wechat", "wechat, from stable_token"),
+    ("wechat-legacy", "wechat, from token"),
+    ("dingtalk", "dingtalk"),
+    ("miniprogram", "miniprogram"),
+    ("alipayhk", "alipayhk"),
+];
+/// The fields of the form that adds a credential.
+const FIELDS: [&str; 7] =
+    ["private_key_pem", "platform_public_key_pem", "secret", "base_url", "app_id", "name", "dialect"];
 
 fn row_of(keeper: &Keeper, account: &Account, now: Timestamp) -> Row {
     let credential = &account.credential;
@@ -54,13 +67,17 @@ fn row_of(keeper: &Keeper, account: &Account, now: Timestamp) -> Row {
 /// `GET /credentials`.
 pub(super) async fn list(State(Room(keeper)): State<Room>, visit: Visit) -> Response {
     let after = visit.field("after").unwrap_or_default();
+    listed(&keeper, &visit, (after, &Form::new(&visit)))
+}
+
+fn listed(keeper: &Keeper, visit: &Visit, (after, form): (&str, &Form<'_>)) -> Response {
     let is_first = after.is_empty();
     let all = keeper.credentials();
     let mut further = all.iter().filter(|account| account.credential.name.as_str() > after);
     let now = keeper.clock.now();
-    let rows: Vec<Row> = further.by_ref().take(ROWS).map(|account| row_of(&keeper, account, now)).collect();
+    let rows: Vec<Row> = further.by_ref().take(ROWS).map(|account| row_of(keeper, account, now)).collect();
     let next = further.next().and_then(|_| rows.last().map(|row| row.name.clone()));
-    visit.page("Credentials", &CredentialsBody { form_token: visit.form_token(), rows, is_first, next })
+    visit.form_page("Credentials", &CredentialsBody { form, rows, is_first, next, kinds: KINDS }, form)
 }
 
 /// `POST /credentials`: leads to the new credential's page.
@@ -89,7 +106,7 @@ pub(super) async fn add(State(Room(keeper)): State<Room>, visit: Visit) -> Respo
         }
     };
     match outcome {
-        Err(problem) => visit.back("/credentials", Err(problem)),
+        Err(problem) => listed(&keeper, &visit, ("", &Form::refused(&visit, &problem, &FIELDS))),
         Ok(account) => {
             let notice = Notice::said("The credential was added. Its first token is being asked for.");
             visit.back(&page_of(&account.credential.name, None), Ok(notice))

@@ -135,10 +135,7 @@ impl Room {
             ends: kept.map(|kept| instant(kept.expires_at)),
             refresh_ends: kept.and_then(|kept| kept.refresh_expires_at).map(instant),
             due: due_at.map(instant),
-            is_in_doubt: matches!(
-                upkeep,
-                Some(Upkeep::NeedsOperator { because: Trouble::InDoubt, .. })
-            ),
+            is_in_doubt: matches!(upkeep, Some(Upkeep::NeedsOperator { because: Trouble::InDoubt, .. })),
             is_renewing: matches!(upkeep, Some(Upkeep::Renewing { .. })),
             plot: Plot::of(&life, now),
             lines: story.history.iter().map(|entry| line_of(entry, now)).collect(),

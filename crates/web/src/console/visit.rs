@@ -21,6 +21,7 @@ use crate::fields::Fields;
 use crate::problem::Problem;
 
 use super::door::{Kept, NOTICE_LIFE_S};
+use super::form::Form;
 use super::seals::Session;
 use super::wording::clip;
 use super::{House, Link};
@@ -78,6 +79,20 @@ impl Notice {
         let text = clip(&self.text, CLIPPED_CHARS);
         Self { text, secrets: self.secrets.clone(), is_trouble: self.is_trouble }
     }
+}
+
+/// What is asked once more before it is done.
+pub struct Confirm<'p> {
+    /// The question, such as `Delete the app wx1?`.
+    pub title: &'p str,
+    /// What ends with it.
+    pub text: &'p str,
+    /// What the button says.
+    pub button: &'p str,
+    /// The path that does it.
+    pub action: &'p str,
+    /// The page to go back to instead.
+    pub back: &'p str,
 }
 
 /// A request that came through the door: its session is live, and a form's token was right.
@@ -140,6 +155,12 @@ impl Visit {
         self.page_with(StatusCode::OK, title, body)
     }
 
+    /// A page with a form: what the form says of itself decides the status.
+    #[must_use]
+    pub fn form_page(&self, title: &str, body: &impl Template, form: &Form<'_>) -> Response {
+        self.page_with(form.status(), title, body)
+    }
+
     fn page_with(&self, status: StatusCode, title: &str, body: &impl Template) -> Response {
         let Ok(body) = body.render() else { return unmade() };
         let hall = &self.0.house.0;
@@ -155,6 +176,12 @@ impl Visit {
             self.0.house.keep(&mut response, Kept::Notice, ("", 0));
         }
         response
+    }
+
+    /// A page that asks once more before something ends for good; its form does it.
+    #[must_use]
+    pub fn confirm(&self, asked: &Confirm<'_>) -> Response {
+        self.page(asked.title, &ConfirmBody { asked, form_token: self.form_token() })
     }
 
     /// A page that says why there is nothing else to see.
@@ -204,14 +231,33 @@ pub fn wish<T: DeserializeOwned>(mut fields: Value) -> Result<T, Problem> {
     if let Some(fields) = fields.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
     }
-    serde_json::from_value(fields).map_err(|error| {
-        let detail = fault_of(&error);
+    serde_json::from_value(fields.clone()).map_err(|error| {
+        let fault = fault_of(&error);
+        let detail = match culprit::<T>(&fields, &error) {
+            Some(name) => format!("{name}: {fault}"),
+            None => fault,
+        };
         Problem::new(StatusCode::BAD_REQUEST, "unfit", "A field does not fit", detail)
     })
 }
 
+/// The field that reading failed at: the one without which it fails otherwise, or not at all.
+fn culprit<T: DeserializeOwned>(fields: &Value, error: &serde_json::Error) -> Option<String> {
+    let told = error.to_string();
+    if told.starts_with("missing field") {
+        return None;
+    }
+    let all = fields.as_object()?;
+    let is_at_fault = |name: &&String| {
+        let mut rest = all.clone();
+        rest.remove(*name);
+        serde_json::from_value::<T>(Value::Object(rest)).err().is_none_or(|other| other.to_string() != told)
+    };
+    all.keys().find(is_at_fault).cloned()
+}
+
 /// What a problem says to do, without the paths of the API: those are not for who sits at a page.
-fn words_of(problem: &Problem) -> String {
+pub(super) fn words_of(problem: &Problem) -> String {
     if problem.detail.contains("/admin/v1/") { String::new() } else { problem.detail.to_string() }
 }
 
@@ -236,6 +282,13 @@ struct FramePage<'p> {
 struct TroubleBody<'p> {
     title: &'p str,
     text: &'p str,
+}
+
+#[derive(Template)]
+#[template(path = "console/confirm.html")]
+struct ConfirmBody<'p> {
+    asked: &'p Confirm<'p>,
+    form_token: &'p str,
 }
 
 /// A refusal without the menu.
