@@ -1,122 +1,21 @@
 // The console: who gets in, what an operator does there, and what nobody else can.
 'use strict';
 const assert = require('node:assert/strict');
-const path = require('node:path');
 const { checkLooks } = require('./checks.js');
+const { signIn, press, makeApp, ask } = require('./operator.js');
+const { PHONE } = require('./pictures.js');
 
-const PHONE = { width: 360, height: 740 };
-const PAGE_BYTES_MAX = 50 * 1024;
 const HOSTILE = '<script>document.title = "taken over"</script><img src=x onerror="document.title=1">';
-
-/** Signs in on the way to `route`. */
-async function signIn({ page, sandbox }, route = '/') {
-  await page.goto(sandbox.console + route);
-  await page.fill('#token', sandbox.token);
-  await Promise.all([page.waitForNavigation(), page.click('button[type=submit]')]);
-  assert.equal(page.url(), sandbox.console + route);
-}
-
-/** Presses a button and waits for the page that it leads to. */
-async function press(page, button) {
-  await Promise.all([page.waitForNavigation(), page.click(button)]);
-}
-
-/** An app of its own for one case: its id, and its secret as it was made. */
-async function makeApp({ sandbox }, name) {
-  const made = await sandbox.admin('POST', '/admin/v1/apps', { dialect: 'wechat', name });
-  return { id: made.app.id, secret: made.secret };
-}
-
-/** What WeChat's token endpoint answers the app. */
-async function ask({ sandbox }, { id, secret }) {
-  const query = new URLSearchParams({ grant_type: 'client_credential', appid: id, secret });
-  return (await fetch(`${sandbox.issuer}/cgi-bin/token?${query}`)).json();
-}
-
-/** A credential of its own with a day behind it: renewals, and a failure. Its token has a successor to live beside. */
-async function live(world) {
-  const { sandbox } = world;
-  const name = 'corner-shop';
-  const renew = () => sandbox.admin('POST', `/admin/v1/keeper/tokens/${name}/refresh`).catch((error) => error);
-  const pass = (minutes) => sandbox.admin('POST', '/admin/v1/sandbox/clock', { advance_s: minutes * 60 });
-  const { credentials } = await sandbox.admin('GET', '/admin/v1/keeper/credentials');
-  if (credentials.some((credential) => credential.name === name)) return;
-  const { id, secret } = await makeApp(world, 'Corner shop');
-  const asked = { name, dialect: 'wechat', legacy: true, app_id: id, base_url: sandbox.issuer, proof: { secret } };
-  await sandbox.admin('POST', '/admin/v1/keeper/credentials', asked);
-  await renew();
-  for (const minutes of [28, 19]) {
-    await pass(minutes);
-    await renew();
-  }
-  await pass(12);
-  const rule = { dialect: 'wechat', endpoint: '/cgi-bin/token', action: 'answer', code: '-1' };
-  const { id: fault } = await sandbox.admin('POST', '/admin/v1/sandbox/faults', rule);
-  await renew();
-  await sandbox.admin('DELETE', `/admin/v1/sandbox/faults/${fault}`);
-  await pass(9);
-  await renew();
-  await pass(16);
-}
-
-/** The pages, each by its route and with what is made for it to show. */
-const PAGES = {
-  overview: { route: '/', image: 'light' },
-  apps: { route: '/apps', image: 'light' },
-  app: { route: '/apps/wx0000000000000001', image: 'dark' },
-  'app-of-keys': { route: '/apps/MINI0000000000000001' },
-  customers: { route: '/customers', image: 'light' },
-  services: { route: '/services', image: 'dark' },
-  customer: { route: '/customers/2160000000000001', image: 'light' },
-  grants: { route: '/grants', image: 'dark', prepare: ({ sandbox }) => grant(sandbox) },
-  'grants-none': { route: '/grants?customer=nobody' },
-  audit: { route: '/audit', image: 'light' },
-  sandbox: { route: '/sandbox', image: 'dark' },
-  credentials: { route: '/credentials', image: 'light' },
-  consumers: { route: '/consumers', image: 'light' },
-  credential: { route: '/credentials/corner-shop', image: 'light', prepare: live },
-  'credential-again': { route: '/credentials/dingtalk-sandbox' },
-  'credential-of-customers': { route: '/credentials/miniprogram-sandbox' },
-  'not-there': { route: '/apps/nobody' },
-};
-
-async function grant(sandbox) {
-  const asked = { client_id: 'MINI0000000000000001', customer_id: '2160000000000001', scopes: ['auth_user'] };
-  await sandbox.admin('POST', '/admin/v1/codes', asked);
-}
-
-const looks = Object.entries(PAGES).flatMap(([name, { route, image, prepare }]) =>
-  ['light', 'dark'].map((colorScheme) => ({
-    name: `the console’s page “${name}” is fit for everyone on a phone, ${colorScheme}`,
-    options: { colorScheme, viewport: PHONE },
-    async run(world) {
-      const { page, sandbox, images } = world;
-      if (prepare) await prepare(world);
-      const outside = [];
-      page.on('request', (request) => {
-        if (!request.url().startsWith(sandbox.console)) outside.push(request.url());
-      });
-      await signIn(world, route);
-      await checkLooks(page, name);
-      assert.ok(Buffer.byteLength(await page.content()) < PAGE_BYTES_MAX, `${name} is too long`);
-      assert.deepEqual(outside, [], 'what was loaded from elsewhere');
-      if (image === colorScheme) {
-        await page.screenshot({ path: path.join(images, `console-${name}-${colorScheme}.png`) });
-      }
-    },
-  })),
-);
 
 module.exports = [
   {
     name: 'the console shows nothing before the admin token, and nothing for a wrong one',
     options: { viewport: PHONE },
     async run(world) {
-      const { page, sandbox, context, images } = world;
+      const { page, sandbox, context } = world;
       const response = await page.goto(`${sandbox.console}/apps`);
       assert.equal(response.status(), 401);
       assert.doesNotMatch(await page.content(), /wx0000000000000001/);
-      await page.screenshot({ path: path.join(images, 'console-sign-in-light.png') });
       await checkLooks(page, 'sign-in');
       await page.fill('#token', 'nonsense');
       await press(page, 'button[type=submit]');
@@ -206,7 +105,9 @@ module.exports = [
       assert.equal((await read()).status, 200);
       await page.reload();
       assert.doesNotMatch(await page.content(), new RegExp(key));
-      await press(page, `button[aria-label="Revoke the consumer ${name}"]`);
+      await press(page, `a[aria-label="Revoke the consumer ${name}"]`);
+      assert.equal((await read()).status, 200, 'asked once more');
+      await press(page, 'button:text("Revoke the consumer")');
       assert.equal((await read()).status, 401);
     },
   })),
@@ -226,9 +127,34 @@ module.exports = [
       assert.match(await page.textContent('[role=status]'), /was made/);
       await page.goto(`${sandbox.console}/customers`);
       await page.fill('#new-id', 'not an id');
+      await page.fill('#name', 'Chan Siu Ming');
       await press(page, 'text=Make the customer');
-      assert.match(await page.textContent('[role=alert]'), /1 to 64 characters/);
+      assert.match(await page.textContent('#id-flaw'), /1 to 64 characters/);
+      assert.deepEqual(await page.$$eval('#new-id, #name', (fields) => fields.map(({ value }) => value)), ['not an id', 'Chan Siu Ming']);
+      assert.equal(await page.evaluate(() => document.activeElement.id), 'new-id', 'the focus is where it went wrong');
       await checkLooks(page, 'customer refused');
+    },
+  },
+  {
+    name: 'an app and a credential are ended without script by who is asked once more',
+    options: { javaScriptEnabled: false, viewport: PHONE },
+    async run(world) {
+      const { page, sandbox } = world;
+      const { id, secret } = await makeApp(world, 'Ends');
+      const asked = { name: 'ends', dialect: 'wechat', app_id: id, base_url: sandbox.issuer, proof: { secret } };
+      await sandbox.admin('POST', '/admin/v1/keeper/credentials', asked);
+      await signIn(world, '/credentials/ends');
+      await press(page, 'text=Remove the credential');
+      await press(page, 'text=Leave it as it is');
+      assert.equal(new URL(page.url()).pathname, '/credentials/ends');
+      await press(page, 'text=Remove the credential');
+      await press(page, 'button:text("Remove the credential")');
+      assert.match(await page.textContent('[role=status]'), /ends was removed/);
+      await page.goto(`${sandbox.console}/apps/${id}`);
+      await press(page, 'text=Delete the app');
+      await press(page, 'button:text("Delete the app")');
+      assert.match(await page.textContent('[role=status]'), /was deleted/);
+      assert.equal((await ask(world, { id, secret })).errcode, 40013);
     },
   },
   {
@@ -329,44 +255,6 @@ module.exports = [
       await page.goto(`${sandbox.console}/apps`);
       assert.equal(await page.title(), 'Apps – Mintkeep');
       assert.equal(await page.$$eval('script, main img', (found) => found.length), 0);
-    },
-  },
-  ...looks,
-  ...[660, 1280].map((width) => ({
-    name: `long ids and names keep within a screen of ${width} px, beside columns that can be read`,
-    options: { viewport: { width, height: 800 } },
-    async run(world) {
-      const { page, sandbox } = world;
-      const long = 'x'.repeat(64);
-      const made = await sandbox.admin('GET', '/admin/v1/apps?most=1000');
-      if (!made.apps.some(({ id }) => id === long)) {
-        await sandbox.admin('POST', '/admin/v1/apps', { id: long, dialect: 'miniprogram', name: 'W'.repeat(128) });
-      }
-      await sandbox.admin('PUT', `/admin/v1/customers/${long}`, { profile: { nick_name: 'W'.repeat(1024) } });
-      await sandbox.admin('POST', '/admin/v1/codes', { client_id: long, customer_id: long, scopes: ['auth_user'] });
-      await signIn(world);
-      for (const route of ['/apps', '/customers', `/customers/${long}`, `/grants?app=${long}`, '/services', '/credentials', '/consumers', '/audit']) {
-        await page.goto(sandbox.console + route);
-        await checkLooks(page, route);
-        const heights = await page.$$eval('table.rows tbody tr', (rows) => rows.map((row) => row.offsetHeight));
-        assert.ok(Math.max(0, ...heights) < 260, `${route} has rows of ${heights} px`);
-      }
-    },
-  })),
-  {
-    name: 'the console is fit for a wide screen too',
-    options: { viewport: { width: 1000, height: 420 } },
-    async run(world) {
-      const { page, images } = world;
-      await live(world);
-      for (const [name, route] of [['credential', '/credentials/corner-shop'], ['overview', '/']]) {
-        await signIn(world, route);
-        await checkLooks(page, name);
-        const life = await page.$('section:has(#life)');
-        if (life) await life.screenshot({ path: path.join(images, 'console-life-wide.png') });
-        else await page.screenshot({ path: path.join(images, `console-${name}-wide.png`) });
-        await press(page, 'text=Sign out');
-      }
     },
   },
 ];
