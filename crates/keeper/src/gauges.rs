@@ -16,7 +16,7 @@ const STATES: [&str; 6] = ["idle", "renewing", "backoff", "needs_consent", "need
 /// Runs until the process stops.
 pub(crate) async fn run(keeper: Arc<Keeper>) {
     loop {
-        tell(&keeper);
+        tell(&keeper).await;
         tokio::select! {
             biased;
             () = keeper.tasks.stopping() => return,
@@ -25,10 +25,14 @@ pub(crate) async fn run(keeper: Arc<Keeper>) {
     }
 }
 
-fn tell(keeper: &Keeper) {
+/// How many are counted before whoever else waits for the thread has its turn: a fraction of a millisecond.
+const COUNTED_AT_ONCE: usize = 500;
+
+async fn tell(keeper: &Keeper) {
     let leaves = keeper.shelf.all().map(|leaf| (leaf.key.credential, leaf.outlook()));
-    let tally = Tally::of(leaves, keeper.clock.now());
-    for (no, left) in &tally.seconds_left {
+    let tally = Tally::of(leaves, keeper.clock.now()).await;
+    for (count, (no, left)) in tally.seconds_left.iter().enumerate() {
+        give_way(count).await;
         if let Some(account) = keeper.roster.account_by_no(*no) {
             let name = account.credential.name.to_string();
             metrics::gauge!("mintkeep_keeper_seconds_to_expiry", "credential" => name).set(*left);
@@ -40,6 +44,12 @@ fn tell(keeper: &Keeper) {
     }
 }
 
+async fn give_way(count: usize) {
+    if count % COUNTED_AT_ONCE == COUNTED_AT_ONCE.saturating_sub(1) {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[derive(Default)]
 struct Tally {
     /// Of each credential's tokens that are to be renewed, how long the first to end lives yet; zero: it is over.
@@ -48,9 +58,10 @@ struct Tally {
 }
 
 impl Tally {
-    fn of(slots: impl Iterator<Item = (RecordId, Outlook)>, now: Timestamp) -> Self {
+    async fn of(slots: impl Iterator<Item = (RecordId, Outlook)>, now: Timestamp) -> Self {
         let mut tally = Self::default();
-        for (credential, outlook) in slots {
+        for (seen, (credential, outlook)) in slots.enumerate() {
+            give_way(seen).await;
             let count = tally.states.entry(state(&outlook.upkeep)).or_default();
             *count = count.saturating_add(1);
             if let Some(left) = seconds_left(&outlook, now) {
@@ -89,8 +100,27 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_000_000);
 
-    #[test]
-    fn of_a_credentials_tokens_the_first_to_end_is_told_unless_it_waits_for_people() {
+    #[tokio::test]
+    async fn who_counts_many_tokens_lets_others_work_meanwhile() {
+        let idle = Outlook { expires_at: Some(NOW), upkeep: Upkeep::Idle { renew_at: NOW } };
+        let slots = (1..=i64::try_from(COUNTED_AT_ONCE * 10).unwrap())
+            .map(|credential| (RecordId::from_number(credential), idle));
+        let mut turns = 0;
+        let other = std::future::poll_fn(|context| {
+            turns += 1;
+            context.waker().wake_by_ref();
+            std::task::Poll::<()>::Pending
+        });
+        let tally = tokio::select! {
+            biased;
+            tally = Tally::of(slots, NOW) => tally,
+            () = other => unreachable!("it never ends"),
+        };
+        assert_eq!((tally.seconds_left.len(), turns), (COUNTED_AT_ONCE * 10, 10));
+    }
+
+    #[tokio::test]
+    async fn of_a_credentials_tokens_the_first_to_end_is_told_unless_it_waits_for_people() {
         let because = Trouble::InDoubt;
         let idle = Upkeep::Idle { renew_at: NOW };
         let renewing = Upkeep::Renewing { by: HolderId(1), since: NOW };
@@ -109,7 +139,7 @@ mod tests {
             let expires_at = left_ms.map(|left| Timestamp::from_unix_ms(NOW.unix_ms() + left));
             (RecordId::from_number(credential), Outlook { expires_at, upkeep })
         });
-        let tally = Tally::of(slots.into_iter(), NOW);
+        let tally = Tally::of(slots.into_iter(), NOW).await;
         let left: Vec<_> = tally.seconds_left.into_iter().map(|(no, left)| (no.number(), left)).collect();
         assert_eq!(left, [(1, 2.5), (2, 0.0)]);
         let states: Vec<_> = tally.states.into_iter().collect();
