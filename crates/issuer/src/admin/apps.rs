@@ -214,14 +214,25 @@ impl AdminDesk {
 }
 
 fn check_name(name: &str) -> Result<(), Problem> {
-    let fits = !name.trim().is_empty()
+    let fits = name.chars().any(|c| !c.is_whitespace() && !JOINERS.contains(&c))
         && name.chars().count() <= NAME_CHARS_MAX
-        && !name.chars().any(char::is_control);
+        && !name.chars().any(|c| c.is_control() || misleads(c));
     if fits {
         Ok(())
     } else {
-        Err(unfit("name must be 1 to 128 characters, none of them a control character"))
+        let text =
+            "name must be 1 to 128 characters, none of them invisible or one that turns the text's direction";
+        Err(unfit(text))
     }
+}
+
+/// What joins or parts letters in some scripts, and emoji; seen only by what it does to them.
+const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
+
+/// Whether a character of a name would have the authorization page show another name than was typed: it turns the
+/// direction of what follows, or has no width. Source: Unicode, `Bidi_Control`.
+const fn misleads(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn check_addresses(count: usize) -> Result<(), Problem> {
@@ -276,4 +287,34 @@ fn hexadecimal(bytes: &[u8]) -> String {
         let _infallible = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_what_it_looks_like() {
+        let longest = "店".repeat(NAME_CHARS_MAX);
+        #[rustfmt::skip]
+        let cases = [
+            ("plain",               "Corner shop",            true),
+            ("right to left",       "متجر الزاوية",             true),
+            ("joined",              "می\u{200c}خواهم",         true),
+            ("a family",            "👨\u{200d}👩\u{200d}👧",   true),
+            ("longest",             &longest,                 true),
+            ("one longer",          &format!("{longest}店"),  false),
+            ("empty",               " ",                      false),
+            ("only a joiner",       " \u{200d}",              false),
+            ("control",             "a\u{7}b",                false),
+            ("turned about",        "\u{202e}knab ruoY",      false),
+            ("isolated",            "a\u{2066}b",             false),
+            ("marked",              "a\u{200f}b",             false),
+            ("without width",       "Your\u{200b}bank",       false),
+            ("byte order mark",     "\u{feff}Shop",           false),
+        ];
+        for (case, name, fits) in cases {
+            assert_eq!(check_name(name).is_ok(), fits, "{case}");
+        }
+    }
 }
