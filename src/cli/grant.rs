@@ -36,6 +36,13 @@ pub enum CustomerVerb {
         #[arg(long, value_name = "CODE")]
         nationality: Option<String>,
     },
+    /// Lists customers, by id.
+    #[command(after_help = "Example:\n  mintkeep customer list --most 100")]
+    List {
+        /// How many at most.
+        #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
+        most: u64,
+    },
     /// Shows a customer.
     #[command(after_help = "Example:\n  mintkeep customer show 2160000000000001")]
     Show {
@@ -119,6 +126,11 @@ pub async fn run_customer(client: &Client, verb: CustomerVerb) -> Result<(), Fai
             let body = json!({ "status": status, "profile": profile });
             client.ask(Method::PUT, &format!("customers/{}", segment(&id)), Some(body)).await?
         }
+        CustomerVerb::List { most } => {
+            let answer = client.all_pages("customers", "customers", most.max(1)).await?;
+            client.tell(&answer, tell_customers);
+            return Ok(());
+        }
         CustomerVerb::Show { id } => client.get(&format!("customers/{}", segment(&id))).await?,
     };
     client.tell(&answer, |customer| {
@@ -141,6 +153,17 @@ pub async fn run_code(client: &Client, verb: CodeVerb) -> Result<(), Failure> {
         note(&format!("Good once, until {}.", instant(answer, "/expires_at")));
     });
     Ok(())
+}
+
+fn tell_customers(answer: &Value) {
+    let row = |customer: &Value| {
+        [text(customer, "/id"), text(customer, "/status"), text(customer, "/profile/nick_name")]
+    };
+    let rows: Vec<_> = entries(answer, "customers").iter().map(row).collect();
+    write_table(["id", "status", "name"], &rows, "no customers");
+    if answer.get("next").is_some_and(|next| !next.is_null()) {
+        note("There are more: --most tells how many to list.");
+    }
 }
 
 /// Does it.

@@ -56,7 +56,7 @@ fn every_command_helps_with_examples_and_the_server_is_asked_only_by_those_that_
     #[rustfmt::skip]
     let wanted = [
         "dev", "serve", "app create", "app list", "app show", "app set", "app rotate-secret", "app add-key", "app revoke-tokens",
-        "app disable", "app enable", "app delete", "customer put", "customer show", "code issue", "grant list",
+        "app disable", "app enable", "app delete", "customer put", "customer list", "customer show", "code issue", "grant list",
         "grant revoke", "inspect", "credential add", "credential list", "credential show", "credential remove",
         "consumer create", "consumer list", "consumer revoke", "token get", "token refresh", "token list",
         "token explain", "clock show", "clock advance", "clock reset", "fault add", "fault list", "fault clear",

@@ -143,6 +143,11 @@ fn a_code_becomes_a_grant_that_is_listed_inspected_and_revoked() {
     let sandbox = Sandbox::start();
     let put = sandbox.json(&["customer", "put", "C1", "--nick-name", "大文"]);
     assert_eq!(put, sandbox.json(&["customer", "show", "C1"]));
+    let listed = sandbox.json(&["customer", "list"]);
+    assert_eq!((listed["customers"].as_array().unwrap().last(), &listed["next"]), (Some(&put), &json!(null)));
+    let fewer = sandbox.json(&["customer", "list", "--most", "1"]);
+    assert_eq!((&fewer["customers"][1], &fewer["next"]), (&json!(null), &json!("2160000000000001")));
+    assert!(sandbox.run(&["customer", "list"]).out.contains("大文"));
     let issued = sandbox.run(&["code", "issue", "--app", "MINI0000000000000001", "--customer", "C1"]);
     let code = issued.out.trim();
     assert_eq!(code.len(), 55, "the code alone is on standard output: {issued:?}");
