@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::client::{Client, Failure};
 use super::report::{entries, instant, text, write_line};
 
-/// How often a follower asks for what is new.
+/// How often a follower asks for what is new, once it has told all there is.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
-/// How many new lines a follower takes at once; of more, the oldest are passed over.
-const FOLLOW_LINES_MAX: u32 = 1_000;
+/// How many new lines a follower takes at once. As long as there are so many, it asks for the next without a wait.
+const FOLLOW_LINES_MAX: usize = 1_000;
 
 /// Verbs about the audit.
 #[derive(Debug, Subcommand)]
@@ -41,7 +41,9 @@ pub async fn run(client: &Client, verb: AuditVerb) -> Result<(), Failure> {
         if !follow {
             return Ok(());
         }
-        tokio::time::sleep(FOLLOW_EVERY).await;
+        if entries(&answer, "lines").len() < FOLLOW_LINES_MAX {
+            tokio::time::sleep(FOLLOW_EVERY).await;
+        }
         let last = answer.get("last").and_then(Value::as_i64).unwrap_or(0);
         answer = client.get(&format!("audit?after={last}&most={FOLLOW_LINES_MAX}")).await?;
     }

@@ -1,7 +1,7 @@
 //! The verbs against a running sandbox, their output and their exit codes.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -254,6 +254,41 @@ fn the_audit_is_told_and_followed() {
         .unwrap();
     assert!(next["n"].as_i64() > first["n"].as_i64());
     assert_eq!((&next["action"], &next["actor"]), (&json!("customer_put"), &json!("admin")));
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+}
+
+/// It is held while more is written than one answer has, as if all of it had come within its second.
+#[test]
+fn a_follower_that_was_outrun_tells_every_line_that_it_has_missed() {
+    const MINTED: usize = 1_200;
+    let sandbox = Sandbox::start();
+    let mut follower = sandbox.command(&["audit", "tail", "--follow", "--json", "--most", "1"]);
+    let mut follower = follower.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(follower.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut lines = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+    let mut last = lines.next().unwrap()["n"].as_i64().unwrap();
+    let signal = |name: &str| {
+        let pid = follower.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    };
+
+    signal("-STOP");
+    let token =
+        "/cgi-bin/token?grant_type=client_credential&appid=wx0000000000000001&secret=sandbox-wechat-secret";
+    for _ in 0..MINTED {
+        let answer = issuer_says(&sandbox, token);
+        assert!(answer.contains("access_token"), "{answer}");
+    }
+    signal("-CONT");
+    let mut minted = 0;
+    while minted < MINTED {
+        let line = lines.next().unwrap();
+        assert_eq!(line["n"].as_i64(), Some(last + 1), "no line is passed over");
+        last += 1;
+        let is_ours = line["action"] == "token_minted" && line["subject"] == "wx0000000000000001";
+        minted += usize::from(is_ours);
+    }
     follower.kill().unwrap();
     follower.wait().unwrap();
 }

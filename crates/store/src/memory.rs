@@ -231,10 +231,11 @@ impl IssuerStore for MemoryStore {
     async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {
         let records = self.records();
         let numbered = (1..).zip(records.audit.iter().cloned());
-        let mut lines: Vec<_> = numbered.filter(|(n, _)| after.is_none_or(|after| *n > after)).collect();
-        let surplus = lines.len().saturating_sub(count(most));
-        lines.drain(..surplus);
-        Ok(lines)
+        if let Some(after) = after {
+            return Ok(numbered.filter(|(n, _)| *n > after).take(count(most)).collect());
+        }
+        let surplus = records.audit.len().saturating_sub(count(most));
+        Ok(numbered.skip(surplus).collect())
     }
 
     async fn audit_before(&self, before: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {

@@ -21,7 +21,7 @@ const PAGE: (u32, u32) = (100, 1_000);
 pub(crate) struct AuditFilter {
     /// Only those after this number.
     pub after: Option<i64>,
-    /// How many at most, 1 to 1000, and the latest of them; left out: 100.
+    /// How many at most, 1 to 1000: the next ones after `after`, else the latest; left out: 100.
     pub most: Option<u32>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct AuditTail {
     pub last: Option<i64>,
 }
 
-/// Tells the latest lines of the audit, the oldest of them first.
+/// Tells the latest lines of the audit, or those after a number; the oldest of them first.
 #[utoipa::path(get, operation_id = "tailAudit", path = "/admin/v1/audit", tag = "audit", params(AuditFilter),
     responses((status = 200, body = AuditTail)))]
 pub(crate) async fn tail(

@@ -144,7 +144,8 @@ pub trait IssuerStore: Send + Sync {
     /// Stores a platform key. `Lost`: this dialect has one of this version.
     async fn add_platform_key(&self, key: PlatformKey) -> Stored<Commit>;
 
-    /// The last `most` audit lines after number `after`, oldest first, each with its number.
+    /// Audit lines, oldest first, each with its number: the first `most` after number `after`, so that a reader
+    /// who goes on from the last one misses none; without a number the last `most` of all.
     async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>>;
 
     /// The last `most` audit lines before number `before`, the latest first, each with its number.

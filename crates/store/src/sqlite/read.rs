@@ -97,11 +97,16 @@ pub fn platform_keys(db: &Connection) -> Answer<Vec<PlatformKey>> {
     rows.into_iter().map(|row| Ok(row.into_key()?)).collect()
 }
 
-/// The last lines after number `after`, oldest first.
+/// The first lines after number `after`, or without one the last of all; oldest first.
 pub fn audit_tail(db: &Connection, after: Option<i64>, most: u32) -> Answer<Vec<(i64, AuditEntry)>> {
-    let sql = format!("SELECT {} FROM audit WHERE n > ?1 ORDER BY n DESC LIMIT ?2", rows::AUDIT);
-    let lines = many(db, &sql, params![after.unwrap_or(0), most], rows::audit)?;
-    lines.into_iter().rev().map(|(n, line)| Ok((n, line.into_entry()?))).collect()
+    let Some(after) = after else {
+        let mut latest = audit_before(db, None, most)?;
+        latest.reverse();
+        return Ok(latest);
+    };
+    let sql = format!("SELECT {} FROM audit WHERE n > ?1 ORDER BY n LIMIT ?2", rows::AUDIT);
+    let lines = many(db, &sql, params![after, most], rows::audit)?;
+    lines.into_iter().map(|(n, line)| Ok((n, line.into_entry()?))).collect()
 }
 
 /// The last lines before number `before`, the latest first.

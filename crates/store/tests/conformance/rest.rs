@@ -134,7 +134,7 @@ pub async fn the_audit_is_read_from_its_end_in_order(store: Store) {
     let cases: [(Option<i64>, u32, &[&str]); 5] = [
         (None, 2, &["3", "4"]),
         (Some(numbers[1]), 10, &["2", "3", "4"]),
-        (Some(numbers[1]), 1, &["4"]),
+        (Some(numbers[1]), 1, &["2"]),
         (Some(numbers[4]), 10, &[]),
         (None, 0, &[]),
     ];
