@@ -19,7 +19,7 @@ use crate::wiring::{Door, Process};
 
 /// What every process answers on its admin listener, over `roles`, which `api` describes.
 ///
-/// The description is open to everybody: it is the same in every installation.
+/// The description is open to everybody: it is the same in every installation, but for the issuer's public URL.
 pub fn router((readiness, store): (Readiness, StoreHealth), roles: Router, api: OpenApi) -> Router {
     Router::new()
         .route("/openapi.json", get(|| async move { Json(api) }))

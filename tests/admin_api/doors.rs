@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Body;
 use http::{Method, Request};
+use mintkeep_protocol::dialect::alipay::Gateway;
+use mintkeep_protocol::dialect::{dingtalk, wechat};
 use serde_json::Value;
 
 use super::desk::{Desk, answer_of, kind};
@@ -61,7 +63,8 @@ fn described(api: &Value) -> BTreeMap<(String, String), Value> {
 async fn every_route_is_described_once_and_nothing_else_is() {
     let desk = Desk::sandbox().await;
     let api = serde_json::to_value(&desk.api).unwrap();
-    let described = described(&api);
+    let mut described = described(&api);
+    described.retain(|(_, path), _| path.starts_with("/admin/"));
     for (method, path) in ROUTES {
         let is_described = described.contains_key(&(method.to_owned(), path.to_owned()));
         assert_eq!(is_described, !path.contains("no-such"), "{method} {path}");
@@ -73,6 +76,49 @@ async fn every_route_is_described_once_and_nothing_else_is() {
     assert_eq!(ids.len(), described.len(), "each operation has a name of its own");
     for (route, operation) in &described {
         assert!(operation["summary"].is_string(), "{route:?} says what it does");
+    }
+}
+
+/// What of its routes the issuer's router has by name is in its source as `.route("PATH"`; the dialects' are
+/// those that their own modules know.
+#[tokio::test]
+async fn every_route_of_the_issuers_listener_is_described_and_every_described_one_is_there() {
+    let desk = Desk::sandbox().await;
+    let api = serde_json::to_value(&desk.api).unwrap();
+    let all = described(&api);
+    let ids: BTreeSet<String> = all.values().map(|operation| operation["operationId"].to_string()).collect();
+    assert_eq!(ids.len(), all.len(), "each operation has a name of its own");
+
+    let mut served: BTreeSet<String> = ["/oauth2/introspect"].map(str::to_owned).into();
+    let source = include_str!("../../crates/issuer/src/routes.rs");
+    served.extend(source.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
+    assert!(served.contains("/oauth2/token") && served.contains("/wallet/v1/codes"), "{served:?}");
+    served.extend(wechat::Endpoint::ALL.map(|place| place.path().to_owned()));
+    for gateway in [Gateway::MiniProgram, Gateway::AlipayHk] {
+        served.extend(gateway.endpoints().iter().map(|(path, _)| (*path).to_owned()));
+    }
+    let is_of_the_issuer = |path: &&String| !path.starts_with("/admin/");
+    let paths: BTreeSet<String> =
+        all.keys().map(|(_, path)| path).filter(is_of_the_issuer).cloned().collect();
+    for path in &served {
+        assert!(paths.contains(path), "{path} is served and not described");
+    }
+    for place in dingtalk::Endpoint::ALL {
+        let is_its = |path: &String| dingtalk::Endpoint::at(&path.replace("{corpId}", "corp")) == Some(place);
+        assert!(paths.iter().any(is_its), "{place:?} is served and not described");
+    }
+
+    for ((method, path), operation) in all.iter().filter(|((_, path), _)| is_of_the_issuer(&path)) {
+        assert!(operation["summary"].is_string(), "{method} {path} says what it does");
+        assert_eq!(operation["servers"][0]["url"], "http://127.0.0.1", "{method} {path} says where it is");
+        let proved = operation["security"].as_array().map(Vec::len);
+        assert!(proved.is_some(), "{method} {path} needs no admin token");
+        let request = Request::builder().method(method.as_str()).uri(path.replace("{corpId}", "corp"));
+        let (status, told) = answer_of(&desk.dialects, request.body(Body::empty()).unwrap()).await;
+        let told = told.to_string();
+        let is_missing = ["There is nothing here", "40066", "InvalidAction.NotFound", "INVALID_API"];
+        let is_there = status != 405 && !is_missing.iter().any(|missing| told.contains(missing));
+        assert!(is_there, "{method} {path}: {status} {told}");
     }
 }
 

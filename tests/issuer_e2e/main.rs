@@ -11,6 +11,8 @@ mod client;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod life;
 #[cfg(test)]
 mod pages;

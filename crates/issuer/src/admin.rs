@@ -71,11 +71,11 @@ impl FromRef<AdminDesk> for Limits {
     }
 }
 
-/// The admin routes under `/admin/v1/`, behind `token`, and their description.
+/// The admin routes under `/admin/v1/`, behind `token`, and their description, with that of the issuer's listener.
 ///
 /// `sandbox`: `None` in production; its routes then say so.
 pub fn router(issuer: Arc<Issuer>, sandbox: Option<Sandbox>, token: AdminToken) -> (Router, OpenApi) {
-    let (router, api) = OpenApiRouter::with_openapi(description())
+    let (router, mut api) = OpenApiRouter::with_openapi(description())
         .routes(routes!(apps::create, apps::list))
         .routes(routes!(apps::show, apps::change, apps::delete))
         .routes(routes!(app_proofs::rotate_secret))
@@ -101,6 +101,7 @@ pub fn router(issuer: Arc<Issuer>, sandbox: Option<Sandbox>, token: AdminToken) 
         .routes(routes!(sandbox::list_faults, sandbox::add_fault))
         .routes(routes!(sandbox::clear_fault))
         .split_for_parts();
+    api.merge(crate::routes::described::description(&issuer.public_url));
     let router =
         router.method_not_allowed_fallback(problem::wrong_method).with_state(AdminDesk { issuer, sandbox });
     (token.guard(router), api)
@@ -115,7 +116,9 @@ fn description() -> OpenApi {
                 .title("Mintkeep admin API")
                 .version(env!("CARGO_PKG_VERSION"))
                 .description(Some(
-                    "Apps, customers, codes, grants, keys and the sandbox of a running server. Times are \
+                    "Apps, customers, codes, grants, keys and the sandbox of a running server; under the tags \
+                     `standard`, `wechat`, `dingtalk`, `miniprogram` and `alipayhk` what its issuer's listener takes, \
+                     at the server that each names. Times are \
                      milliseconds since the Unix epoch. Errors are application/problem+json (RFC 9457).",
                 ))
                 .build(),

@@ -1,5 +1,6 @@
 //! The issuer's listener: the four dialects, and the standard facade.
 
+pub(crate) mod described;
 mod secret_dialects;
 mod signed_dialects;
 mod standard;
