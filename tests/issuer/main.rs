@@ -9,6 +9,8 @@ mod facade;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod habits;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod race;

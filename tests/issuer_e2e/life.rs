@@ -1,6 +1,6 @@
 //! A process from its start to its end: what it keeps, whom it lets onto its folder, how it leaves.
 
-use super::client::get;
+use super::client::{get, post};
 use super::sandbox::{
     ACTIVE, DINGTALK, Folder, HK, MINI, WECHAT, code, dingtalk_token, exchange_body, introspection,
     is_active, signed, stable_token, wechat_token,
@@ -79,6 +79,25 @@ fn a_request_that_has_begun_is_answered_after_sigterm_and_the_process_ends_well(
     let next = folder.start();
     assert!(is_active(&mut next.client(), &token), "it was durable");
     next.stop();
+}
+
+/// Source: `protocols/wechat.md`, "The suffix ` rid: …` is the trace id … Make it the request id of our logs".
+#[test]
+fn the_name_of_a_request_in_its_answer_is_the_one_of_its_line_in_the_log() {
+    let folder = Folder::new();
+    let server = folder.start();
+    let refused = server.ask(&get("/cgi-bin/token?appid=wx9&secret=s&grant_type=client_credential"));
+    let message = refused.text("/errmsg");
+    let (_, rid) = message.split_once(" rid: ").unwrap();
+    let wallet = server.ask(&post("/v1/authorizations/applyToken", "client-id: nobody\r\n", "{}"));
+    let tracer = wallet.header("tracer-id").unwrap().to_owned();
+    let log_file = folder.data().with_file_name("log");
+    server.stop();
+    let log = std::fs::read_to_string(log_file).unwrap();
+    for (path, id) in [("/cgi-bin/token", rid), ("/v1/authorizations/applyToken", &*tracer)] {
+        let line = log.lines().find(|line| line.contains(path) && line.contains(id));
+        assert!(line.is_some(), "{id} of {path} is not in the log: {log}");
+    }
 }
 
 #[test]
