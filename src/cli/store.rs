@@ -104,6 +104,7 @@ pub fn of_database(error: &DatabaseError) -> Failure {
         DatabaseError::Unusable { .. } => Failure::Unreachable(error.to_string()),
         DatabaseError::Url | DatabaseError::Tls { .. } => Failure::Usage(error.to_string()),
         DatabaseError::Locked
+        | DatabaseError::SessionShared
         | DatabaseError::Behind { .. }
         | DatabaseError::Newer { .. }
         | DatabaseError::HalfCopied

@@ -9,7 +9,9 @@ mod housekeeping;
 pub(crate) mod keeper;
 mod news;
 pub(crate) mod open;
+mod options;
 pub(crate) mod packed;
+mod pooler;
 mod read;
 pub(crate) mod restored;
 mod retry;
@@ -35,6 +37,7 @@ use mintkeep_protocol::time::{Clock, Timestamp};
 use mintkeep_protocol::token::StoreEpoch;
 
 pub use open::DatabaseError;
+pub use options::PostgresOptions;
 
 use connections::{CONNECTIONS_MIN, Connections};
 pub(crate) use fault::Fault;
@@ -52,40 +55,6 @@ use crate::migration::{Migrated, Migrating};
 
 /// How often what is long dead is looked for.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
-
-/// What a store needs to know besides its URL.
-pub struct PostgresOptions {
-    /// Asked which records are long dead.
-    pub clock: Arc<dyn Clock>,
-    /// How long audit lines are kept.
-    pub audit_retention: Duration,
-    /// Most connections to the database, besides the one that listens to the other replicas.
-    pub connections_max: usize,
-    /// How old a cached record may be: another replica's change is seen after this time at the latest, even
-    /// if its notification is lost.
-    pub record_age_max: Duration,
-}
-
-impl PostgresOptions {
-    /// How long audit lines are kept unless something else is said.
-    pub const AUDIT_RETENTION: Duration = Duration::from_hours(30 * 24);
-    /// Most connections to the database unless something else is said.
-    pub const CONNECTIONS_MAX: usize = 16;
-
-    /// How old a cached record may be unless something else is said.
-    pub const RECORD_AGE_MAX: Duration = Duration::from_secs(1);
-
-    /// The defaults.
-    #[must_use]
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            clock,
-            audit_retention: Self::AUDIT_RETENTION,
-            connections_max: Self::CONNECTIONS_MAX,
-            record_age_max: Self::RECORD_AGE_MAX,
-        }
-    }
-}
 
 /// The store for replicas.
 ///
@@ -118,6 +87,7 @@ impl PostgresStore {
         let most = options.connections_max.max(CONNECTIONS_MIN);
         let address = open::address(url)?;
         let connections = Arc::new(Connections::of(open::pool(address.clone(), most)?));
+        open::check_sessions(pooler::is_session_shared(&connections).await?)?;
         let there = connections.ask(async |db| schema::there(db).await).await?;
         open::check_schema(there)?;
         open::check_whole(there)?;

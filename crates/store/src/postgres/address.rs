@@ -23,6 +23,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 
+/// A setting of a session, and its value.
+pub type Setting<'s> = (&'s str, &'s str);
+
 /// Is given what others notify.
 pub type Heard = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -35,18 +38,22 @@ pub struct Address {
     /// All but the last.
     before: Vec<Config>,
     last: Config,
+    /// What is said first in every session. Not with the connection's other parameters, which a pooler refuses.
+    greeting: String,
     /// `None`: in the clear.
     tls: Option<Tls>,
 }
 
 impl Address {
-    /// Reads a URL. `settings` are options of every session, which the URL's own come after.
-    pub fn parse(url: &str, settings: &str) -> Result<Self, DatabaseError> {
+    /// Reads a URL. `settings` are made in every session, unless the URL's own `options` name them.
+    pub fn parse(url: &str, settings: &[Setting<'_>]) -> Result<Self, DatabaseError> {
         let (plain_url, parameters) = without_tls_parameters(url);
         let tls = tls_of(&parameters)?;
         let (before, last) = one_by_one(&plain_url);
-        let config = |url: &String| config(url, settings, tls.is_some());
-        Ok(Self { before: before.iter().map(config).collect::<Result<_, _>>()?, last: config(&last)?, tls })
+        let config = |url: &String| config(url, tls.is_some());
+        let last = config(&last)?;
+        let greeting = greeting(settings, last.get_options().unwrap_or_default());
+        Ok(Self { before: before.iter().map(config).collect::<Result<_, _>>()?, last, greeting, tls })
     }
 
     /// How long it may take until one of the hosts has let us in.
@@ -73,24 +80,31 @@ impl Address {
     }
 
     async fn connect_to(&self, host: &Config, heard: Option<Heard>) -> Connected {
-        if let Some(tls) = &self.tls {
+        let (client, driven) = if let Some(tls) = &self.tls {
             let (client, connection) = host.connect(tls.clone()).await?;
-            return Ok((client, drive(connection, heard)));
-        }
-        let (client, connection) = host.connect(NoTls).await?;
-        Ok((client, drive(connection, heard)))
+            (client, drive(connection, heard))
+        } else {
+            let (client, connection) = host.connect(NoTls).await?;
+            (client, drive(connection, heard))
+        };
+        client.batch_execute(&self.greeting).await?;
+        Ok((client, driven))
     }
 }
 
+/// The statements that make `settings`, but for those that `own` names.
+fn greeting(settings: &[Setting<'_>], own: &str) -> String {
+    let ours = settings.iter().filter(|(name, _)| !own.contains(name));
+    ours.map(|(name, value)| format!("SET {name} = {value};")).collect::<Vec<_>>().concat()
+}
+
 /// The settings of one host's connections.
-fn config(url: &str, settings: &str, is_encrypted: bool) -> Result<Config, DatabaseError> {
+fn config(url: &str, is_encrypted: bool) -> Result<Config, DatabaseError> {
     let mut config: Config = url.parse().map_err(|_| DatabaseError::Url)?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(DatabaseError::Url);
     }
-    let own = config.get_options().unwrap_or_default();
-    let options = format!("{settings} {own}");
-    config.options(options).ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable });
+    config.ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable });
     config.connect_timeout(HOST_MAX).tcp_user_timeout(SILENCE_MAX);
     config.keepalives(true).keepalives_idle(KEEPALIVE_IDLE).keepalives_interval(KEEPALIVE_INTERVAL);
     if config.get_application_name().is_none() {
@@ -196,6 +210,18 @@ mod tests {
     }
 
     #[test]
+    fn a_session_is_told_our_settings_but_for_those_that_the_url_has_its_own_word_for() {
+        let settings = [("statement_timeout", "5000"), ("enable_seqscan", "off")];
+        let cases = [
+            ("postgres://h/d", "SET statement_timeout = 5000;SET enable_seqscan = off;"),
+            ("postgres://h/d?options=-c%20statement_timeout=9", "SET enable_seqscan = off;"),
+        ];
+        for (url, greeting) in cases {
+            assert_eq!(Address::parse(url, &settings).unwrap().greeting, greeting, "{url}");
+        }
+    }
+
+    #[test]
     fn the_parameters_of_tls_are_read_and_the_others_left() {
         let cases = [
             ("postgres://h/d", "postgres://h/d", None, None),
@@ -232,7 +258,7 @@ mod tests {
         ];
         for (url, why) in cases {
             let refusal =
-                Address::parse(url, "").err().map(|refusal| refusal.to_string()).unwrap_or_default();
+                Address::parse(url, &[]).err().map(|refusal| refusal.to_string()).unwrap_or_default();
             assert!(refusal.contains(why), "{url}: {refusal}");
         }
     }
@@ -241,7 +267,7 @@ mod tests {
     fn every_host_has_its_time() {
         let cases = [("postgres://a/d", 3), ("postgres://a,b,c/d", 7)];
         for (url, seconds) in cases {
-            let address = Address::parse(url, "").unwrap();
+            let address = Address::parse(url, &[]).unwrap();
             assert_eq!(address.connect_max(), Duration::from_secs(seconds), "{url}");
         }
     }

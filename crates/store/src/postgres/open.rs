@@ -6,7 +6,7 @@ use std::time::Duration;
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio_postgres::Config;
 
-use super::address::{Address, Connected};
+use super::address::{Address, Connected, Setting};
 use super::fault::Fault;
 use super::schema::{self, SchemaThere};
 
@@ -19,8 +19,12 @@ pub const STATEMENT_MS_MAX: u32 = 5_000;
 
 /// Every plan goes by an index, row by row, and is made once. A plan that was made for an empty table is then
 /// good for a full one, and rows are locked in the order of their keys.
-const PLANS: &str = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
-     -c plan_cache_mode=force_generic_plan";
+const PLANS: [Setting; 4] = [
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+];
 
 /// The store can't be used. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,12 @@ pub enum DatabaseError {
         /// What was said.
         cause: String,
     },
+    /// A pooler stands before it that gives sessions to others in between.
+    #[error(
+        "a pooler gives our sessions of the database to others between two transactions: set PgBouncer's pool_mode to \
+         session for this database, or name PostgreSQL itself in the url"
+    )]
+    SessionShared,
     /// Servers work on it, which would not hear of what is to be changed.
     #[error("servers are connected to the database, {connections} times: stop all of them first")]
     InUse {
@@ -84,16 +94,16 @@ impl From<Fault> for DatabaseError {
 
 /// Where a store's connections go to.
 pub fn address(url: &str) -> Result<Address, DatabaseError> {
-    let limits = format!(
-        "-c statement_timeout={STATEMENT_MS_MAX} -c idle_in_transaction_session_timeout={STATEMENT_MS_MAX}"
-    );
-    Address::parse(url, &format!("{limits} {PLANS}"))
+    let longest = STATEMENT_MS_MAX.to_string();
+    let limits: [Setting; 2] =
+        [("statement_timeout", &longest), ("idle_in_transaction_session_timeout", &longest)];
+    Address::parse(url, &[&limits[..], &PLANS[..]].concat())
 }
 
 /// Where a migration's connection goes to: its statements take as long as the tables are large, but none
 /// keeps others from a table for long while it waits for it.
 pub fn migration_address(url: &str) -> Result<Address, DatabaseError> {
-    Address::parse(url, &format!("-c lock_timeout={STATEMENT_MS_MAX}"))
+    Address::parse(url, &[("lock_timeout", &STATEMENT_MS_MAX.to_string())])
 }
 
 /// A pool of at most `connections_max` connections.
@@ -131,6 +141,11 @@ pub fn check_schema(there: Option<SchemaThere>) -> Result<(), DatabaseError> {
         return Err(DatabaseError::Newer { found, known: schema::CURRENT });
     }
     Ok(())
+}
+
+/// Whether sessions are ours as long as their connections are.
+pub fn check_sessions(is_shared: bool) -> Result<(), DatabaseError> {
+    if is_shared { Err(DatabaseError::SessionShared) } else { Ok(()) }
 }
 
 /// Whether all is in the tables that belongs there.

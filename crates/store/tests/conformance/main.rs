@@ -23,6 +23,8 @@ mod migrate;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+mod pooler;
+#[cfg(test)]
 mod pools;
 #[cfg(test)]
 mod race;
