@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 
@@ -17,7 +16,7 @@ use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::request::RequestId;
 use tower::Service;
 
-use super::patience::{Gauge, Owed};
+use super::patience::Gauge;
 use super::{Refused, Shared};
 use crate::access_log::Line;
 use crate::arrival::{Arrival, peer_behind};
@@ -28,7 +27,7 @@ use crate::stopwatch::Stopwatch;
 /// Answers the requests of one connection, one at a time.
 pub(super) struct Answerer<'c> {
     shared: &'c Shared,
-    gauge: &'c Arc<Gauge>,
+    gauge: &'c Gauge,
     socket_peer: IpAddr,
     /// Where the connection's request ids come from: drawn at its start, stepped for each request.
     id_state: AtomicU64,
@@ -40,13 +39,13 @@ pub(super) struct Answerer<'c> {
 pub(super) struct Dropped;
 
 impl<'c> Answerer<'c> {
-    pub(super) fn new(shared: &'c Shared, gauge: &'c Arc<Gauge>, socket_peer: IpAddr) -> Self {
+    pub(super) fn new(shared: &'c Shared, gauge: &'c Gauge, socket_peer: IpAddr) -> Self {
         let id_state = AtomicU64::new(u64::from_be_bytes(draw(shared.house.entropy.as_ref())));
         Self { shared, gauge, socket_peer: socket_peer.to_canonical(), id_state }
     }
 
     /// Answers `request`.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<http::Response<Owed>, Dropped> {
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Response, Dropped> {
         let stopwatch = Stopwatch::start();
         self.gauge.handler_begins();
         let (method, uri) = (request.method().clone(), request.uri().clone());
@@ -93,7 +92,7 @@ impl<'c> Answerer<'c> {
         if is_last {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(response.map(|body| Owed::new(body, self.gauge)))
+        Ok(response)
     }
 
     /// Answers instead of the router.

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -12,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::answer::Answerer;
-use super::patience::{Gauge, Look, Patient, Watch};
+use super::patience::{Gauge, Patient, Watch};
 use super::{LAST_LOOK, Shared};
 
 /// What is answered to a head that did not become whole in time. Whose path it would be is not known, so it has
@@ -37,7 +36,7 @@ pub(super) async fn serve(stream: TcpStream, peer: IpAddr, shared: &Shared) {
 /// Speaks HTTP over `stream` until either side ends it, patience does, or the process stops.
 async fn drive<I: AsyncRead + AsyncWrite + Unpin>(stream: I, peer: IpAddr, shared: &Shared) {
     let limits = &shared.manners.limits;
-    let gauge = Arc::new(Gauge::new());
+    let gauge = Gauge::new();
     let answerer = Answerer::new(shared, &gauge, peer);
     let service = service_fn(|request| answerer.answer(request));
     let io = TokioIo::new(Patient::new(stream, &gauge));
@@ -57,20 +56,7 @@ async fn drive<I: AsyncRead + AsyncWrite + Unpin>(stream: I, peer: IpAddr, share
             biased;
             // What is wrong with one connection is its peer's doing and has been answered, if it could be.
             _ended = &mut connection => return,
-            _look = looks.tick() => match watch.look(&gauge) {
-                Look::Wait => {}
-                Look::Close => break,
-                Look::LeftBehind => {
-                    let parts = connection.into_parts();
-                    if !parts.read_buf.is_empty() {
-                        return tell_too_slow(parts.io.into_inner(), period).await;
-                    }
-                    connection = shared.http.serve_connection(parts.io, parts.service);
-                    if stopped {
-                        std::pin::Pin::new(&mut connection).graceful_shutdown();
-                    }
-                }
-            },
+            _look = looks.tick() => if watch.look(&gauge) { break },
             () = stop.as_mut(), if !stopped => {
                 stopped = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
@@ -78,18 +64,15 @@ async fn drive<I: AsyncRead + AsyncWrite + Unpin>(stream: I, peer: IpAddr, share
         }
     }
     let parts = connection.into_parts();
-    if gauge.owes_nothing() && !parts.read_buf.is_empty() {
-        tell_too_slow(parts.io.into_inner(), period).await;
+    if gauge.awaits_head() && !parts.read_buf.is_empty() {
+        let mut stream = parts.io.into_inner();
+        let told = async {
+            stream.write_all(HEAD_TOO_SLOW).await?;
+            stream.shutdown().await
+        };
+        // Who is too slow to take even this has lost nothing.
+        let _untold = timeout(period, told).await;
     }
-}
-
-/// Tells a peer that its head came too slowly. Who is too slow to take even this has lost nothing.
-async fn tell_too_slow<I: AsyncRead + AsyncWrite + Unpin>(mut stream: Patient<'_, I>, patience: Duration) {
-    let told = async {
-        stream.write_all(HEAD_TOO_SLOW).await?;
-        stream.shutdown().await
-    };
-    let _untold = timeout(patience, told).await;
 }
 
 /// The runtime's instant `wait` from now.

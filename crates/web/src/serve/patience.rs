@@ -2,14 +2,10 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
-use bytes::Bytes;
-use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::limits::Limits;
@@ -43,27 +39,17 @@ pub(super) struct Gauge {
     /// The number of changes so far, and in the lowest two bits the phase.
     mark: AtomicU64,
     overdue: AtomicBool,
-    /// How much of the latest answer is still to be written: [`NOTHING`], [`UNFLUSHED`] or [`ANSWER`].
-    owed: AtomicU8,
 }
-
-/// The peer's last request, if there was one, has been answered to the last byte.
-const NOTHING: u8 = 0;
-/// The HTTP library has all of the answer, and has not written all of it.
-const UNFLUSHED: u8 = 1;
-/// A request came whose answer is not ready, or not whole.
-const ANSWER: u8 = 2;
 
 impl Gauge {
     /// A new connection owes us a head.
     pub(super) const fn new() -> Self {
-        Self { mark: AtomicU64::new(1), overdue: AtomicBool::new(false), owed: AtomicU8::new(NOTHING) }
+        Self { mark: AtomicU64::new(1), overdue: AtomicBool::new(false) }
     }
 
     /// A head is whole, and its handler begins.
     pub(super) fn handler_begins(&self) {
         self.overdue.store(false, Relaxed);
-        self.owed.store(ANSWER, Relaxed);
         self.enter(Phase::Handler);
     }
 
@@ -77,15 +63,9 @@ impl Gauge {
         self.overdue.load(Relaxed)
     }
 
-    /// Whether every request has been answered whole: bytes that came since are those of a next head.
-    pub(super) fn owes_nothing(&self) -> bool {
-        self.owed.load(Relaxed) == NOTHING && self.phase() != Phase::Closing
-    }
-
-    fn all_flushed(&self) {
-        if self.owed.load(Relaxed) == UNFLUSHED {
-            self.owed.store(NOTHING, Relaxed);
-        }
+    /// Whether a head has begun, or the first one is owed.
+    pub(super) fn awaits_head(&self) -> bool {
+        self.phase() == Phase::Head
     }
 
     fn phase(&self) -> Phase {
@@ -121,56 +101,6 @@ impl Gauge {
     }
 }
 
-/// An answer's body. When the HTTP library lets go of it, it has all of it.
-pub(super) struct Owed {
-    body: Body,
-    gauge: Arc<Gauge>,
-}
-
-impl Owed {
-    pub(super) fn new(body: Body, gauge: &Arc<Gauge>) -> Self {
-        Self { body, gauge: Arc::clone(gauge) }
-    }
-}
-
-impl Drop for Owed {
-    fn drop(&mut self) {
-        self.gauge.owed.store(UNFLUSHED, Relaxed);
-    }
-}
-
-impl HttpBody for Owed {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// What comes of a look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
-    /// Nothing.
-    Wait,
-    /// Close the connection: its peer had its time.
-    Close,
-    /// All is answered, and for as long as a head may take nothing came: if a part of one came along with the
-    /// last request, the HTTP library has it, and nobody saw it come.
-    LeftBehind,
-}
-
 /// Looks at a gauge again and again, and says when patience has ended.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -199,29 +129,24 @@ impl Watch {
         limits.read_timeout.div_f64(f64::from(LOOKS_PER_READ_TIMEOUT)).max(Duration::from_millis(1))
     }
 
-    /// One look. A late handler is told by [`Gauge::is_overdue`] instead.
-    pub(super) fn look(&mut self, gauge: &Gauge) -> Look {
+    /// One look. `true`: close the connection. A late handler is told by [`Gauge::is_overdue`] instead.
+    pub(super) fn look(&mut self, gauge: &Gauge) -> bool {
         let mark = gauge.mark.load(Relaxed);
         if mark != self.seen_mark {
             self.seen_mark = mark;
             self.looks_unchanged = 0;
-            return Look::Wait;
+            return false;
         }
         self.looks_unchanged = self.looks_unchanged.saturating_add(1);
-        let is_over = match gauge.phase() {
+        match gauge.phase() {
             Phase::Still => self.looks_unchanged >= self.still_looks,
             Phase::Head => self.looks_unchanged >= self.head_looks,
             Phase::Closing => true,
             Phase::Handler => {
                 gauge.overdue.store(self.looks_unchanged >= self.handler_looks, Relaxed);
-                return Look::Wait;
+                false
             }
-        };
-        if is_over {
-            return Look::Close;
         }
-        let may_be_left_behind = self.looks_unchanged == self.head_looks && gauge.owes_nothing();
-        if may_be_left_behind { Look::LeftBehind } else { Look::Wait }
     }
 }
 
@@ -275,9 +200,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<'_, I> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
-        self.gauge.all_flushed();
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     /// Ends our side, then reads out what the peer still sends, until it ends its side too.
