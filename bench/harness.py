@@ -33,6 +33,15 @@ WECHAT_APP, WECHAT_SECRET = "wx0000000000000001", "sandbox-wechat-secret"
 DINGTALK_APP, DINGTALK_SECRET = "dingsandbox0000001", "sandbox-dingtalk-secret"
 GATEWAY = "Basic " + base64.b64encode(b"gateway-sandbox:sandbox-gateway-secret").decode()
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+SERVED = """
+[admin]
+listen = "{admin}"
+token = "file:admin.token"
+[store]
+url = "{url}"
+[master_key]
+current = "file:master.key"
+"""
 
 
 @dataclass
@@ -146,6 +155,26 @@ class Mintkeep(Server):
     def administer(self, method, path, body):
         headers = {"Authorization": "Bearer " + self.secret("admin.token"), "Content-Type": JSON}
         return Ask(f"http://{self.admin}{path}", method, headers, json.dumps(body)).once()
+
+
+class Serving(Mintkeep):
+    """`mintkeep serve` over a database, which others may serve too: all have the same key."""
+
+    # What the configuration has of its own: its role's listener.
+    role = ""
+
+    def __init__(self, folder, url):
+        self.url = url
+        super().__init__(folder)
+
+    def asked(self):
+        self.data.mkdir()
+        configuration = (self.role + SERVED).format(issuer=self.issuer, keeper=self.keeper, admin=self.admin, url=self.url)
+        for name, text in (("admin.token", "t" * 32), ("master.key", base64.b64encode(bytes(32)).decode()), ("mintkeep.toml", configuration)):
+            (self.data / name).write_text(text)
+            (self.data / name).chmod(0o600)
+        subprocess.run([BUILT / "mintkeep", "migrate", "--config", self.data / "mintkeep.toml"], check=True, capture_output=True)
+        return ["serve", "--config", self.data / "mintkeep.toml"]
 
 
 def free_port():

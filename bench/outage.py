@@ -17,23 +17,10 @@ import threading
 import time
 from pathlib import Path
 
-from harness import (BUILT, DINGTALK_APP, DINGTALK_SECRET, GENERATOR_CORE, MADE, Ask, Figures, Mintkeep, Report, Server, free_port, wrk)
+from harness import (DINGTALK_APP, DINGTALK_SECRET, GENERATOR_CORE, MADE, Ask, Figures, Mintkeep, Report, Server, Serving, free_port, wrk)
 
 CREDENTIAL = "outage"
 RENEWALS_EVERY_S = 0.1
-CONFIGURATION = """
-[keeper]
-listen = "{keeper}"
-[admin]
-listen = "{admin}"
-token = "file:admin.token"
-[store]
-url = "{url}"
-[master_key]
-current = "file:master.key"
-[drain]
-notice_s = 0
-"""
 
 
 class Beside(Server):
@@ -80,22 +67,15 @@ class Database(Beside):
         shutil.rmtree(self.folder)
 
 
-class Keeper(Mintkeep):
-    """`mintkeep serve` as a keeper alone."""
+class Keeper(Serving):
+    """A keeper alone."""
 
-    def __init__(self, folder, url):
-        self.url = url
-        super().__init__(folder)
-
-    def asked(self):
-        self.data.mkdir()
-        subprocess.run([BUILT / "mintkeep", "key", "generate", "--master", "--out", self.data], check=True, capture_output=True)
-        for name, text in (("admin.token", "t" * 32),
-                           ("mintkeep.toml", CONFIGURATION.format(keeper=self.keeper, admin=self.admin, url=self.url))):
-            (self.data / name).write_text(text)
-            (self.data / name).chmod(0o600)
-        subprocess.run([BUILT / "mintkeep", "migrate", "--config", self.data / "mintkeep.toml"], check=True, capture_output=True)
-        return ["serve", "--config", self.data / "mintkeep.toml"]
+    role = """
+[keeper]
+listen = "{keeper}"
+[drain]
+notice_s = 0
+"""
 
     def reading(self, platform):
         """How its one token is read, by a consumer that is made for it."""

@@ -7,7 +7,6 @@ milliseconds, and the CPU time of an answer in microseconds, Mintkeep's and Post
 the database: the audit lines are counted, and it fails if there are fewer of them.
 """
 
-import base64
 import contextlib
 import json
 import subprocess
@@ -16,44 +15,24 @@ import tempfile
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from harness import ALL_CORES, BUILT, JSON, MADE, TICKS_PER_S, Ask, Mintkeep
+from harness import ALL_CORES, BUILT, JSON, MADE, TICKS_PER_S, Ask, Serving
 
 # Each client finds an app that nobody else asks for: two callers of one app at once would share a token.
 APPS_A_CLIENT = 4
 CUSTOMER = "2160000000000001"
 # More than any replica exchanges in a second on two cores.
 EXCHANGES_A_SECOND = 6_000
-CONFIGURATION = """
+
+
+class Replica(Serving):
+    """An issuer. It may use all cores, as the database and the generator may."""
+
+    core = ALL_CORES
+    role = """
 [issuer]
 listen = "{issuer}"
 public_url = "https://tokens.example.com"
-[admin]
-listen = "{admin}"
-token = "file:admin.token"
-[store]
-url = "{url}"
-[master_key]
-current = "file:master.key"
 """
-
-
-class Replica(Mintkeep):
-    """`mintkeep serve` over a database that others serve too. It may use all cores, as the database and the generator may."""
-
-    core = ALL_CORES
-
-    def __init__(self, folder, url):
-        self.url = url
-        super().__init__(folder)
-
-    def asked(self):
-        self.data.mkdir()
-        for name, text in (("admin.token", "t" * 32), ("master.key", base64.b64encode(bytes(32)).decode()),
-                           ("mintkeep.toml", CONFIGURATION.format(issuer=self.issuer, admin=self.admin, url=self.url))):
-            (self.data / name).write_text(text)
-            (self.data / name).chmod(0o600)
-        subprocess.run([BUILT / "mintkeep", "migrate", "--config", self.data / "mintkeep.toml"], check=True, capture_output=True)
-        return ["serve", "--config", self.data / "mintkeep.toml"]
 
     def make_app(self, name, dialect, **settings):
         """Gives its secret."""
