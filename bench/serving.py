@@ -81,8 +81,11 @@ def exchangers(replicas, clients, seconds, files):
 
 
 def cpu_s(pid):
-    """What a process and the children that it waited for have used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    """What a process and the children that it waited for have used; nothing of one that has ended, which is its parent's by then."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0
     return sum(map(int, fields[11:15])) / TICKS_PER_S
 
 
