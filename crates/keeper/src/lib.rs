@@ -5,8 +5,9 @@
 //! * One renewal at a time: flights (one per slot), leases (over all replicas), [`Keeper`]'s one door
 //!   for first fetches, the timetable and reports; exchanges of codes likewise.
 //! * What callers ask: [`reader`], [`reporter`], [`exchanger`], over HTTP by [`routes`] and
-//!   in the platforms' own dialects by [`dropin`], and by calling through [`proxy`], or as a library does by [`relay`]; operators by
-//!   [`admin`] and [`rotation`], over HTTP by [`admin_routes`]; watchers by [`events`].
+//!   in the platforms' own dialects by [`dropin`]; by calling through [`proxy`], or, as a library with one base URL
+//!   does, through `relay`; operators by [`admin`] and [`rotation`], over HTTP by [`admin_routes`]; watchers by
+//!   [`events`].
 //! * The way out: [`upstream`], behind a breaker per platform.
 
 pub mod admin;

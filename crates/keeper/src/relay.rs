@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 use mintkeep_protocol::dialect::dingtalk::TOKEN_HEADER;
 use mintkeep_protocol::dialect::query::Query;
 use mintkeep_protocol::ident::Dialect;
@@ -18,9 +18,11 @@ use mintkeep_protocol::keep::consumer::Verb;
 use mintkeep_protocol::outcome::{Outcome, Refusal};
 use mintkeep_protocol::secret::AccessToken;
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::problem::Problem;
 
 use crate::dropin::{self, DropIn};
 use crate::proxy::Proxy;
+use crate::roster::Account;
 use crate::routes::Access;
 
 /// What is behind every path that is not the keeper's own.
@@ -34,43 +36,50 @@ pub(crate) struct Relay {
 pub(crate) async fn endpoints(State(relay): State<Relay>, request: Request<Body>) -> Response {
     let token = presented(&request).filter(|_| !dropin::hands_out(request.uri().path()));
     let Some(token) = token else { return dropin::endpoints(State(relay.drop_in), request).await };
-    let Some(dialect) = relay.dialect(&token, &request) else {
+    let account = relay.proxy.keeper.account_of_token(&token);
+    let Some(dialect) = dialect_of(account.as_deref(), &request) else {
         return dropin::endpoints(State(relay.drop_in), request).await;
     };
     let arrival = Arrival::of(&request);
     let (head, body) = request.into_parts();
     let asked = Request::from_parts(head.clone(), Bytes::new());
-    let outcome = match relay.access(&token) {
+    let outcome = match relay.access(account) {
         Err(refusal) => Outcome::Refused(refusal),
         Ok(access) => match relay.proxy.pass_on(access, (head, body), &token).await {
             Ok(answer) => return answer,
-            Err(_problem) => Outcome::Unknown,
+            Err(problem) => outcome_of(&problem),
         },
     };
     relay.drop_in.answer(dialect, &asked, (Some(outcome), &arrival)).await
 }
 
 impl Relay {
-    /// Whose token this is, as far as somebody may send calls through the keeper with it.
+    /// On whose behalf a call with a token of `account` goes on, as far as somebody may send calls through the keeper.
     ///
-    /// A report of a dead one is put down to that consumer: the call itself names none.
-    fn access(&self, token: &AccessToken) -> Result<Access, Refusal> {
-        let account = self.proxy.keeper.account_of_token(token).ok_or(Refusal::AccessInvalid)?;
-        let name = &account.credential.name;
-        let consumer = self.proxy.keeper.roster.consumer_that_may(Verb::Proxy, name);
+    /// A report of a dead token is put down to that consumer: the call itself names none.
+    fn access(&self, account: Option<Arc<Account>>) -> Result<Access, Refusal> {
+        let account = account.ok_or(Refusal::AccessInvalid)?;
+        let consumer = self.proxy.keeper.roster.consumer_that_may(Verb::Proxy, &account.credential.name);
         let consumer = consumer.ok_or(Refusal::AccessDenied)?;
         Ok(Access { consumer, account })
     }
+}
 
-    /// The dialect to answer in: the token's own, or what can be told by where the token and the call are.
-    fn dialect(&self, token: &AccessToken, request: &Request<Body>) -> Option<Dialect> {
-        let account = self.proxy.keeper.account_of_token(token);
-        account.map(|account| account.credential.source.dialect()).or_else(|| {
-            if request.headers().contains_key(TOKEN_HEADER) {
-                return Some(Dialect::DingTalk);
-            }
-            dropin::dialect_of(request.uri().path())
-        })
+/// The dialect to answer in: the token's own, or what can be told by where the token and the call are.
+fn dialect_of(account: Option<&Account>, request: &Request<Body>) -> Option<Dialect> {
+    match account {
+        Some(account) => Some(account.credential.source.dialect()),
+        None if request.headers().contains_key(TOKEN_HEADER) => Some(Dialect::DingTalk),
+        None => dropin::dialect_of(request.uri().path()),
+    }
+}
+
+/// What a dialect can say of a call that did not get through: what its caller has to mend, or that it may be tried again.
+fn outcome_of(problem: &Problem) -> Outcome {
+    match problem.status {
+        StatusCode::METHOD_NOT_ALLOWED => Outcome::Refused(Refusal::MethodWrong),
+        StatusCode::BAD_REQUEST => Outcome::Refused(Refusal::BodyMalformed),
+        _ => Outcome::Unknown,
     }
 }
 

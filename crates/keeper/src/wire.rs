@@ -118,13 +118,13 @@ pub(crate) fn encode(
 /// Writes a consumer's call of `target` with `body`, signed as the credential's own.
 ///
 /// `wire_key` is as in [`encode`].
-pub(crate) fn relay(
+pub(crate) fn sign_call(
     credential: &Credential,
     proof: &Proof,
     (target, body): (PathAndQuery, Bytes),
     (now, wire_key): (Timestamp, [u8; 32]),
 ) -> Result<http::Request<Bytes>, Trouble> {
-    let unsigned = alipay::encode_relayed(target, body, &sender(credential, now));
+    let unsigned = alipay::encode_call(target, body, &sender(credential, now));
     sign(unsigned, credential, proof, wire_key)
 }
 
@@ -157,7 +157,7 @@ fn sign(
 }
 
 /// The plain body of the answer to a consumer's call of `target`; `None` if it is not the platform's own.
-pub(crate) fn relayed(
+pub(crate) fn open_answer(
     credential: &Credential,
     proof: &Proof,
     target: &PathAndQuery,

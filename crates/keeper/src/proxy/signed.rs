@@ -54,16 +54,16 @@ impl Proxy {
         let body = read(body).await?;
         let leaf = self.token(call).await?;
         let kept = self.good(&leaf)?;
-        let (answer, is_dead) = self.relay(call, kept, &body).await?;
+        let (answer, is_dead) = self.make(call, kept, &body).await?;
         if is_dead && let Some(next) = self.successor(call, kept.digest).await {
             count_repeat();
-            return Ok(self.relay(call, self.good(&next)?, &body).await?.0);
+            return Ok(self.make(call, self.good(&next)?, &body).await?.0);
         }
         Ok(answer)
     }
 
     /// Makes the call; its answer, and whether that says that the token is dead.
-    async fn relay(&self, call: &Call, kept: &Kept, body: &[u8]) -> Result<(Response, bool), Problem> {
+    async fn make(&self, call: &Call, kept: &Kept, body: &[u8]) -> Result<(Response, bool), Problem> {
         let body = alipay::put_token(body, &kept.access).map_err(|fault| {
             let title = "The body can't take the token";
             Problem::new(StatusCode::BAD_REQUEST, "body-refused", title, fault.to_string())
@@ -81,7 +81,7 @@ impl Proxy {
     async fn sign(&self, call: &Call, what: (PathAndQuery, Bytes)) -> Result<Request<Bytes>, Problem> {
         let (keeper, account) = (Arc::clone(&self.keeper), Arc::clone(&call.access.account));
         let fresh = (keeper.clock.now(), keeper.draw());
-        let work = move || wire::relay(&account.credential, account.proof(&keeper.seals)?, what, fresh);
+        let work = move || wire::sign_call(&account.credential, account.proof(&keeper.seals)?, what, fresh);
         let signed = self.keeper.tasks.spawn_blocking(work).await.map_err(|_busy| busy())?;
         signed.map_err(|because| self.out_of_order(because))
     }
@@ -97,7 +97,7 @@ impl Proxy {
         let received = answer.clone();
         let work = move || {
             let proof = account.proof(&keeper.seals)?;
-            Ok(wire::relayed(&account.credential, proof, &target, &received))
+            Ok(wire::open_answer(&account.credential, proof, &target, &received))
         };
         let opened = self.keeper.tasks.spawn_blocking(work).await.map_err(|_busy| unproved())?;
         let plain = opened.map_err(|because| self.out_of_order(because))?.ok_or_else(unproved)?;

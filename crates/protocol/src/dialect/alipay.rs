@@ -11,7 +11,7 @@
 //! 5. [`answer`] makes the answer, which is then signed, off the event loop, and finished.
 //!
 //! The keeper's side: [`encode_request`] and [`decode_response`]; for a caller's own calls [`put_token`],
-//! [`encode_relayed`] and [`open_response`].
+//! [`encode_call`] and [`open_response`].
 
 mod answer;
 mod ask;
@@ -19,21 +19,21 @@ mod base64_forms;
 mod body;
 mod call;
 mod client;
+mod customer_token;
 mod fields;
 mod instant;
 mod message;
 mod pairs;
-mod relay;
 mod result;
 mod verdict;
 
 pub use answer::{Echo, UnsignedAnswer, answer};
 pub use body::{EncryptedBody, OpenedBody, SignedBody};
 pub use call::{SignedCall, decode_head};
-pub use client::{RequestFault, Sender, UnsignedRequest, encode_relayed, encode_request};
+pub use client::{RequestFault, Sender, UnsignedRequest, encode_call, encode_request};
+pub use customer_token::{BodyFault, put_token, says_token_is_dead};
 pub use instant::{format_instant, parse_instant};
 pub use message::text_to_sign;
-pub use relay::{BodyFault, put_token, says_token_is_dead};
 pub use result::{ResultRow, ResultStatus};
 pub use verdict::{AnswerCheck, Received, ReceivedTokens, decode_response, open_response};
 

@@ -64,13 +64,13 @@ pub fn encode_request(
     let path = gateway.path(endpoint).ok_or(RequestFault::NotSpoken)?;
     let path = with_prefix(Some(sender.path_prefix), path);
     let path = path.parse().map_err(|_| RequestFault::PrefixIllegal)?;
-    Ok(encode_relayed(path, body.into(), sender))
+    Ok(encode_call(path, body.into(), sender))
 }
 
 /// Makes the request that brings `body` to `target`, whatever API that is, plain. The target is the whole path,
 /// prefix and query included.
 #[must_use]
-pub fn encode_relayed(target: PathAndQuery, body: Bytes, sender: &Sender<'_>) -> UnsignedRequest {
+pub fn encode_call(target: PathAndQuery, body: Bytes, sender: &Sender<'_>) -> UnsignedRequest {
     UnsignedRequest {
         path: target,
         client_id: sender.client_id.as_str().to_owned(),
