@@ -11,6 +11,8 @@ mod cluster;
 #[cfg(test)]
 mod copy;
 #[cfg(test)]
+mod cut;
+#[cfg(test)]
 mod folder;
 #[cfg(test)]
 mod gather;
