@@ -105,7 +105,7 @@ async fn what_can_not_be_granted_is_told_to_the_app_as_an_error() {
 }
 
 /// The message of the page that reports to `my.js`, its quotes written plainly.
-fn message(body: &str) -> String {
+pub fn message(body: &str) -> String {
     let (_, rest) = body.split_once("data-message=\"").unwrap_or_else(|| panic!("a message in {body}"));
     rest.split_once('"').unwrap().0.replace("&#34;", "\"")
 }

@@ -11,14 +11,17 @@ use http::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use mintkeep_issuer::consent::{self, ConsentSettings, assertion};
 use mintkeep_issuer::issuer::{Issuer, IssuerParts};
+use mintkeep_issuer::routes::router;
 use mintkeep_protocol::app::{App, AppSettings, AppStatus, StoredSecret};
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, RsaPrivateKey};
 use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId, Scope, ServiceId};
+use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
 use mintkeep_protocol::port::entropy::SystemEntropy;
 use mintkeep_protocol::port::issuer_store::{GrantQuery, IssuerStore as _};
 use mintkeep_protocol::record::{
     AuditAction, Customer, CustomerStatus, Grant, Profile, Service, ServiceRole,
 };
+use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_protocol::time::{Clock, Timestamp};
 use mintkeep_store::MemoryStore;
 use mintkeep_web::arrival::Arrival;
@@ -32,6 +35,8 @@ pub const PUBLIC_URL: &str = "https://id.example";
 pub const REDIRECT: &str = "https://shop.example/back";
 /// A customer who may grant.
 pub const CUSTOMER: &str = "2160000000000001";
+/// What `DING1` proves itself by.
+pub const SECRET: &str = "s-1";
 /// A customer who may not.
 pub const FROZEN: &str = "2160000000000002";
 
@@ -56,7 +61,8 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// With an app `MINI1` that may ask for `auth_base` and `auth_user`.
+    /// With an app `MINI1` and an app `DING1`, whose secret is [`SECRET`], that may ask for `auth_base` and
+    /// `auth_user`.
     pub async fn open(settings: ConsentSettings) -> Self {
         let clock = Arc::new(HandClock(AtomicI64::new(1_800_000_000_000)));
         let store = Arc::new(MemoryStore::new());
@@ -71,7 +77,7 @@ impl Platform {
             public_url: PUBLIC_URL.into(),
         });
         let issuer = issuer.await.unwrap_or_else(|_| panic!("the issuer opens"));
-        let router = consent::router(Arc::clone(&issuer), settings);
+        let router = consent::router(Arc::clone(&issuer), settings).merge(router(Arc::clone(&issuer), None));
         let platform = Self { issuer, store, router, clock, nonces: AtomicU32::new(0) };
         platform.seed().await;
         platform
@@ -94,7 +100,15 @@ impl Platform {
             created_at: self.clock.now(),
             revision: 0,
         };
-        self.store.put_app(app, audit(AuditAction::AppCreated)).await.unwrap();
+        let no = RecordId::from_number(2);
+        let secret = ClientSecret::new(SECRET.into());
+        let mac = secret_mac(&self.issuer.secret_key, SecretOwner::App(no), &secret);
+        let secrets = vec![StoredSecret { mac, expires_at: None }];
+        let id = AppId::parse("DING1").unwrap();
+        let with_secret = App { no, id, dialect: Dialect::DingTalk, secrets, ..app.clone() };
+        for app in [app, with_secret] {
+            self.store.put_app(app, audit(AuditAction::AppCreated)).await.unwrap();
+        }
         for (id, status) in [(CUSTOMER, CustomerStatus::Active), (FROZEN, CustomerStatus::Frozen)] {
             let id = CustomerId::parse(id).unwrap();
             let customer = Customer { id, status, profile: Profile::default() };
@@ -240,6 +254,12 @@ impl Browser {
             request = request.header(*name, *value);
         }
         self.send(request.body(Body::from(form.to_owned())).unwrap()).await
+    }
+
+    /// Sends JSON, as an app's backend would.
+    pub async fn post_json(&self, url: &str, body: &serde_json::Value) -> Answer {
+        let request = self.request(Method::POST, url).header(CONTENT_TYPE, "application/json");
+        self.send(request.body(Body::from(body.to_string())).unwrap()).await
     }
 
     fn request(&self, method: Method, url: &str) -> http::request::Builder {

@@ -48,6 +48,6 @@ async fn nobody_ends_what_another_granted_or_from_another_site() {
     let cross = [("sec-fetch-site", "cross-site")];
     assert_eq!(mine.post_from("/authorize/granted", &form, &cross).await.status, 403, "another site");
     assert_eq!(platform.browser().get("/authorize/granted").await.status, 401, "nobody");
-    let is_issued = |stage| matches!(stage, GrantStage::Issued);
+    let is_issued = |stage| matches!(stage, GrantStage::Issued { .. });
     assert!(platform.grants().await.iter().all(|grant| is_issued(grant.stage)));
 }

@@ -7,6 +7,8 @@ mod answers;
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod exchanges;
+#[cfg(test)]
 mod granted;
 #[cfg(test)]
 mod refusals;

@@ -17,6 +17,7 @@ use mintkeep_protocol::app::{App, AppKey, AppSettings, AppStatus, StoredSecret};
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, RsaPrivateKey};
 use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId, Scope, ServiceId};
 use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
+use mintkeep_protocol::issue::code::Consent;
 use mintkeep_protocol::port::entropy::SystemEntropy;
 use mintkeep_protocol::port::issuer_store::IssuerStore;
 use mintkeep_protocol::record::{
@@ -228,7 +229,8 @@ impl Rig {
     pub async fn code(&self, app: &str, customer: &str) -> String {
         let (app, customer) = (AppId::parse(app).unwrap(), CustomerId::parse(customer).unwrap());
         let scopes = vec![Scope::parse("auth_user").unwrap()];
-        let issued = self.issuer.issue_code("test", (&app, &customer), scopes, &Arrival::UNKNOWN).await;
+        let consent = Consent { customer, scopes, redirect: None };
+        let issued = self.issuer.issue_code("test", &app, &consent, &Arrival::UNKNOWN).await;
         issued.unwrap_or_else(|failure| panic!("{failure}")).code.expose().to_owned()
     }
 

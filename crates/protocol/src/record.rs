@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::Sealed;
 use crate::ident::{CustomerId, Dialect, RecordId, Scope, ServiceId};
-use crate::request::RequestDigest;
+use crate::request::{RedirectDigest, RequestDigest};
 use crate::time::Timestamp;
 use crate::token::{Generation, Salt, TokenKind};
 
@@ -82,7 +82,10 @@ pub struct Grant {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantStage {
     /// The code was issued and not exchanged.
-    Issued,
+    Issued {
+        /// The redirect URI that it was sent to, if it was sent to one.
+        redirect: Option<RedirectDigest>,
+    },
     /// The code was exchanged at `spent_at`.
     Active {
         /// When.

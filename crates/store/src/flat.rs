@@ -5,6 +5,7 @@
 
 pub mod keeper;
 
+use std::array::TryFromSliceError;
 use std::net::IpAddr;
 
 use mintkeep_protocol::app::App;
@@ -12,7 +13,7 @@ use mintkeep_protocol::ident::{CustomerId, RecordId, Scope};
 use mintkeep_protocol::record::{
     ActiveTokens, AuditAction, AuditEntry, Grant, GrantStage, Held, KeyPurpose, PlatformKey, Pool, PoolKey,
 };
-use mintkeep_protocol::request::RequestDigest;
+use mintkeep_protocol::request::{RedirectDigest, RequestDigest};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::{Generation, Salt, TokenKind};
 use serde::Serialize;
@@ -140,10 +141,12 @@ pub struct GrantRow {
     pub spent_at: Option<i64>,
     /// [`GrantStage::Revoked`] only.
     pub revoked_at: Option<i64>,
-    /// [`GrantStage::Active`] only, as the next three.
+    /// [`GrantStage::Active`] only, as the next two.
     pub access: HeldColumns,
     pub refresh_expires_at: Option<i64>,
     pub previous: HeldColumns,
+    /// What an exchange is held against: of [`GrantStage::Issued`] the redirect URI's digest, of
+    /// [`GrantStage::Active`] the digest of the request that made the tokens.
     pub made_by: Option<Vec<u8>>,
     pub token_epoch: i64,
     pub revision: i64,
@@ -153,9 +156,14 @@ impl GrantRow {
     /// The row of `grant`.
     pub fn of(grant: &Grant) -> Self {
         let (stage, spent_at, revoked_at, tokens) = match grant.stage {
-            GrantStage::Issued => (STAGE_ISSUED, None, None, None),
+            GrantStage::Issued { .. } => (STAGE_ISSUED, None, None, None),
             GrantStage::Active { spent_at, tokens } => (STAGE_ACTIVE, Some(spent_at), None, Some(tokens)),
             GrantStage::Revoked { spent_at, at } => (STAGE_REVOKED, spent_at, Some(at), None),
+        };
+        let digest = match grant.stage {
+            GrantStage::Issued { redirect } => redirect.map(|digest| digest.0),
+            GrantStage::Active { tokens, .. } => tokens.made_by.map(|digest| digest.0),
+            GrantStage::Revoked { .. } => None,
         };
         let scopes: Vec<&str> = grant.scopes.iter().map(Scope::as_str).collect();
         Self {
@@ -171,7 +179,7 @@ impl GrantRow {
             access: held_columns(tokens.map(|tokens| tokens.access)),
             refresh_expires_at: tokens.map(|tokens| tokens.refresh_expires_at.unix_ms()),
             previous: held_columns(tokens.and_then(|tokens| tokens.previous)),
-            made_by: tokens.and_then(|tokens| tokens.made_by).map(|digest| digest.0.to_vec()),
+            made_by: digest.map(|digest| digest.to_vec()),
             token_epoch: i64::from(grant.token_epoch),
             revision: grant.revision,
         }
@@ -197,7 +205,7 @@ impl GrantRow {
     fn stage(&self) -> Option<GrantStage> {
         let spent_at = self.spent_at.map(Timestamp::from_unix_ms);
         match self.stage {
-            STAGE_ISSUED => Some(GrantStage::Issued),
+            STAGE_ISSUED => Some(GrantStage::Issued { redirect: self.digest().ok()?.map(RedirectDigest) }),
             STAGE_ACTIVE => Some(GrantStage::Active { spent_at: spent_at?, tokens: self.tokens()? }),
             STAGE_REVOKED => {
                 Some(GrantStage::Revoked { spent_at, at: Timestamp::from_unix_ms(self.revoked_at?) })
@@ -207,16 +215,16 @@ impl GrantRow {
     }
 
     fn tokens(&self) -> Option<ActiveTokens> {
-        let made_by = match &self.made_by {
-            Some(bytes) => Some(RequestDigest(bytes.as_slice().try_into().ok()?)),
-            None => None,
-        };
         Some(ActiveTokens {
             access: held(self.access)?,
             refresh_expires_at: Timestamp::from_unix_ms(self.refresh_expires_at?),
             previous: held(self.previous),
-            made_by,
+            made_by: self.digest().ok()?.map(RequestDigest),
         })
+    }
+
+    fn digest(&self) -> Result<Option<[u8; 16]>, TryFromSliceError> {
+        self.made_by.as_deref().map(<[u8; 16]>::try_from).transpose()
     }
 }
 

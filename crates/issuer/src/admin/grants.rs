@@ -41,8 +41,8 @@ pub(crate) async fn issue_code(
     if asked.scopes.len() > SCOPES_MAX {
         return Err(unfit("scopes must be 64 or fewer"));
     }
-    let whom = (&asked.client_id, &asked.customer_id);
-    let issued = desk.issuer.issue_code(ACTOR, whom, asked.scopes, &arrival).await;
+    let (app, consent) = asked.parted();
+    let issued = desk.issuer.issue_code(ACTOR, &app, &consent, &arrival).await;
     let issued = issued.map_err(|failure| problem_of(&failure))?;
     Ok((StatusCode::CREATED, Json(issued.into())))
 }
@@ -106,9 +106,11 @@ impl GrantView {
         let is_ended_with_app = app.is_some_and(|app| app.token_epoch != grant.token_epoch);
         let (state, exchanged_at, tokens, revoked_at) = match grant.stage {
             GrantStage::Revoked { spent_at, at } => (GrantState::Revoked, spent_at, None, Some(at)),
-            GrantStage::Issued if is_ended_with_app => (GrantState::EndedWithApp, None, None, None),
-            GrantStage::Issued if now < grant.code_expires_at => (GrantState::CodeIssued, None, None, None),
-            GrantStage::Issued => (GrantState::CodeExpired, None, None, None),
+            GrantStage::Issued { .. } if is_ended_with_app => (GrantState::EndedWithApp, None, None, None),
+            GrantStage::Issued { .. } if now < grant.code_expires_at => {
+                (GrantState::CodeIssued, None, None, None)
+            }
+            GrantStage::Issued { .. } => (GrantState::CodeExpired, None, None, None),
             GrantStage::Active { spent_at, tokens } => {
                 let last_end = tokens.refresh_expires_at.max(tokens.access.expires_at);
                 let state = if is_ended_with_app {

@@ -8,9 +8,11 @@ use axum::response::Response;
 use http::{HeaderMap, Request, StatusCode};
 use mintkeep_protocol::ident::{RecordId, Scope};
 use mintkeep_protocol::issue::check::customer_may;
+use mintkeep_protocol::issue::code::Consent;
 use mintkeep_protocol::outcome::Refusal;
 use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::record::Customer;
+use mintkeep_protocol::request::RedirectDigest;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::body::read;
 use mintkeep_web::browser::see_other;
@@ -194,9 +196,13 @@ impl Desk {
         session: &Session,
         (page, arrival): (RecordId, &Arrival),
     ) -> Response {
-        let whom = (&known.app.id, &session.customer);
-        let issued = self.0.issuer.issue_code_of_page(page, whom, known.allowed.clone(), arrival).await;
-        match issued {
+        let redirect = match &known.asking.way {
+            WayBack::Redirect(url) => Some(RedirectDigest::of(url)),
+            WayBack::Message { .. } => None,
+        };
+        let (customer, scopes) = (session.customer.clone(), known.allowed.clone());
+        let consent = Consent { customer, scopes, redirect };
+        match self.0.issuer.issue_code_of_page(page, &known.app.id, &consent, arrival).await {
             Ok(issued) => self.back(words, known, &Verdict::Allowed(issued.code)),
             Err(Failure::Refused(Refusal::CodeUsed | Refusal::CodeExpired | Refusal::CodeInvalid)) => {
                 self.error(words, StatusCode::CONFLICT, words.error_used)

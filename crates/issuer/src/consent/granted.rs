@@ -89,7 +89,7 @@ pub(super) async fn end(State(desk): State<Desk>, arrival: Arrival, request: Req
 /// Whether a grant still lets its app do something, or can come to.
 fn is_live(grant: &Grant, now: Timestamp) -> bool {
     match grant.stage {
-        GrantStage::Issued => now < grant.code_expires_at,
+        GrantStage::Issued { .. } => now < grant.code_expires_at,
         GrantStage::Active { tokens, .. } => {
             now < tokens.access.expires_at || now < tokens.refresh_expires_at
         }

@@ -183,7 +183,7 @@ impl Issuer {
 /// The grant, ended.
 pub(super) fn revoked(grant: &Grant, at: mintkeep_protocol::time::Timestamp) -> Grant {
     let spent_at = match grant.stage {
-        GrantStage::Issued => None,
+        GrantStage::Issued { .. } => None,
         GrantStage::Active { spent_at, .. } => Some(spent_at),
         GrantStage::Revoked { spent_at, .. } => spent_at,
     };

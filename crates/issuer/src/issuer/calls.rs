@@ -7,7 +7,7 @@ use mintkeep_protocol::ident::{AppId, Dialect};
 use mintkeep_protocol::issue::access::remaining;
 use mintkeep_protocol::issue::authenticate::{AuthenticClient, authenticate};
 use mintkeep_protocol::outcome::{Granted, Outcome, Refusal};
-use mintkeep_protocol::request::{Ask, Call, Caller, ClientProof, RequestDigest};
+use mintkeep_protocol::request::{Ask, Call, Caller, ClientProof, RequestDigest, ShownRedirect};
 use mintkeep_protocol::secret::AccessToken;
 use mintkeep_web::arrival::Arrival;
 
@@ -114,7 +114,8 @@ impl Issuer {
                 })
             }
             Ask::ExchangeCode(code) => {
-                self.exchange(CodeAsk { client, request, arrival }, code).await.map(Granted::TokenSet)
+                let ask = CodeAsk { client, request, arrival };
+                self.exchange(ask, code, ShownRedirect::NotAsked).await.map(Granted::TokenSet)
             }
             Ask::Refresh(token) => {
                 self.refresh(CodeAsk { client, request, arrival }, token).await.map(Granted::TokenSet)

@@ -67,7 +67,7 @@ impl Issuer {
 /// Whether a grant is as it was before the token was made.
 fn is_behind(grant: &Grant, claim: &TokenClaim) -> bool {
     match grant.stage {
-        GrantStage::Issued => claim.kind != TokenKind::Code,
+        GrantStage::Issued { .. } => claim.kind != TokenKind::Code,
         GrantStage::Active { tokens, .. } => tokens.access.generation < claim.generation,
         GrantStage::Revoked { .. } => false,
     }

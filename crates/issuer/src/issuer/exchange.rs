@@ -8,7 +8,7 @@ use mintkeep_protocol::issue::refresh::refresh;
 use mintkeep_protocol::outcome::{Refusal, TokenSet};
 use mintkeep_protocol::port::issuer_store::{Commit, Remembered};
 use mintkeep_protocol::record::{ActiveTokens, AuditAction, Grant, GrantStage};
-use mintkeep_protocol::request::RequestDigest;
+use mintkeep_protocol::request::{RequestDigest, ShownRedirect};
 use mintkeep_protocol::secret::{AccessToken, AuthCode, RefreshToken};
 use mintkeep_protocol::token::{TokenClaim, TokenKind, TokenPlace};
 use mintkeep_web::arrival::Arrival;
@@ -29,36 +29,41 @@ pub struct CodeAsk<'a> {
 /// What is traded in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Traded {
-    Code,
+    Code(ShownRedirect),
     Refresh,
 }
 
 impl Traded {
     const fn unknown(self) -> Refusal {
         match self {
-            Self::Code => Refusal::CodeInvalid,
+            Self::Code(_) => Refusal::CodeInvalid,
             Self::Refresh => Refusal::RefreshInvalid,
         }
     }
 
     const fn action(self) -> AuditAction {
         match self {
-            Self::Code => AuditAction::CodeExchanged,
+            Self::Code(_) => AuditAction::CodeExchanged,
             Self::Refresh => AuditAction::TokenRefreshed,
         }
     }
 }
 
 impl Issuer {
-    /// Trades a code for a grant's first pair of tokens.
+    /// Trades a code for a grant's first pair of tokens. `shown` is the redirect URI that came with it.
     ///
     /// # Errors
     ///
     /// [`Refusal::CodeMalformed`] for what was never a code of ours, without asking the store; else as
     /// [`exchange_code`], then the customer's state.
-    pub async fn exchange(&self, ask: CodeAsk<'_>, code: &AuthCode) -> Result<TokenSet, Failure> {
+    pub async fn exchange(
+        &self,
+        ask: CodeAsk<'_>,
+        code: &AuthCode,
+        shown: ShownRedirect,
+    ) -> Result<TokenSet, Failure> {
         let claim = self.tokens.parse(code.expose()).filter(|claim| claim.kind == TokenKind::Code);
-        self.trade(ask, Traded::Code, &claim.ok_or(Refusal::CodeMalformed)?).await
+        self.trade(ask, Traded::Code(shown), &claim.ok_or(Refusal::CodeMalformed)?).await
     }
 
     /// Trades a refresh token for the next pair of tokens.
@@ -88,7 +93,7 @@ impl Issuer {
                 now: self.clock.now(),
             };
             let exchange = match traded {
-                Traded::Code => exchange_code(&self.tokens, claim, &grant, &asked)?,
+                Traded::Code(shown) => exchange_code(&self.tokens, claim, &grant, &asked, shown)?,
                 Traded::Refresh => refresh(&self.tokens, claim, &grant, &asked)?,
             };
             let app = ask.client.app();

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use mintkeep_protocol::app::{App, AppStatus};
-use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, Scope, ServiceId};
+use mintkeep_protocol::ident::{AppId, RecordId, Scope, ServiceId};
 use mintkeep_protocol::issue::authenticate::{AuthenticClient, SecretOwner, secret_holds, secret_mac};
 use mintkeep_protocol::issue::check::customer_may;
-use mintkeep_protocol::issue::code::issue_code;
+use mintkeep_protocol::issue::code::{Consent, issue_code};
 use mintkeep_protocol::outcome::Refusal;
 use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::port::issuer_store::Commit;
@@ -44,7 +44,7 @@ pub struct Introspection {
 }
 
 impl Issuer {
-    /// Issues a code to `app` for `customer`. `actor` is who vouches for the customer's consent.
+    /// Issues a code to `app`. `actor` is who vouches for the customer's consent.
     ///
     /// # Errors
     ///
@@ -53,15 +53,14 @@ impl Issuer {
     pub async fn issue_code(
         &self,
         actor: &str,
-        (app, customer): (&AppId, &CustomerId),
-        scopes: Vec<Scope>,
+        app: &AppId,
+        consent: &Consent,
         arrival: &Arrival,
     ) -> Result<IssuedCode, Failure> {
         for _try in 0..COMMIT_TRIES {
-            let app = self.app_for_code((app, customer), &scopes).await?;
+            let app = self.app_for_code(app, consent).await?;
             let id = RecordId::new(self.clock.now(), u32::from_be_bytes(draw(&*self.entropy)));
-            let grant =
-                issue_code(&app, customer.clone(), scopes.clone(), (id, self.salt()), self.clock.now());
+            let grant = issue_code(&app, consent.clone(), (id, self.salt()), self.clock.now());
             if self.commit_code(actor, &app, &grant, arrival).await? == Commit::Done {
                 return Ok(self.code_of(&app, &grant));
             }
@@ -82,15 +81,14 @@ impl Issuer {
     pub async fn issue_code_of_page(
         &self,
         page: RecordId,
-        (app, customer): (&AppId, &CustomerId),
-        scopes: Vec<Scope>,
+        app: &AppId,
+        consent: &Consent,
         arrival: &Arrival,
     ) -> Result<IssuedCode, Failure> {
-        let actor = format!("customer {customer}");
+        let actor = format!("customer {}", consent.customer);
         for _try in 0..COMMIT_TRIES {
-            let app = self.app_for_code((app, customer), &scopes).await?;
-            let salt = self.salt();
-            let grant = issue_code(&app, customer.clone(), scopes.clone(), (page, salt), self.clock.now());
+            let app = self.app_for_code(app, consent).await?;
+            let grant = issue_code(&app, consent.clone(), (page, self.salt()), self.clock.now());
             if self.commit_code(&actor, &app, &grant, arrival).await? == Commit::Done {
                 return Ok(self.code_of(&app, &grant));
             }
@@ -108,27 +106,23 @@ impl Issuer {
             return Err(Failure::Busy);
         }
         match earlier.stage {
-            GrantStage::Issued if self.clock.now() < earlier.code_expires_at => {
+            GrantStage::Issued { .. } if self.clock.now() < earlier.code_expires_at => {
                 Ok(self.code_of(app, earlier))
             }
-            GrantStage::Issued => Err(Refusal::CodeExpired.into()),
+            GrantStage::Issued { .. } => Err(Refusal::CodeExpired.into()),
             GrantStage::Active { .. } => Err(Refusal::CodeUsed.into()),
             GrantStage::Revoked { .. } => Err(Refusal::CodeInvalid.into()),
         }
     }
 
-    /// The app, if it may have a code of these scopes for this customer.
-    async fn app_for_code(
-        &self,
-        (app, customer): (&AppId, &CustomerId),
-        scopes: &[Scope],
-    ) -> Result<Arc<App>, Failure> {
+    /// The app, if it may have a code for what this customer agreed to.
+    async fn app_for_code(&self, app: &AppId, consent: &Consent) -> Result<Arc<App>, Failure> {
         let app = self.app(app).await?;
         if app.status == AppStatus::Disabled {
             return Err(Refusal::ClientDisabled.into());
         }
-        customer_may(self.store.customer(customer).await?.as_deref())?;
-        if !scopes.iter().all(|scope| app.may_ask(scope)) {
+        customer_may(self.store.customer(&consent.customer).await?.as_deref())?;
+        if !consent.scopes.iter().all(|scope| app.may_ask(scope)) {
             return Err(Refusal::AccessDenied.into());
         }
         Ok(app)

@@ -167,9 +167,9 @@ fn grant_life(claim: &TokenClaim, grant: &Grant, now: Timestamp) -> (TokenState,
     let code = Held { generation: claim.generation, issued_at, expires_at: grant.code_expires_at };
     let is_code = claim.kind == TokenKind::Code;
     match grant.stage {
-        GrantStage::Issued if !is_code => (TokenState::Gone, None),
-        GrantStage::Issued if now < grant.code_expires_at => (TokenState::Good, Some(code)),
-        GrantStage::Issued => (TokenState::Expired, Some(code)),
+        GrantStage::Issued { .. } if !is_code => (TokenState::Gone, None),
+        GrantStage::Issued { .. } if now < grant.code_expires_at => (TokenState::Good, Some(code)),
+        GrantStage::Issued { .. } => (TokenState::Expired, Some(code)),
         GrantStage::Active { .. } | GrantStage::Revoked { spent_at: Some(_), .. } if is_code => {
             (TokenState::Used, Some(code))
         }

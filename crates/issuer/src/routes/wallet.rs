@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use mintkeep_protocol::ident::{AppId, CustomerId, Scope};
+use mintkeep_protocol::issue::code::Consent;
 use mintkeep_protocol::outcome::Refusal;
 use mintkeep_protocol::record::ServiceRole;
 use mintkeep_protocol::time::Timestamp;
@@ -32,6 +33,14 @@ pub struct CodeRequest {
     /// What they agreed to.
     #[schema(value_type = Vec<String>, example = json!(["auth_user"]))]
     pub scopes: Vec<Scope>,
+}
+
+impl CodeRequest {
+    /// Who gets the code, and for what. Who asks hands the code on itself, so it has no redirect URI.
+    pub(crate) fn parted(self) -> (AppId, Consent) {
+        let consent = Consent { customer: self.customer_id, scopes: self.scopes, redirect: None };
+        (self.client_id, consent)
+    }
 }
 
 /// A code.
@@ -73,8 +82,8 @@ pub(super) async fn issue_code(
         }
     };
     let actor = format!("wallet {id}");
-    let whom = (&asked.client_id, &asked.customer_id);
-    match desk.issuer.issue_code(&actor, whom, asked.scopes, &arrival).await {
+    let (app, consent) = asked.parted();
+    match desk.issuer.issue_code(&actor, &app, &consent, &arrival).await {
         Ok(issued) => Json(CodeAnswer::from(issued)).into_response(),
         Err(failure) => problem_of(&failure).into_response(),
     }

@@ -42,7 +42,7 @@ pub fn grant_token(
         return Err(Refusal::AccessInvalid);
     }
     match grant.stage {
-        GrantStage::Issued | GrantStage::Revoked { .. } => Err(Refusal::AccessInvalid),
+        GrantStage::Issued { .. } | GrantStage::Revoked { .. } => Err(Refusal::AccessInvalid),
         GrantStage::Active { tokens, .. } => good_generation(claim, tokens.access, tokens.previous, now),
     }
 }
@@ -167,7 +167,9 @@ mod tests {
     fn only_an_active_grant_has_good_tokens() {
         let app = app(Dialect::MiniProgram);
         let token = claim(TokenKind::GrantAccess, GRANT, Generation::from_number(3), 0);
-        for stage in [GrantStage::Issued, GrantStage::Revoked { spent_at: Some(NOW), at: NOW }] {
+        for stage in
+            [GrantStage::Issued { redirect: None }, GrantStage::Revoked { spent_at: Some(NOW), at: NOW }]
+        {
             let found = grant_token(&keys(), &token, &app, &grant(&app, stage), NOW);
             assert_eq!(found, Err(Refusal::AccessInvalid), "{stage:?}");
         }

@@ -5,26 +5,31 @@ use crate::app::App;
 use crate::ident::{CustomerId, RecordId, Scope};
 use crate::outcome::Refusal;
 use crate::record::{ActiveTokens, Grant, GrantStage, Held};
-use crate::request::RequestDigest;
+use crate::request::{RedirectDigest, RequestDigest, ShownRedirect};
 use crate::time::Timestamp;
 use crate::token::{Generation, Salt, StoreEpoch, TokenClaim, TokenKeys};
 
+/// What a customer agreed to.
+#[derive(Debug, Clone)]
+pub struct Consent {
+    /// Who.
+    pub customer: CustomerId,
+    /// What the app may do.
+    pub scopes: Vec<Scope>,
+    /// Where the code is sent, if a browser carries it to a URI of the app's.
+    pub redirect: Option<RedirectDigest>,
+}
+
 /// The record of a new code. Its code is the token of generation [`Generation::first_of`] the epoch.
 #[must_use]
-pub fn issue_code(
-    app: &App,
-    customer: CustomerId,
-    scopes: Vec<Scope>,
-    (id, salt): (RecordId, Salt),
-    now: Timestamp,
-) -> Grant {
+pub fn issue_code(app: &App, consent: Consent, (id, salt): (RecordId, Salt), now: Timestamp) -> Grant {
     Grant {
         id,
         app: app.no,
-        customer,
-        scopes,
+        customer: consent.customer,
+        scopes: consent.scopes,
         salt,
-        stage: GrantStage::Issued,
+        stage: GrantStage::Issued { redirect: consent.redirect },
         token_epoch: app.token_epoch,
         code_expires_at: now.after(app.code_lifetime()),
         revision: 0,
@@ -69,21 +74,28 @@ impl ExchangeAsk<'_> {
 /// # Errors
 ///
 /// In this order, so that a stranger learns nothing about a code that isn't its own:
-/// [`Refusal::CodeInvalid`], [`Refusal::CodeUsed`], [`Refusal::CodeExpired`].
+/// [`Refusal::CodeInvalid`], [`Refusal::CodeUsed`], [`Refusal::CodeExpired`]. A code with another redirect URI
+/// than it was sent to is invalid, and stays good for who shows the right one.
 ///
-/// Source: Mini Program `applyToken`, error codes `INVALID_CODE`, `USED_CODE`, `EXPIRED_CODE`.
+/// Source: Mini Program `applyToken`, error codes `INVALID_CODE`, `USED_CODE`, `EXPIRED_CODE`; RFC 6749,
+/// section 4.1.3, `redirect_uri`: "their values MUST be identical". That a code which was sent nowhere may not
+/// come with one is ours: it did not take the way that its client believes.
 pub fn exchange_code(
     keys: &TokenKeys,
     claim: &TokenClaim,
     grant: &Grant,
     ask: &ExchangeAsk<'_>,
+    shown: ShownRedirect,
 ) -> Result<Exchange, Refusal> {
     let app = ask.caller.app();
     if grant.app != app.no || !keys.tag_holds(claim, &grant.salt, app.token_epoch) {
         return Err(Refusal::CodeInvalid);
     }
     match grant.stage {
-        GrantStage::Issued => {}
+        GrantStage::Issued { redirect } => match shown {
+            ShownRedirect::Shown(shown) if shown != redirect => return Err(Refusal::CodeInvalid),
+            ShownRedirect::Shown(_) | ShownRedirect::NotAsked => {}
+        },
         GrantStage::Revoked { spent_at: Some(_), .. } => return Err(Refusal::CodeUsed),
         GrantStage::Revoked { spent_at: None, .. } => return Err(Refusal::CodeInvalid),
         GrantStage::Active { tokens, .. } if ask.repeats(&tokens) => return Ok(Exchange::Again(tokens)),

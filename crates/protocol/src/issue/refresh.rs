@@ -98,6 +98,7 @@ mod tests {
         let settings = AppSettings { refuses_refresh: true, ..AppSettings::default() };
         let unsupported = App { settings, ..owner.clone() };
         let ended = GrantStage::Revoked { spent_at: Some(NOW), at: NOW };
+        let unused = GrantStage::Issued { redirect: None };
 
         #[rustfmt::skip]
         let cases = [
@@ -112,7 +113,7 @@ mod tests {
             ("all of the app's ended",       &revoked_app, refreshed(),        2, 0,              Some(RefreshInvalid)),
             ("the grant ended",              &owner,       ended,              2, 0,              Some(RefreshInvalid)),
             ("the grant ended, used",        &owner,       ended,              1, 0,              Some(RefreshInvalid)),
-            ("its code was not exchanged",   &owner,       GrantStage::Issued, 1, 0,              Some(RefreshInvalid)),
+            ("its code was not exchanged",   &owner,       unused,             1, 0,              Some(RefreshInvalid)),
             ("an app without refresh",       &unsupported, refreshed(),        2, 0,              Some(GrantTypeUnsupported)),
             ("the same, and a used one",     &unsupported, refreshed(),        1, 0,              Some(GrantTypeUnsupported)),
         ];

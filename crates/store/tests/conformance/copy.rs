@@ -12,7 +12,7 @@ use mintkeep_protocol::port::keeper_store::{KeeperStore, Presented};
 use mintkeep_protocol::record::{
     Customer, CustomerStatus, Grant, GrantStage, KeyPurpose, PlatformKey, Profile, Service, ServiceRole,
 };
-use mintkeep_protocol::request::RequestDigest;
+use mintkeep_protocol::request::{RedirectDigest, RequestDigest};
 use mintkeep_protocol::token::TokenKind;
 use mintkeep_store::{
     Compared, CopyError, DatabaseError, OpenError, PostgresOptions, PostgresStore, Progress, copy,
@@ -79,9 +79,10 @@ async fn fill_issuer(store: &dyn IssuerStore) {
     }
 }
 
-fn stages() -> [GrantStage; 5] {
+fn stages() -> [GrantStage; 6] {
     [
-        GrantStage::Issued,
+        GrantStage::Issued { redirect: None },
+        GrantStage::Issued { redirect: Some(RedirectDigest([6; 16])) },
         active(None, None),
         active(Some(held(1)), Some(RequestDigest([8; 16]))),
         GrantStage::Revoked { spent_at: Some(at(30)), at: at(40) },

@@ -13,7 +13,7 @@ use mintkeep_protocol::app::App;
 use mintkeep_protocol::dialect::query::Query;
 use mintkeep_protocol::ident::{AppId, Dialect};
 use mintkeep_protocol::outcome::{Granted, Refusal};
-use mintkeep_protocol::request::{Ask, ClientProof};
+use mintkeep_protocol::request::{Ask, ClientProof, RedirectDigest, ShownRedirect};
 use mintkeep_protocol::secret::{AuthCode, RefreshToken};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::TokenKind;
@@ -24,7 +24,7 @@ use serde::Serialize;
 use super::{
     Unproved, client_of, form, invalid_client, invalid_request, oauth_error, read_form, store_trouble,
 };
-use crate::issuer::{Failure, Issuer};
+use crate::issuer::{CodeAsk, Failure, Issuer};
 use crate::routes::Desk;
 
 /// A token's answer (RFC 6749, section 5.1).
@@ -79,10 +79,16 @@ async fn granted(
 ) -> Result<Granted, Failure> {
     let app = issuer.app_by_id(id).await?;
     let client = issuer.admit(&app, proof, arrival)?;
-    issuer.done_for_client(&client, &asked(form, &app)?, None, arrival).await
+    let asked = asked(form, &app)?;
+    if let Ask::ExchangeCode(code) = &asked {
+        let shown = ShownRedirect::Shown(form.get("redirect_uri").map(RedirectDigest::of));
+        let ask = CodeAsk { client: &client, request: None, arrival };
+        return issuer.exchange(ask, code, shown).await.map(Granted::TokenSet);
+    }
+    issuer.done_for_client(&client, &asked, None, arrival).await
 }
 
-/// What the form asks for. `redirect_uri` is not looked at: a code is bound to its app, not to a way back.
+/// What the form asks for.
 fn asked(form: &Query<'_>, app: &App) -> Result<Ask, Refusal> {
     let field = |name| Ok(form.get(name).ok_or(Refusal::FieldMissing)?.to_owned());
     match form.get("grant_type").ok_or(Refusal::FieldMissing)? {
@@ -149,7 +155,11 @@ fn refused(refusal: Refusal) -> Response {
             oauth_error(BAD, "unsupported_grant_type", "not a grant type that this app can use")
         }
         Refusal::CodeMalformed | Refusal::CodeInvalid | Refusal::CodeUsed | Refusal::CodeExpired => {
-            oauth_error(BAD, "invalid_grant", "the code is not good, or was used")
+            oauth_error(
+                BAD,
+                "invalid_grant",
+                "the code is not good, was used, or was sent to another redirect_uri",
+            )
         }
         Refusal::RefreshInvalid | Refusal::RefreshUsed | Refusal::RefreshExpired => {
             oauth_error(BAD, "invalid_grant", "the refresh token is not good, or was used")

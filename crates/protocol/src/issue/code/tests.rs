@@ -49,7 +49,13 @@ fn exchange(
 ) -> Result<Exchange, Refusal> {
     let caller = client(app);
     let ask = ExchangeAsk { caller: &caller, request, epoch: StoreEpoch(0), now: at(now_ms) };
-    exchange_code(&keys(), &claim(TokenKind::Code, GRANT, Generation::default(), 0), grant, &ask)
+    exchange_code(
+        &keys(),
+        &claim(TokenKind::Code, GRANT, Generation::default(), 0),
+        grant,
+        &ask,
+        ShownRedirect::NotAsked,
+    )
 }
 
 #[test]
@@ -58,7 +64,7 @@ fn a_code_is_good_once_for_its_own_app_until_its_deadline() {
     let owner = app(Dialect::MiniProgram);
     let stranger = App { no: RecordId::from_number(10), ..owner.clone() };
     let revoked_app = App { token_epoch: 1, ..owner.clone() };
-    let fresh = GrantStage::Issued;
+    let fresh = GrantStage::Issued { redirect: None };
     let ended_unused = GrantStage::Revoked { spent_at: None, at: NOW };
     let ended_used = GrantStage::Revoked { spent_at: Some(NOW), at: NOW };
 
@@ -113,6 +119,36 @@ fn the_identical_signed_request_is_answered_again_for_a_minute_and_any_other_is_
     }
 }
 
+/// Source: RFC 6749, section 4.1.3, `redirect_uri`.
+#[test]
+fn a_code_comes_with_the_redirect_uri_that_it_was_sent_to_or_with_none_if_it_was_sent_nowhere() {
+    use ShownRedirect::{NotAsked, Shown};
+    let there = |uri| Some(RedirectDigest::of(uri));
+    let sent = there("https://shop.example/back?cart=7");
+    let refused = Came::Refused(Refusal::CodeInvalid);
+    let app = app(Dialect::DingTalk);
+    let caller = client(&app);
+
+    #[rustfmt::skip]
+    let cases = [
+        ("the same",                         sent, Shown(sent),                                       0,           Came::First),
+        ("another query",                    sent, Shown(there("https://shop.example/back?cart=8")),  0,           refused),
+        ("a letter less",                    sent, Shown(there("https://shop.example/back?cart=")),   0,           refused),
+        ("other letters for the same place", sent, Shown(there("https://shop.example/back?c%61rt=7")), 0,          refused),
+        ("left out",                         sent, Shown(None),                                       0,           refused),
+        ("another, too late",                sent, Shown(None),                                       DEADLINE_MS, refused),
+        ("by a dialect's own exchange",      sent, NotAsked,                                          0,           Came::First),
+        ("sent nowhere, none shown",         None, Shown(None),                                       0,           Came::First),
+        ("sent nowhere, one shown",          None, Shown(sent),                                       0,           refused),
+    ];
+    for (case, redirect, shown, now_ms, expected) in cases {
+        let ask = ExchangeAsk { caller: &caller, request: None, epoch: StoreEpoch(0), now: at(now_ms) };
+        let code = claim(TokenKind::Code, GRANT, Generation::default(), 0);
+        let grant = grant(&app, GrantStage::Issued { redirect });
+        assert_eq!(came(&exchange_code(&keys(), &code, &grant, &ask, shown)), expected, "{case}");
+    }
+}
+
 #[test]
 fn a_first_exchange_makes_a_pair_of_its_dialects_lives() {
     for (dialect, access_ms, refresh_ms) in [
@@ -121,7 +157,9 @@ fn a_first_exchange_makes_a_pair_of_its_dialects_lives() {
         (Dialect::DingTalk, 7_200_000, 30 * DAY_MS),
     ] {
         let app = app(dialect);
-        let Ok(Exchange::First(next)) = exchange(&app, &grant(&app, GrantStage::Issued), ONE, 5) else {
+        let Ok(Exchange::First(next)) =
+            exchange(&app, &grant(&app, GrantStage::Issued { redirect: None }), ONE, 5)
+        else {
             panic!("{dialect}: the code was good");
         };
         let tokens = ActiveTokens {
@@ -158,20 +196,28 @@ fn a_code_of_before_a_restored_backup_is_expired_for_it_may_have_been_spent_sinc
     for (case, issued_in, shown_in, expected) in cases {
         let code = claim(TokenKind::Code, GRANT, Generation::first_of(StoreEpoch(issued_in)), 0);
         let ask = ExchangeAsk { caller: &caller, request: ONE, epoch: StoreEpoch(shown_in), now: NOW };
-        let grant = grant(&app, GrantStage::Issued);
-        assert_eq!(came(&exchange_code(&keys(), &code, &grant, &ask)), expected, "{case}");
+        let grant = grant(&app, GrantStage::Issued { redirect: None });
+        assert_eq!(
+            came(&exchange_code(&keys(), &code, &grant, &ask, ShownRedirect::NotAsked)),
+            expected,
+            "{case}"
+        );
     }
 }
 
 #[test]
 fn a_codes_record_lives_ten_minutes_or_as_the_app_says() {
-    let who = || (CustomerId::parse("2160000000000001").unwrap(), vec![Scope::parse("auth_base").unwrap()]);
+    let consent = Consent {
+        customer: CustomerId::parse("2160000000000001").unwrap(),
+        scopes: vec![Scope::parse("auth_base").unwrap()],
+        redirect: Some(RedirectDigest::of("https://shop.example/back")),
+    };
     for (set_s, life_ms) in [(None, DEADLINE_MS), (Some(30), 30_000)] {
         let mut app = App { token_epoch: 4, ..app(Dialect::AlipayHk) };
         app.settings.code_lifetime_s = set_s;
-        let (customer, scopes) = who();
-        let issued = issue_code(&app, customer, scopes, (GRANT, SALT), NOW);
-        assert_eq!((issued.stage, issued.code_expires_at), (GrantStage::Issued, at(life_ms)));
+        let issued = issue_code(&app, consent.clone(), (GRANT, SALT), NOW);
+        let stage = GrantStage::Issued { redirect: consent.redirect };
+        assert_eq!((issued.stage, issued.code_expires_at), (stage, at(life_ms)));
         assert_eq!((issued.app, issued.token_epoch, issued.revision), (app.no, 4, 0));
     }
 }

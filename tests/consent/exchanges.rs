@@ -1,0 +1,59 @@
+//! What a code of the page is exchanged for, and by whom.
+
+use form_urlencoded::Serializer;
+use mintkeep_issuer::consent::ConsentSettings;
+
+use super::answers::message;
+use super::browser::{Browser, CUSTOMER, Platform, REDIRECT, SECRET, ask, parameter};
+
+/// What `DING1` gets for a code at `/oauth2/token`: the status, and the error if there is one.
+async fn exchanged(browser: &Browser, code: &str, redirect_uri: Option<&str>) -> (u16, String) {
+    let mut form = Serializer::new(String::new());
+    form.extend_pairs([("client_id", "DING1"), ("client_secret", SECRET)]);
+    form.extend_pairs([("grant_type", "authorization_code"), ("code", code)]);
+    form.extend_pairs(redirect_uri.map(|uri| ("redirect_uri", uri)));
+    let answer = browser.post_from("/oauth2/token", &form.finish(), &[]).await;
+    let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    (answer.status.as_u16(), body["error"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Source: RFC 6749, section 4.1.3, `redirect_uri`.
+#[tokio::test]
+async fn a_code_is_worth_nothing_at_another_redirect_uri_than_the_browser_carried_it_to() {
+    let platform = Platform::open(ConsentSettings::default()).await;
+    let mut browser = platform.signed_in(CUSTOMER).await;
+    let answer = browser.get(&ask("auth_base").replace("MINI1", "DING1")).await;
+    let code = parameter(answer.location(), "authCode").unwrap();
+
+    let sent_to = format!("{REDIRECT}?cart=7");
+    let refused = (400, "invalid_grant".to_owned());
+    for (case, redirect_uri) in [("none", None), ("without its query", Some(REDIRECT)), ("empty", Some(""))] {
+        assert_eq!(exchanged(&browser, &code, redirect_uri).await, refused, "{case}");
+    }
+    assert_eq!(exchanged(&browser, &code, Some(&sent_to)).await, (200, String::new()));
+    assert_eq!(exchanged(&browser, &code, Some(&sent_to)).await, refused, "a second time");
+}
+
+#[tokio::test]
+async fn a_code_that_came_as_a_message_needs_no_redirect_uri_and_takes_none() {
+    let platform = Platform::open(ConsentSettings::default()).await;
+    let mut browser = platform.signed_in(CUSTOMER).await;
+    let page = browser.get("/authorize?client_id=DING1&origin=https://shop.example").await;
+    let told: serde_json::Value = serde_json::from_str(&message(&page.body)).unwrap();
+    let code = told["authCode"].as_str().unwrap();
+    assert_eq!(exchanged(&browser, code, Some(REDIRECT)).await, (400, "invalid_grant".to_owned()));
+    assert_eq!(exchanged(&browser, code, None).await, (200, String::new()));
+}
+
+#[tokio::test]
+async fn a_dialects_own_exchange_asks_for_no_redirect_uri() {
+    let platform = Platform::open(ConsentSettings::default()).await;
+    let mut browser = platform.signed_in(CUSTOMER).await;
+    let answer = browser.get(&ask("auth_base").replace("MINI1", "DING1")).await;
+    let code = parameter(answer.location(), "authCode").unwrap();
+    let body = serde_json::json!({
+        "clientId": "DING1", "clientSecret": SECRET, "grantType": "authorization_code", "code": code,
+    });
+    let answer = browser.post_json("/v1.0/oauth2/userAccessToken", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
