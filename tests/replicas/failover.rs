@@ -9,7 +9,8 @@ use crate::site::{Replica, migrate, new_database_on};
 
 #[test]
 fn a_primary_that_is_killed_under_load_loses_nothing_acknowledged_and_callers_are_told_to_come_back() {
-    let primary = Server::start(None, &[]);
+    // What is committed without waiting for its flush stays unflushed for long, so that it is lost for sure.
+    let primary = Server::start(None, &["wal_writer_delay=10s"]);
     let standby = Server::start(Some(&primary), &[]);
     let database = new_database_on(&primary);
     let name = database.rsplit('/').next().unwrap();

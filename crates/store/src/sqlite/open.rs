@@ -181,3 +181,21 @@ fn begin_epoch(db: &mut Connection, now: Timestamp) -> rusqlite::Result<StoreEpo
     tx.commit()?;
     Ok(epoch)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_has_a_commit_before_the_writer_goes_on() {
+        const FULL: i64 = 2;
+        let folder = tempfile::tempdir().unwrap();
+        let opened = open(folder.path(), Timestamp::from_unix_ms(1_800_000_000_000), &mut |_| {}).unwrap();
+        let ask = |pragma| opened.db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(
+            ask("synchronous"),
+            FULL,
+            "a log that is flushed now and then loses its end with the power"
+        );
+    }
+}
