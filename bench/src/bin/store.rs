@@ -1,7 +1,8 @@
-//! How many durable changes a second the store makes in PostgreSQL: what `mintkeep serve` does with it, without HTTP.
+//! How many durable changes a second a store makes: what `mintkeep serve` does with it, without HTTP.
 
 use std::num::NonZeroU32;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,14 +17,14 @@ use mintkeep_protocol::record::{
 use mintkeep_protocol::request::RequestDigest;
 use mintkeep_protocol::time::{Clock, Timestamp};
 use mintkeep_protocol::token::{Generation, Salt, TokenKind};
-use mintkeep_store::{PostgresOptions, PostgresStore};
+use mintkeep_store::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
 use tokio::task::JoinSet;
 
 /// Makes changes for a while, and prints how many it made.
 #[derive(Parser)]
 struct Arguments {
-    /// The database; its tables are made if they are not there.
-    url: String,
+    /// The URL of a PostgreSQL database, or the folder of an embedded store; its tables are made if they are not there.
+    place: String,
     /// What is measured.
     #[arg(value_enum)]
     work: Work,
@@ -45,29 +46,33 @@ enum Work {
     Exchange,
     /// Codes are issued, and each becomes a grant at once.
     Fill,
-    /// Ten thousand grants get new tokens again and again, in turn.
+    /// Ten thousand grants get new tokens again and again, in turn. Audit lines are kept for [`CHURN_AUDIT_KEPT`].
     Churn,
 }
 
 /// How many grants `churn` goes over.
 const CHURNED_GRANTS: u32 = 10_000;
 
+/// How long `churn` keeps audit lines, so that it lasts many times as long as they do, as a server does.
+const CHURN_AUDIT_KEPT: Duration = Duration::from_secs(10);
+
 /// A moment in 2027. The records' times are not what is measured.
 const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 
-struct Still;
+/// Goes on from [`NOW`].
+struct Running(Stopwatch);
 
-impl Clock for Still {
+impl Clock for Running {
     fn now(&self) -> Timestamp {
-        NOW
+        NOW.after(self.0.elapsed())
     }
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    PostgresStore::migrate(&arguments.url, &mut |_| {}).await?;
-    let store = PostgresStore::open(&arguments.url, PostgresOptions::new(Arc::new(Still))).await?;
+    let clock = Arc::new(Running(Stopwatch::start()));
+    let store = open(&arguments, clock.clone()).await?;
     let wanted = Duration::from_secs(arguments.amount.into());
     let grants_each = match arguments.work {
         Work::Mint | Work::Fill | Work::Churn => 0,
@@ -92,7 +97,10 @@ async fn main() -> anyhow::Result<()> {
             let first = rounds(arguments.before);
             let rounds = first..first.saturating_add(rounds(arguments.amount));
             let grants = CHURNED_GRANTS / arguments.clients;
-            at_once(&arguments, |client| churn(store.clone(), client, grants, rounds.clone())).await?
+            at_once(&arguments, |client| {
+                churn((store.clone(), clock.clone()), client, grants, rounds.clone())
+            })
+            .await?
         }
     };
     let took = watch.elapsed();
@@ -109,8 +117,21 @@ async fn main() -> anyhow::Result<()> {
     {
         println!("{report}");
     }
-    store.close();
     Ok(())
+}
+
+async fn open(arguments: &Arguments, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn IssuerStore>> {
+    let place = &arguments.place;
+    let audit_retention = match arguments.work {
+        Work::Churn => CHURN_AUDIT_KEPT,
+        Work::Mint | Work::Exchange | Work::Fill => PostgresOptions::AUDIT_RETENTION,
+    };
+    if !place.starts_with("postgres") {
+        return Ok(SqliteStore::open(Path::new(place), SqliteOptions { clock, audit_retention })?);
+    }
+    PostgresStore::migrate(place, &mut |_| {}).await?;
+    let options = PostgresOptions { audit_retention, ..PostgresOptions::new(clock) };
+    Ok(PostgresStore::open(place, options).await?)
 }
 
 /// Runs one task for each client; all that they waited.
@@ -129,7 +150,7 @@ async fn at_once<F: Future<Output = anyhow::Result<Vec<Duration>>> + Send + 'sta
     Ok(waits)
 }
 
-async fn mint(store: Arc<PostgresStore>, client: u32, wanted: Duration) -> anyhow::Result<Vec<Duration>> {
+async fn mint(store: Arc<dyn IssuerStore>, client: u32, wanted: Duration) -> anyhow::Result<Vec<Duration>> {
     let key = PoolKey { app: RecordId::from_number(client.into()), kind: TokenKind::WeChatToken };
     let found = store.pool(key).await?.map_or(0, |pool| pool.revision);
     let mut pool = Pool {
@@ -159,7 +180,11 @@ async fn mint(store: Arc<PostgresStore>, client: u32, wanted: Duration) -> anyho
 }
 
 /// Issues codes, numbered as if each had been made a millisecond after the one before.
-async fn issue(store: Arc<PostgresStore>, client: u32, rounds: Range<u32>) -> anyhow::Result<Vec<Duration>> {
+async fn issue(
+    store: Arc<dyn IssuerStore>,
+    client: u32,
+    rounds: Range<u32>,
+) -> anyhow::Result<Vec<Duration>> {
     let mut waits = Vec::new();
     for round in rounds {
         let asked = Stopwatch::start();
@@ -171,7 +196,7 @@ async fn issue(store: Arc<PostgresStore>, client: u32, rounds: Range<u32>) -> an
 }
 
 async fn exchange(
-    store: Arc<PostgresStore>,
+    store: Arc<dyn IssuerStore>,
     client: u32,
     rounds: Range<u32>,
     wanted: Duration,
@@ -199,7 +224,7 @@ async fn exchange(
     Ok(waits)
 }
 
-async fn fill(store: Arc<PostgresStore>, client: u32, rounds: Range<u32>) -> anyhow::Result<Vec<Duration>> {
+async fn fill(store: Arc<dyn IssuerStore>, client: u32, rounds: Range<u32>) -> anyhow::Result<Vec<Duration>> {
     let mut waits = Vec::new();
     for round in rounds {
         let this = round..round.saturating_add(1);
@@ -211,7 +236,7 @@ async fn fill(store: Arc<PostgresStore>, client: u32, rounds: Range<u32>) -> any
 
 /// Each change is the one after a round: the first issues the code, the second exchanges it, the others refresh.
 async fn churn(
-    store: Arc<PostgresStore>,
+    (store, clock): (Arc<dyn IssuerStore>, Arc<dyn Clock>),
     client: u32,
     grants: u32,
     rounds: Range<u32>,
@@ -234,7 +259,7 @@ async fn churn(
                 AuditAction::TokenRefreshed
             };
             let asked = Stopwatch::start();
-            let done = store.commit_grant(grant, line(action)).await?;
+            let done = store.commit_grant(grant, AuditEntry { at: clock.now(), ..line(action) }).await?;
             ensure!(done == Commit::Done, "nobody else changes this grant");
             waits.push(asked.elapsed());
         }
