@@ -58,9 +58,9 @@ impl std::str::FromStr for Dialect {
     }
 }
 
-/// The text is empty, too long, or has a character that the identifier may not have.
+/// The text is empty, too long, only dots, or has a character that the identifier may not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be 1 to 64 characters of A-Z a-z 0-9 . _ - and for customers also : +")]
+#[error("must be 1 to 64 characters of A-Z a-z 0-9 . _ - and for customers also : +, not all of them dots")]
 pub struct InvalidIdent;
 
 macro_rules! ident {
@@ -74,14 +74,15 @@ macro_rules! ident {
             /// Longest accepted text, in characters.
             pub const CHARS_MAX: usize = $chars_max;
 
-            /// Checks length and alphabet.
+            /// Checks length and alphabet. Not all of it may be dots: identifiers are parts of our paths, and
+            /// clients take `.` and `..` there for steps, before they send the request.
             ///
             /// # Errors
             ///
             /// [`InvalidIdent`] outside of them.
             pub fn parse(text: &str) -> Result<Self, InvalidIdent> {
-                let fits = !text.is_empty()
-                    && text.len() <= Self::CHARS_MAX
+                let fits = text.len() <= Self::CHARS_MAX
+                    && text.bytes().any(|b| b != b'.')
                     && text.bytes().all(|b| b.is_ascii_alphanumeric() || $extra.contains(&b));
                 if fits { Ok(Self(text.into())) } else { Err(InvalidIdent) }
             }
@@ -217,6 +218,9 @@ mod tests {
             ("a@b", false),
             ("a\u{e9}", false),
             ("../x", false),
+            (".", false),
+            ("..", false),
+            ("..a", true),
         ];
         for (text, good) in cases {
             assert_eq!(AppId::parse(text).is_ok(), good, "{text}");
