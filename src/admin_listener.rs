@@ -11,6 +11,7 @@ use mintkeep_protocol::port::issuer_store::IssuerStore;
 use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::clock::SystemClock;
 use mintkeep_web::console::{self, ConsoleParts, Place, Rooms};
+use mintkeep_web::problem::{self, Problem};
 use mintkeep_web::readiness::Readiness;
 use utoipa::openapi::OpenApi;
 
@@ -27,6 +28,13 @@ pub fn router((readiness, store): (Readiness, StoreHealth), roles: Router, api: 
         .route("/readyz", get(readyz))
         .with_state((readiness, store))
         .merge(roles)
+        .method_not_allowed_fallback(problem::wrong_method)
+        .fallback(nothing_here)
+}
+
+async fn nothing_here() -> Problem {
+    let detail = "/openapi.json has the API's paths, and the console is at /";
+    Problem::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here", detail)
 }
 
 /// Two roles' admin APIs as one, described as one.

@@ -43,6 +43,31 @@ fn a_request_in_flight_at_sigterm_is_answered_and_then_the_server_ends_well() {
 }
 
 #[test]
+fn what_the_admin_listener_does_not_have_is_a_problem_that_says_where_to_look() {
+    let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 0"));
+    let [admin, _issuer, _keeper] = server.ready();
+    #[rustfmt::skip]
+    let cases = [
+        ("GET",    "/nothing",             "404", "urn:mintkeep:problem:not-found"),
+        ("GET",    "/admin/v1/nothing",    "404", "urn:mintkeep:problem:not-found"),
+        ("PUT",    "/admin/v1/customers/", "404", "urn:mintkeep:problem:not-found"),
+        ("POST",   "/livez",               "405", "urn:mintkeep:problem:wrong-method"),
+        ("DELETE", "/metrics",             "405", "urn:mintkeep:problem:wrong-method"),
+    ];
+    for (method, path, status, kind) in cases {
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let answer = exchange(connect(admin), &head);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{method} {path}: {answer}");
+        assert!(
+            answer.contains("application/problem+json") && answer.contains(kind),
+            "{method} {path}: {answer}"
+        );
+    }
+    server.signal("INT");
+    server.end();
+}
+
+#[test]
 fn every_line_of_the_log_is_json_and_none_holds_a_secret() {
     let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 0"));
     let [_admin, issuer, _keeper] = server.ready();
