@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mintkeep_protocol::ident::Dialect;
 use mintkeep_protocol::port::entropy::{Entropy, draw};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// How many rules there may be at once.
@@ -43,8 +43,8 @@ pub struct FaultRule {
     /// For `delay`: how long, in milliseconds, at most 60,000.
     #[serde(default)]
     pub delay_ms: Option<u64>,
-    /// For `answer`: the dialect's code, such as `-1`, `USED_CODE` or `unknownError`.
-    #[serde(default)]
+    /// For `answer`: the dialect's code, such as `-1`, `USED_CODE` or `unknownError`. A number is taken too.
+    #[serde(default, deserialize_with = "code")]
     pub code: Option<String>,
     /// How likely it strikes, 0 to 1.
     #[serde(default = "always")]
@@ -56,6 +56,20 @@ pub struct FaultRule {
 
 const fn always() -> f64 {
     1.0
+}
+
+/// A code as the dialect writes it: WeChat's and the older of DingTalk's are numbers.
+fn code<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a text or a whole number")]
+    enum Code {
+        Text(String),
+        Number(i64),
+    }
+    Ok(Option::deserialize(from)?.map(|code| match code {
+        Code::Text(text) => text,
+        Code::Number(number) => number.to_string(),
+    }))
 }
 
 /// A rule in force.
