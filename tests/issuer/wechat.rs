@@ -211,8 +211,11 @@ async fn every_call_of_stable_token_counts_for_its_day_and_is_told_by_quota_get(
     let next = rig.stable_token(false).await.text("/access_token");
     assert_ne!(next, token, "another day, another token");
     let body = json!({"cgi_path": "/cgi-bin/stable_token"}).to_string();
-    let told = rig.post(&format!("/cgi-bin/openapi/quota/get?access_token={next}"), body).await;
+    let target = format!("/cgi-bin/openapi/quota/get?access_token={next}");
+    let told = rig.post(&target, body).await;
     assert_eq!(told.text("/quota/used"), "1");
+    let without_quota = json!({"cgi_path": "/cgi-bin/menu/get"}).to_string();
+    assert_eq!(rig.post(&target, without_quota).await.text("/errcode"), "40097");
 }
 
 /// A restart forgets what was counted in memory alone: at most a five-hundredth of the limit.
