@@ -109,8 +109,9 @@ async fn a_users_token_is_bought_with_a_code_once_and_then_with_refresh_tokens()
     let by_refresh = |token: &str| json!({"grantType": "refresh_token", "refreshToken": token});
 
     let code = rig.code(DINGTALK, ACTIVE).await;
+    rig.let_time_pass();
     let first = ask(by_code(&code)).await;
-    assert_eq!((first.status, first.text("/expireIn")), (200, "7200".into()));
+    assert_eq!((first.status, first.text("/expireIn")), (200, "7200".into()), "its full life");
     assert!(rig.is_active(&first.text("/accessToken")).await);
     let used = ask(by_code(&code)).await;
     assert_eq!((used.status, used.text("/code").as_str()), (400, "invalidParameter.authCode.notFound"));

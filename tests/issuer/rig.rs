@@ -52,11 +52,21 @@ static APP_KEY: LazyLock<RsaPrivateKey> = LazyLock::new(|| RsaPrivateKey::genera
 /// The platform's keys likewise, once the first issuer has drawn them.
 static PLATFORM_KEYS: tokio::sync::OnceCell<Vec<PlatformKey>> = tokio::sync::OnceCell::const_new();
 
-pub struct HandClock(AtomicI64);
+/// Stands still until it is moved, or walks by so many milliseconds with every reading.
+pub struct HandClock {
+    now_ms: AtomicI64,
+    step_ms: AtomicI64,
+}
+
+impl HandClock {
+    fn new() -> Self {
+        Self { now_ms: AtomicI64::new(NOW_MS), step_ms: AtomicI64::new(0) }
+    }
+}
 
 impl Clock for HandClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_unix_ms(self.0.load(SeqCst))
+        Timestamp::from_unix_ms(self.now_ms.fetch_add(self.step_ms.load(SeqCst), SeqCst))
     }
 }
 
@@ -105,7 +115,7 @@ fn master() -> Arc<MasterKeyRing> {
 impl Rig {
     pub async fn new() -> Self {
         let keys = PLATFORM_KEYS.get_or_init(|| async {
-            let (store, clock) = (Arc::new(Ledger::new()), Arc::new(HandClock(AtomicI64::new(NOW_MS))));
+            let (store, clock) = (Arc::new(Ledger::new()), Arc::new(HandClock::new()));
             let _issuer = open(store.clone(), clock).await;
             store.platform_keys().await.unwrap()
         });
@@ -113,7 +123,7 @@ impl Rig {
         for key in keys.await {
             store.add_platform_key(key.clone()).await.unwrap();
         }
-        let clock = Arc::new(HandClock(AtomicI64::new(NOW_MS)));
+        let clock = Arc::new(HandClock::new());
         let issuer = open(store.clone(), clock.clone()).await;
         let faults = Arc::new(Faults::new(Arc::new(SystemEntropy)));
         let router = router(issuer.clone(), Some(faults.clone()));
@@ -169,7 +179,12 @@ impl Rig {
     }
 
     pub fn pass(&self, time: Duration) {
-        self.clock.0.fetch_add(i64::try_from(time.as_millis()).unwrap(), SeqCst);
+        self.clock.now_ms.fetch_add(i64::try_from(time.as_millis()).unwrap(), SeqCst);
+    }
+
+    /// From now on a millisecond passes whenever the time is read, as if each step took that long.
+    pub fn let_time_pass(&self) {
+        self.clock.step_ms.store(1, SeqCst);
     }
 
     /// Changes an app as the admin API does.

@@ -31,6 +31,7 @@ async fn an_apps_own_token_is_the_one_that_its_dialect_repeats() {
 async fn a_code_buys_a_pair_and_its_refresh_token_the_next() {
     let rig = Rig::new().await;
     let code = format!("grant_type=authorization_code&code={}", rig.code(DINGTALK, ACTIVE).await);
+    rig.let_time_pass();
     let first = ask(&rig, (DINGTALK, SECRET), &code).await;
     assert_eq!((first.status, first.text("/expires_in")), (200, "7200".into()));
     assert!(rig.is_active(&first.text("/access_token")).await);

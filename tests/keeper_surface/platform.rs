@@ -112,6 +112,7 @@ impl Platform {
             let life = std::time::Duration::from_secs(CUSTOMER_LIFE_S);
             Outcome::Granted(Granted::TokenSet(TokenSet {
                 access_expires_at: now.after(life),
+                expires_in: life,
                 refresh: RefreshToken::new(minted.replace(PLANTED, PLANTED_REFRESH)),
                 refresh_expires_at: now.after(life),
                 access: AccessToken::new(minted),

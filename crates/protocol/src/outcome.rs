@@ -65,6 +65,9 @@ pub struct TokenSet {
     pub access: AccessToken,
     /// Until when.
     pub access_expires_at: Timestamp,
+    /// How much longer that was when it was decided: a new token has its full life, however long its record
+    /// took to be written.
+    pub expires_in: Duration,
     /// What the next pair is traded for, once.
     pub refresh: RefreshToken,
     /// Until when.

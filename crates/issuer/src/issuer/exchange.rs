@@ -10,6 +10,7 @@ use mintkeep_protocol::port::issuer_store::{Commit, Remembered};
 use mintkeep_protocol::record::{ActiveTokens, AuditAction, Grant, GrantStage};
 use mintkeep_protocol::request::{RequestDigest, ShownRedirect};
 use mintkeep_protocol::secret::{AccessToken, AuthCode, RefreshToken};
+use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::{TokenClaim, TokenKind, TokenPlace};
 use mintkeep_web::arrival::Arrival;
 
@@ -99,7 +100,7 @@ impl Issuer {
             let app = ask.client.app();
             let audit = |action| self.audit(format_args!("app {}", app.id), action, grant.id, ask.arrival);
             match exchange {
-                Exchange::Again(tokens) => return Ok(self.token_set(app, &grant, &tokens)),
+                Exchange::Again(tokens) => return Ok(self.token_set(app, &grant, &tokens, asked.now)),
                 Exchange::Replayed(revoked) => {
                     // Lost means that somebody else changed the grant; the answer is the same.
                     let _commit = self.store.commit_grant(revoked, audit(AuditAction::CodeReplayed)).await?;
@@ -111,7 +112,7 @@ impl Issuer {
                     let audit = audit(traded.action());
                     let commit = self.store.commit_grant_for(app, next.clone(), audit).await?;
                     if let (Commit::Done, GrantStage::Active { tokens, .. }) = (commit, next.stage) {
-                        return Ok(self.token_set(app, &next, &tokens));
+                        return Ok(self.token_set(app, &next, &tokens, asked.now));
                     }
                     self.still_lets_in(ask.client).await?;
                 }
@@ -120,7 +121,7 @@ impl Issuer {
         Err(Failure::Busy)
     }
 
-    fn token_set(&self, app: &App, grant: &Grant, tokens: &ActiveTokens) -> TokenSet {
+    fn token_set(&self, app: &App, grant: &Grant, tokens: &ActiveTokens, now: Timestamp) -> TokenSet {
         let text = |kind| {
             let place =
                 TokenPlace { kind, record: grant.id, salt: &grant.salt, token_epoch: app.token_epoch };
@@ -129,6 +130,7 @@ impl Issuer {
         TokenSet {
             access: AccessToken::new(text(TokenKind::GrantAccess)),
             access_expires_at: tokens.access.expires_at,
+            expires_in: tokens.access.expires_at.since(now),
             refresh: RefreshToken::new(text(TokenKind::GrantRefresh)),
             refresh_expires_at: tokens.refresh_expires_at,
             customer: grant.customer.clone(),

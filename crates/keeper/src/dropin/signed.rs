@@ -254,9 +254,11 @@ async fn give(
     let Some(kept) = leaf.good(now) else { return Ok(Outcome::Unknown) };
     let usable = usable(kept.left(now), &leaf.upkeep, &account.terms, now);
     let margin = Duration::from_secs(u64::from(consumer.margin_floor_s));
+    let expires_in = told(usable, margin);
     Ok(Outcome::Granted(Granted::TokenSet(TokenSet {
         access: copy(&kept.access),
-        access_expires_at: now.after(told(usable, margin)),
+        access_expires_at: now.after(expires_in),
+        expires_in,
         refresh: handle_of(customer),
         refresh_expires_at: kept.refresh_expires_at.unwrap_or(kept.expires_at),
         customer: customer.clone(),

@@ -225,7 +225,7 @@ fn decode_legacy(query: &str) -> Result<Call, Refusal> {
 pub fn encode_response(outcome: &Outcome, context: &AnswerContext<'_>) -> Response<Bytes> {
     let endpoint = Endpoint::at(context.path);
     let (status, body) = match (outcome, endpoint) {
-        (Outcome::Granted(granted), _) => match encode_granted(granted, endpoint, context) {
+        (Outcome::Granted(granted), _) => match encode_granted(granted, endpoint) {
             Some(body) => (StatusCode::OK, body),
             None => encode_fault(&codes::UNKNOWN, context),
         },
@@ -307,11 +307,7 @@ struct DeniedDetail {
 }
 
 /// The body of a success; `None`: no ask of this dialect ends in this.
-fn encode_granted(
-    granted: &Granted,
-    endpoint: Option<Endpoint>,
-    context: &AnswerContext<'_>,
-) -> Option<Bytes> {
+fn encode_granted(granted: &Granted, endpoint: Option<Endpoint>) -> Option<Bytes> {
     match granted {
         Granted::AppToken { token, expires_in } => {
             Some(encode_app_token(token.expose(), expires_in.as_secs(), endpoint))
@@ -319,7 +315,7 @@ fn encode_granted(
         Granted::TokenSet(set) => Some(json::to_bytes(&TokenBody {
             access_token: set.access.expose(),
             refresh_token: Some(set.refresh.expose()),
-            expire_in: set.access_expires_at.since(context.now).as_secs(),
+            expire_in: set.expires_in.as_secs(),
             corp_id: Some(CORP_ID),
         })),
         Granted::Ticket { ticket, expires_in } => {

@@ -188,6 +188,7 @@ fn outcome(text: &str) -> Outcome {
         "set" => Granted::TokenSet(TokenSet {
             access: token(),
             access_expires_at: NOW.after(seconds()),
+            expires_in: seconds(),
             refresh: RefreshToken::new(TOKEN.chars().rev().collect()),
             refresh_expires_at: NOW.after(Duration::from_hours(720)),
             customer: CustomerId::parse("2160000000000001").unwrap(),

@@ -15,7 +15,6 @@ use mintkeep_protocol::ident::{AppId, Dialect};
 use mintkeep_protocol::outcome::{Granted, Refusal};
 use mintkeep_protocol::request::{Ask, ClientProof, RedirectDigest, ShownRedirect};
 use mintkeep_protocol::secret::{AuthCode, RefreshToken};
-use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::TokenKind;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::json;
@@ -62,7 +61,7 @@ async fn answered(
         done = granted(&desk.issuer, whom, &form, arrival).await;
     }
     match done {
-        Ok(granted) => Ok(written(&granted, desk.issuer.now())),
+        Ok(granted) => Ok(written(&granted)),
         Err(Failure::Refused(refusal)) => Err(refused(refusal)),
         Err(failure @ (Failure::Store(_) | Failure::Busy | Failure::Overtaken)) => {
             Err(store_trouble(&failure))
@@ -110,7 +109,7 @@ const fn own_pool(dialect: Dialect) -> Result<TokenKind, Refusal> {
     }
 }
 
-fn written(granted: &Granted, now: Timestamp) -> Response {
+fn written(granted: &Granted) -> Response {
     let answer = match granted {
         Granted::AppToken { token, expires_in } => TokenAnswer {
             access_token: token.expose(),
@@ -121,7 +120,7 @@ fn written(granted: &Granted, now: Timestamp) -> Response {
         Granted::TokenSet(set) => TokenAnswer {
             access_token: set.access.expose(),
             token_type: "Bearer",
-            expires_in: set.access_expires_at.since(now).as_secs(),
+            expires_in: set.expires_in.as_secs(),
             refresh_token: Some(set.refresh.expose()),
         },
         // No ask of this endpoint ends in one of these.

@@ -343,6 +343,7 @@ proptest! {
         let outcome = Outcome::Granted(Granted::TokenSet(TokenSet {
             access: AccessToken::new(access),
             access_expires_at: NOW.after(Duration::from_secs(life_s)),
+            expires_in: Duration::from_secs(life_s),
             refresh: RefreshToken::new(refresh),
             refresh_expires_at: NOW.after(Duration::from_secs(life_s.saturating_mul(2))),
             customer: CustomerId::parse(&customer).unwrap(),
