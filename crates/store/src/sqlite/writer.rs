@@ -291,6 +291,25 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_told_of_a_commit_before_it_is_made() {
+        let mut writer = writer();
+        // What holds at each statement, and not at the commit.
+        let refuse_late = "CREATE TABLE nobody (id INTEGER PRIMARY KEY); \
+             CREATE TABLE heir (of INTEGER REFERENCES nobody (id) DEFERRABLE INITIALLY DEFERRED); \
+             CREATE TRIGGER late AFTER INSERT ON grant_record WHEN new.id = 2 \
+             BEGIN INSERT INTO heir VALUES (new.id); END; \
+             PRAGMA foreign_keys = ON";
+        writer.db.execute_batch(refuse_late).unwrap();
+        let answers = commit(&mut writer, vec![code(1), code(2)]);
+        assert!(answers.iter().all(Result::is_err), "{answers:?}");
+        assert_eq!((count(&writer, "grant_record"), count(&writer, "audit")), (0, 0));
+        assert!(
+            matches!(commit(&mut writer, vec![code(1)])[..], [Ok(Presented::Done)]),
+            "the next one works"
+        );
+    }
+
+    #[test]
     fn a_batch_takes_all_that_wait_up_to_its_bound_and_closing_comes_last() {
         let (asked, requests) = sync_channel(QUEUE_INTENTS_MAX);
         let writer = Writer { requests, ..writer() };

@@ -73,14 +73,19 @@ async fn until(case: &str, holds: impl AsyncFn() -> bool) {
     assert!(tokio::time::timeout(Duration::from_secs(20), seen).await.is_ok(), "{case}");
 }
 
+/// Waits until so many replicas listen: when one begins to, it forgets what it remembers.
+async fn until_listening(url: &str, replicas: i64) {
+    let listening = "SELECT count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND query = 'LISTEN mintkeep' AND state = 'idle'";
+    until("all listen", async || ask::<i64>(url, listening).await == replicas).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_changed_by_an_operator_or_revoked_is_told_to_the_other_replicas() {
     let url = new_database().await;
     PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
     let (one, other): (Store, _) = (open(&url).await, open_trusting(&url).await);
-    let is_listening = "SELECT EXISTS (SELECT FROM pg_stat_activity \
-         WHERE datname = current_database() AND query = 'LISTEN mintkeep' HAVING count(*) = 2)";
-    until("both listen", async || ask::<bool>(&url, is_listening).await).await;
+    until_listening(&url, 2).await;
 
     let id = app(1, "wx1").id;
     let customer = |status| Customer { id: customer_id(), status, profile: Profile::default() };
@@ -125,12 +130,13 @@ async fn a_replica_that_did_not_hear_for_a_while_forgets_what_it_remembers() {
     let other = open_trusting(&url).await;
     let listener = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
          WHERE datname = current_database() AND query = 'LISTEN mintkeep'";
-    other.put_app(app(1, "wx1"), audit("app")).await.unwrap();
-    until("it listened", async || ask::<i64>(&url, listener).await == 1).await;
+    until_listening(&url, 1).await;
+    // A new grant is no news: no replica forgets it for having made it.
+    other.commit_grant(grant(1, 1, "c"), audit("grant")).await.unwrap();
+    assert_eq!(ask::<i64>(&url, listener).await, 1);
     // Nobody notifies of this one.
-    run(&url, "UPDATE app SET revision = 7").await;
-    let id = app(1, "wx1").id;
-    until("it is read anew", async || other.app(&id).await.unwrap().unwrap().revision == 7).await;
+    run(&url, "UPDATE grant_record SET revision = 7").await;
+    until("it is read anew", async || other.grant(number(1)).await.unwrap().unwrap().revision == 7).await;
 }
 
 #[tokio::test]
@@ -138,12 +144,13 @@ async fn a_change_of_which_nothing_is_heard_is_seen_within_a_second() {
     let url = new_database().await;
     PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
     let store = open(&url).await;
-    store.put_app(app(1, "wx1"), audit("app")).await.unwrap();
-    let id = app(1, "wx1").id;
-    assert_eq!(store.app(&id).await.unwrap().unwrap().revision, 1);
-    run(&url, "UPDATE app SET revision = 7").await;
+    until_listening(&url, 1).await;
+    // A new grant is no news: no replica forgets it for having made it.
+    store.commit_grant(grant(1, 1, "c"), audit("grant")).await.unwrap();
+    assert_eq!(store.grant(number(1)).await.unwrap().unwrap().revision, 1);
+    run(&url, "UPDATE grant_record SET revision = 7").await;
     let seen = async {
-        while store.app(&id).await.unwrap().unwrap().revision != 7 {
+        while store.grant(number(1)).await.unwrap().unwrap().revision != 7 {
             tokio::task::yield_now().await;
         }
     };
@@ -156,10 +163,7 @@ async fn a_replica_that_heard_nothing_of_a_change_learns_of_it_by_its_own_write(
     PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
     let store = open_trusting(&url).await;
     store.put_app(app(1, "wx1"), audit("app")).await.unwrap();
-    // When it begins to listen it forgets what it remembers.
-    let is_listening = "SELECT EXISTS (SELECT FROM pg_stat_activity \
-         WHERE datname = current_database() AND query = 'LISTEN mintkeep')";
-    until("it listens", async || ask::<bool>(&url, is_listening).await).await;
+    until_listening(&url, 1).await;
     let id = app(1, "wx1").id;
     for (case, revision) in [("a token", 7), ("a code", 8)] {
         let known = store.app(&id).await.unwrap().unwrap();
