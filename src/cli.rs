@@ -11,6 +11,7 @@ mod fault;
 mod files;
 mod grant;
 mod key;
+mod master_key;
 mod migrate;
 mod report;
 mod sandbox_clock;
@@ -47,6 +48,8 @@ pub enum Verb {
     Consumer(Group<consumer::ConsumerVerb>),
     /// Reads, renews, lists and explains the tokens that the keeper holds.
     Token(Group<token::TokenVerb>),
+    /// Tells what the store's secrets are sealed under, and exchanges that.
+    MasterKey(Group<master_key::MasterKeyVerb>),
     /// Shows, advances and resets the sandbox's clock.
     Clock(Group<sandbox_clock::ClockVerb>),
     /// Adds, lists and clears the sandbox's fault rules.
@@ -110,6 +113,7 @@ async fn done(verb: Verb, command: clap::Command) -> Result<(), Failure> {
         Verb::Credential(group) => credential::run(&group.server.client()?, group.verb).await,
         Verb::Consumer(group) => consumer::run(&group.server.client()?, group.verb).await,
         Verb::Token(group) => token::run(&group.server.client()?, group.verb).await,
+        Verb::MasterKey(group) => master_key::run(&group.server.client()?, group.verb).await,
         Verb::Clock(group) => sandbox_clock::run(&group.server.client()?, group.verb).await,
         Verb::Fault(group) => fault::run(&group.server.client()?, group.verb).await,
         Verb::Audit(group) => audit::run(&group.server.client()?, group.verb).await,
@@ -136,6 +140,7 @@ impl Verb {
             Self::Credential(group) => group.server.json,
             Self::Consumer(group) => group.server.json,
             Self::Token(group) => group.server.json,
+            Self::MasterKey(group) => group.server.json,
             Self::Clock(group) => group.server.json,
             Self::Fault(group) => group.server.json,
             Self::Audit(group) => group.server.json,

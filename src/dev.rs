@@ -9,7 +9,7 @@ use mintkeep_issuer::admin::{self, MovableClock as _};
 use mintkeep_issuer::faults::Faults;
 use mintkeep_keeper::dropin::DropIn;
 use mintkeep_keeper::{Keeper, admin_routes};
-use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
+use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, MasterKeys};
 use mintkeep_protocol::port::entropy::{Entropy, SystemEntropy, draw};
 use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_store::{SqliteOptions, SqliteStore};
@@ -26,7 +26,8 @@ use crate::telemetry::{self, Metrics};
 use crate::welcome::Welcome;
 use crate::wiring::{Door, Process, Records};
 use crate::{
-    admin_listener, folder, sandbox, sandbox_browser, sandbox_keeper, sandbox_keys, welcome, wiring,
+    admin_listener, folder, master_key, sandbox, sandbox_browser, sandbox_keeper, sandbox_keys, welcome,
+    wiring,
 };
 
 /// For people, every request.
@@ -106,8 +107,10 @@ async fn serve(
     let sandbox = admin::Sandbox { clock: clock.clone(), faults };
     let token = AdminToken::new(&ClientSecret::new(admin_token));
     let issuers_admin = admin::router(Arc::clone(&issuer), Some(sandbox.clone()), token);
-    let keepers_admin = admin_routes::router(Arc::clone(&keeper), token, None);
-    let (admin, api) = admin_listener::beside(issuers_admin, keepers_admin);
+    let keepers_admin = admin_routes::router(Arc::clone(&keeper), token);
+    let both = admin_listener::beside(issuers_admin, keepers_admin);
+    let master_key = master_key::router(process, &records, Some(Arc::clone(&keeper)), token);
+    let (admin, api) = admin_listener::beside(both, master_key);
     let rooms = vec![
         mintkeep_issuer::console::rooms(Arc::clone(&issuer), Some(sandbox)),
         mintkeep_keeper::console::rooms(Arc::clone(&keeper)),
@@ -147,10 +150,10 @@ fn data_folder(options: &DevOptions) -> Result<DataFolder> {
 }
 
 /// The master key in `DIR/master.key`, made at the first start.
-fn master_keys(data: &Path) -> Result<MasterKeyRing> {
+fn master_keys(data: &Path) -> Result<MasterKeys> {
     let new = || MasterKey::encode(&draw(&SystemEntropy)).to_string();
     let text = folder::secret_or_new(&data.join("master.key"), new)?;
-    Ok(MasterKeyRing::new(MasterKey::parse(&text)?, vec![]))
+    Ok(MasterKeys::new(MasterKeyRing::new(MasterKey::parse(&text)?, vec![])))
 }
 
 /// 256 random bits in hexadecimal.

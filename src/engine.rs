@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use mintkeep_protocol::crypto::MasterKeyRing;
+use mintkeep_protocol::crypto::MasterKeys;
 use mintkeep_protocol::port::issuer_store::IssuerStore;
 use mintkeep_protocol::time::Clock;
 use mintkeep_store::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
@@ -42,8 +42,7 @@ impl Engine {
     }
 
     /// What the roles keep in it, with what that is sealed under.
-    pub fn records(&self, master: MasterKeyRing) -> Records {
-        let master = Arc::new(master);
+    pub fn records(&self, master: Arc<MasterKeys>) -> Records {
         match self {
             Self::Embedded(store) => Records { issuer: store.clone(), keeper: store.clone(), master },
             Self::Postgres(store) => Records { issuer: store.clone(), keeper: store.clone(), master },

@@ -13,7 +13,7 @@ pub fn make_folder(path: &Path) -> Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .with_context(|| format!("{} can't be made; give another folder with --data", path.display()))
+        .with_context(|| format!("{} can't be made; give another folder", path.display()))
 }
 
 /// Writes a file that only its owner may read (0600), in one step: it is there whole or not at all.

@@ -8,6 +8,7 @@ mod config;
 mod dev;
 mod engine;
 mod folder;
+mod master_key;
 mod sandbox;
 mod sandbox_browser;
 mod sandbox_clock;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use axum::Router;
 use mintkeep_issuer::consent;
-use mintkeep_keeper::admin_routes::{self, ReadMasterKeys};
+use mintkeep_keeper::admin_routes;
+use mintkeep_protocol::crypto::{MasterKeys, ReadMasterKeys};
 use mintkeep_web::access_log::AccessLog;
 use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::clock::SystemClock;
@@ -17,6 +18,7 @@ use crate::admin_listener;
 use crate::certificates;
 use crate::config::{self, DrainSettings, IssuerSettings, ListenerSettings, Settings};
 use crate::engine::Engine;
+use crate::master_key;
 use crate::telemetry::{self, Metrics};
 use crate::wiring::{self, Door, Process};
 
@@ -49,7 +51,7 @@ pub async fn run(file: &Path) -> Result<()> {
 /// Reads the master keys anew, for their rotation.
 fn keys_of(file: &Path) -> ReadMasterKeys {
     let file = file.to_owned();
-    Arc::new(move || match config::load(&file) {
+    Box::new(move || match config::load(&file) {
         Ok((settings, _warnings)) => Ok(settings.master),
         Err(_) => Err("the configuration has mistakes: see `mintkeep config check`".to_owned()),
     })
@@ -75,7 +77,7 @@ async fn serve(
         Some(listener) => Some(open_door("keeper", listener, &manners).await?),
     };
 
-    let records = engine.records(settings.master);
+    let records = engine.records(Arc::new(MasterKeys::followed(settings.master, master_keys)));
     let token = AdminToken::new(&settings.admin_token);
     let mut admin = (Router::new(), OpenApi::default());
     let mut rooms = Vec::new();
@@ -86,14 +88,16 @@ async fn serve(
         rooms.push(mintkeep_issuer::console::rooms(Arc::clone(&issuer), None));
         admin = mintkeep_issuer::admin::router(issuer, None, token);
     }
+    let mut keeper_here = None;
     if let Some(door) = keeper_door {
         let keeper = wiring::open_keeper(process, &records).await?;
         wiring::serve_keeper(process, door, &keeper);
         rooms.push(mintkeep_keeper::console::rooms(Arc::clone(&keeper)));
-        let keepers_admin = admin_routes::router(keeper, token, Some(master_keys));
-        admin = admin_listener::beside(admin, keepers_admin);
+        admin = admin_listener::beside(admin, admin_routes::router(Arc::clone(&keeper), token));
+        keeper_here = Some(keeper);
     }
-    let (admin, api) = admin;
+    let master_key = master_key::router(process, &records, keeper_here, token);
+    let (admin, api) = admin_listener::beside(admin, master_key);
     let console = admin_listener::console(
         process,
         (&admin_door, settings.admin_public_url),

@@ -14,7 +14,7 @@ use mintkeep_keeper::routes::{ListenerParts, WATCH_BEAT_EVERY};
 use mintkeep_keeper::settings::KeeperSettings;
 use mintkeep_keeper::upstream::HyperUpstream;
 use mintkeep_keeper::{Keeper, KeeperParts};
-use mintkeep_protocol::crypto::MasterKeyRing;
+use mintkeep_protocol::crypto::MasterKeys;
 use mintkeep_protocol::port::entropy::SystemEntropy;
 use mintkeep_protocol::port::issuer_store::IssuerStore;
 use mintkeep_protocol::port::keeper_store::KeeperStore;
@@ -60,7 +60,7 @@ pub struct Records {
     /// The keeper's.
     pub keeper: Arc<dyn KeeperStore>,
     /// The master keys.
-    pub master: Arc<MasterKeyRing>,
+    pub master: Arc<MasterKeys>,
 }
 
 /// A listener that is bound and not yet served.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::client::Failure;
 use super::files::SecretFile;
 use super::report::{write_facts, write_json};
+use crate::folder::make_folder;
 
 /// Verbs about keys.
 #[derive(Debug, Subcommand)]
@@ -17,7 +18,7 @@ pub enum KeyVerb {
     /// Makes an RSA pair of 2,048 bits for a signed dialect, or a master key. No file is overwritten.
     #[command(after_help = EXAMPLES)]
     Generate {
-        /// The folder to write to: `app_private.pem` (0600) and `app_public.pem`, or `master.key` (0600).
+        /// The folder to write to, made if need be: `app_private.pem` (0600) and `app_public.pem`, or `master.key` (0600).
         #[arg(long, value_name = "DIR", default_value = ".")]
         out: PathBuf,
         /// A master key, which seals a server's secrets, instead of a pair.
@@ -45,6 +46,7 @@ impl KeyVerb {
 /// Does it.
 pub fn run(verb: &KeyVerb) -> Result<(), Failure> {
     let KeyVerb::Generate { out, master, json } = verb;
+    make_folder(out).map_err(|error| Failure::Local(format!("{error:#}")))?;
     let made = if *master { master_key(out)? } else { pair(out)? };
     if *json {
         let fields = made.iter().map(|(name, file)| ((*name).to_owned(), Value::from(file.as_str())));

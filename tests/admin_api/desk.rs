@@ -13,7 +13,7 @@ use http_body_util::BodyExt as _;
 use mintkeep_issuer::admin::{self, MovableClock, Sandbox};
 use mintkeep_issuer::faults::Faults;
 use mintkeep_issuer::issuer::{Issuer, IssuerParts};
-use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
+use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, MasterKeys};
 use mintkeep_protocol::port::entropy::SystemEntropy;
 use mintkeep_protocol::port::issuer_store::IssuerStore;
 use mintkeep_protocol::record::PlatformKey;
@@ -105,7 +105,7 @@ impl Desk {
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
             tasks: Tasks::new(2),
-            master: Arc::new(MasterKeyRing::new(MasterKey::new(&[7; 32]), vec![])),
+            master: Arc::new(MasterKeys::new(MasterKeyRing::new(MasterKey::new(&[7; 32]), vec![]))),
             limits: Limits::default(),
             public_url: "http://127.0.0.1".to_owned(),
         });

@@ -13,7 +13,7 @@ use mintkeep_issuer::consent::{self, ConsentSettings, assertion};
 use mintkeep_issuer::issuer::{Issuer, IssuerParts};
 use mintkeep_issuer::routes::router;
 use mintkeep_protocol::app::{App, AppSettings, AppStatus, StoredSecret};
-use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, RsaPrivateKey};
+use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, MasterKeys, RsaPrivateKey};
 use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId, Scope, ServiceId};
 use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
 use mintkeep_protocol::port::entropy::SystemEntropy;
@@ -72,7 +72,7 @@ impl Platform {
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
             tasks: Tasks::new(1),
-            master: Arc::new(MasterKeyRing::new(master, vec![])),
+            master: Arc::new(MasterKeys::new(MasterKeyRing::new(master, vec![]))),
             limits: Limits::default(),
             public_url: PUBLIC_URL.into(),
         });

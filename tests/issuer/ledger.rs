@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
 
 use async_trait::async_trait;
 use mintkeep_protocol::app::App;
+use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, StoreError, Stored};
 use mintkeep_protocol::record::{
@@ -180,6 +181,15 @@ impl IssuerStore for Ledger {
 
     async fn add_platform_key(&self, key: PlatformKey) -> Stored<Commit> {
         self.answered(self.change().await?.add_platform_key(key).await?)
+    }
+
+    async fn reseal_platform_key(
+        &self,
+        key: PlatformKey,
+        was: &Sealed<PlatformKey>,
+        audit: AuditEntry,
+    ) -> Stored<Commit> {
+        self.answered(self.change().await?.reseal_platform_key(key, was, audit).await?)
     }
 
     async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {

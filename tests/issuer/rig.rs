@@ -14,7 +14,7 @@ use mintkeep_issuer::faults::Faults;
 use mintkeep_issuer::issuer::{Issuer, IssuerParts};
 use mintkeep_issuer::routes::router;
 use mintkeep_protocol::app::{App, AppKey, AppSettings, AppStatus, StoredSecret};
-use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, RsaPrivateKey};
+use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, MasterKeys, RsaPrivateKey};
 use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId, Scope, ServiceId};
 use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
 use mintkeep_protocol::issue::code::Consent;
@@ -108,8 +108,8 @@ impl Answer {
     }
 }
 
-fn master() -> Arc<MasterKeyRing> {
-    Arc::new(MasterKeyRing::new(MasterKey::new(&[3; 32]), vec![]))
+fn master() -> Arc<MasterKeys> {
+    Arc::new(MasterKeys::new(MasterKeyRing::new(MasterKey::new(&[3; 32]), vec![])))
 }
 
 impl Rig {

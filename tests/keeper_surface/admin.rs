@@ -1,16 +1,13 @@
 //! The admin routes.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use http::Request;
-use mintkeep_keeper::admin_routes::ReadMasterKeys;
 use mintkeep_protocol::crypto::RsaPrivateKey;
 use mintkeep_protocol::keep::credential::TokenSource;
 use serde_json::{Value, json};
 
 use crate::platform::LIFE_S;
-use crate::rig::{APP_SECRET, Rig, ring};
+use crate::rig::{APP_SECRET, Rig};
 
 fn wechat() -> Value {
     json!({ "name": "shop", "dialect": "wechat", "app_id": "wx1", "proof": { "secret": APP_SECRET } })
@@ -187,29 +184,4 @@ async fn what_is_not_there_and_what_waits_for_nobody_is_said_so() {
     }
     let stranger = Request::get("/admin/v1/keeper/tokens/shop").header("authorization", "Bearer planted");
     assert_eq!(rig.send(stranger.body(Body::empty()).unwrap()).await.status(), 401);
-}
-
-#[tokio::test]
-async fn the_master_key_is_rotated_and_the_old_one_can_go() {
-    let rig = Rig::new().await;
-    let (status, problem) = rig.admin("POST", "/master-key/rotation", None).await;
-    assert_eq!((status, &problem["type"]), (409, &json!("urn:mintkeep:problem:no-master-key-source")));
-
-    let keys: ReadMasterKeys = Arc::new(|| Ok(ring(8, &[7])));
-    let rig = Rig::with_keys(Some(keys)).await;
-    rig.add("shop", TokenSource::WeChatStable).await;
-    assert_eq!(rig.admin("GET", "/master-key/rotation", None).await.1["state"], "none");
-    assert_eq!(rig.admin("POST", "/master-key/rotation", None).await.0, 202);
-    let told = loop {
-        let (_, told) = rig.admin("GET", "/master-key/rotation", None).await;
-        if told["state"] != "running" {
-            break told;
-        }
-        tokio::task::yield_now().await;
-    };
-    assert_eq!(
-        (&told["state"], &told["resealed"], &told["left"]),
-        (&json!("done"), &json!(2), &json!(0)),
-        "{told}"
-    );
 }

@@ -9,13 +9,13 @@ use axum::body::Body;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use mintkeep_keeper::admin::{By, MadeConsumer, NewConsumer, NewCredential, NewProof};
-use mintkeep_keeper::admin_routes::{self, ReadMasterKeys};
+use mintkeep_keeper::admin_routes;
 use mintkeep_keeper::dropin::DropIn;
 use mintkeep_keeper::routes::ListenerParts;
 use mintkeep_keeper::settings::KeeperSettings;
 use mintkeep_keeper::{Keeper, KeeperParts, routes};
 use mintkeep_protocol::app::AppKey;
-use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, RsaPrivateKey};
+use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, MasterKeys, RsaPrivateKey};
 use mintkeep_protocol::ident::{AppId, ConsumerName, CredentialName};
 use mintkeep_protocol::keep::consumer::{CredentialScope, Verb};
 use mintkeep_protocol::keep::credential::{CredentialSettings, TokenSource};
@@ -61,12 +61,6 @@ pub struct Rig {
     pub store: Arc<MemoryStore>,
 }
 
-/// A master key ring whose current key is of this byte, and which opens what the older ones sealed.
-pub fn ring(current: u8, older: &[u8]) -> MasterKeyRing {
-    let key = |byte: u8| MasterKey::new(&[byte; 32]);
-    MasterKeyRing::new(key(current), older.iter().map(|byte| key(*byte)).collect())
-}
-
 pub fn by() -> By {
     By { actor: "test".to_owned(), address: None, request_id: "-".to_owned() }
 }
@@ -88,10 +82,6 @@ pub fn consumer(text: &str) -> NewConsumer {
 
 impl Rig {
     pub async fn new() -> Self {
-        Self::with_keys(None).await
-    }
-
-    pub async fn with_keys(master_keys: Option<ReadMasterKeys>) -> Self {
         let clock = Arc::new(HandClock(AtomicI64::new(1_800_000_000_000)));
         let platform = Arc::new(Platform::new(Arc::clone(&clock)));
         let tasks = Tasks::new(2);
@@ -101,13 +91,13 @@ impl Rig {
             upstream: platform.clone(),
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
-            master: Arc::new(ring(7, &[])),
+            master: Arc::new(MasterKeys::new(MasterKeyRing::new(MasterKey::new(&[7; 32]), vec![]))),
             tasks: tasks.clone(),
             settings: KeeperSettings::default(),
         });
         keeper.start().await.unwrap();
         let token = AdminToken::new(&ClientSecret::new(ADMIN.to_owned()));
-        let (admin, _) = admin_routes::router(Arc::clone(&keeper), token, master_keys);
+        let (admin, _) = admin_routes::router(Arc::clone(&keeper), token);
         let drop_in = DropIn::new(Arc::clone(&keeper));
         let parts = ListenerParts {
             drop_in,

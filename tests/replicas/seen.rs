@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::calls::{Shop, ask, wechat_app, wechat_errcode, wechat_token};
 use crate::database::sql;
 use crate::server::Server;
-use crate::site::{Replica, migrate, new_database, new_database_on};
+use crate::site::{Replica, configuration, migrate, new_database, new_database_on};
 
 /// "Within a second", and what two busy cores take to ask.
 const SEEN_WITHIN: Duration = Duration::from_millis(1_500);
@@ -69,6 +69,40 @@ fn a_platform_key_that_was_rotated_signs_at_the_other_replica_within_a_second() 
     assert_eq!(key_of(&here), "2", "here it signs at once");
     soon(&"2".to_owned(), "rotated", || key_of(&there));
     [here, there].into_iter().for_each(Replica::stop);
+}
+
+/// 32 bytes, as a master key's file has them.
+const NEW_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+
+#[test]
+fn a_master_key_that_is_rotated_at_one_replica_is_taken_over_by_the_other_without_a_restart() {
+    let url = new_database();
+    migrate(&url);
+    let replicas: [Replica; 2] = Replica::start_all(&url);
+    let [here, there] = &replicas;
+    let keys = "current = \"file:new.key\"\nolder = [\"file:master.key\"]";
+    let text = configuration(&url, 20).replace("current = \"file:master.key\"", keys);
+    for replica in &replicas {
+        replica.process.put("new.key", NEW_KEY);
+        replica.process.put("mintkeep.toml", &text);
+    }
+    let told = |replica: &Replica, what: &str| replica.admin_get("/admin/v1/master-key").text(what);
+    let old = told(there, "/current");
+
+    here.admin_post("/admin/v1/master-key/rotation", &json!({}));
+    let new = told(here, "/current");
+    assert_ne!(old, new);
+    soon(&new, "the new key at the other replica", || told(there, "/current"));
+    while here.admin_get("/admin/v1/master-key/rotation").text("/state") == "running" {
+        std::thread::yield_now();
+    }
+    let done = here.admin_get("/admin/v1/master-key/rotation").json();
+    assert_eq!((&done["state"], &done["older_keys_removable"]), (&json!("done"), &json!(true)), "{done}");
+
+    there.admin_post("/admin/v1/platform-keys/miniprogram/rotate", &json!({}));
+    let counted = here.admin_get("/admin/v1/master-key").json();
+    assert_eq!(counted["left"], 0, "what the other replica draws now is under the new key too: {counted}");
+    replicas.into_iter().for_each(Replica::stop);
 }
 
 /// What another replica's operator does to the app of this id, of which no notification arrives.

@@ -3,5 +3,6 @@
 
 mod browsers;
 mod config;
+mod master_key;
 mod server;
 mod serving;

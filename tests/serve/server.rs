@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ pub struct Server {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 /// A folder with `text` as `mintkeep.toml` and the files it refers to.
@@ -64,7 +65,12 @@ pub fn mintkeep(arguments: &[&str]) -> Command {
 
 impl Server {
     pub fn start(text: &str) -> Self {
-        let folder = folder(text);
+        Self::start_in(&Arc::new(folder(text)))
+    }
+
+    /// Starts on the configuration in a folder of [`folder`].
+    pub fn start_in(folder: &Arc<TempDir>) -> Self {
+        let folder = Arc::clone(folder);
         let file = folder.path().join("mintkeep.toml");
         let mut child = mintkeep(&["serve", "--config", file.to_str().unwrap()])
             .stdout(Stdio::null())
@@ -92,15 +98,17 @@ impl Server {
 
     /// Waits until it is ready; gives the addresses of the admin listener, the issuer and the keeper.
     pub fn ready(&mut self) -> [SocketAddr; 3] {
-        let mut listening = |name: &str| {
-            self.line(|line| {
-                (line["message"] == "listening" && line["listener"] == name)
-                    .then(|| line["address"].as_str().unwrap().parse().unwrap())
-            })
-        };
-        let addresses = [listening("admin"), listening("issuer"), listening("keeper")];
+        let addresses = ["admin", "issuer", "keeper"].map(|name| self.listening(name));
         self.line(|line| (line["message"] == "ready").then_some(()));
         addresses
+    }
+
+    /// Waits until a listener of this name is there.
+    pub fn listening(&mut self, name: &str) -> SocketAddr {
+        self.line(|line| {
+            (line["message"] == "listening" && line["listener"] == name)
+                .then(|| line["address"].as_str().unwrap().parse().unwrap())
+        })
     }
 
     /// Writes over a file that the configuration refers to.

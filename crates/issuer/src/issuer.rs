@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use mintkeep_protocol::app::App;
-use mintkeep_protocol::crypto::{MacKey, MasterKeyRing};
+use mintkeep_protocol::crypto::{MacKey, MasterKeys};
 use mintkeep_protocol::ident::AppId;
 use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::outcome::{Outcome, Refusal};
@@ -33,7 +33,7 @@ pub use calls::Answered;
 pub use exchange::CodeAsk;
 pub use facade::{Introspection, IssuedCode};
 pub use inspect::{Inspection, TokenState};
-pub use signer::{Signer, SignerFault, SigningKey};
+pub use signer::{Signer, SignerFault, SigningKey, walk_platform_keys};
 
 use desk::Desk;
 use extension::Extensions;
@@ -54,7 +54,7 @@ pub struct IssuerParts {
     /// Where work is spawned.
     pub tasks: Tasks,
     /// The master keys: the platform's own keys are sealed under them.
-    pub master: Arc<MasterKeyRing>,
+    pub master: Arc<MasterKeys>,
     /// The listener's limits.
     pub limits: Limits,
     /// Where browsers and metadata readers find this issuer, without a slash at the end.

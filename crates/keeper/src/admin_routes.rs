@@ -6,7 +6,6 @@
 
 pub(crate) mod consumers;
 pub(crate) mod credentials;
-mod rotation;
 mod slots;
 mod tokens;
 
@@ -16,7 +15,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::FromRef;
 use http::StatusCode;
-use mintkeep_protocol::crypto::MasterKeyRing;
 use mintkeep_protocol::ident::CredentialName;
 use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::arrival::Arrival;
@@ -26,19 +24,14 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::rotation::Rotations;
 use crate::admin::{AdminFailure, By};
 use crate::keeper::Keeper;
 use crate::roster::Account;
-
-/// Reads the master keys again from where the configuration says they are; the text says what to mend.
-pub type ReadMasterKeys = Arc<dyn Fn() -> Result<MasterKeyRing, String> + Send + Sync>;
 
 /// What the routes work on.
 #[derive(Clone)]
 struct KeeperDesk {
     keeper: Arc<Keeper>,
-    rotations: Arc<Rotations>,
 }
 
 impl FromRef<KeeperDesk> for Limits {
@@ -48,14 +41,7 @@ impl FromRef<KeeperDesk> for Limits {
 }
 
 /// The admin routes under `/admin/v1/keeper/`, behind `token`, and their description.
-///
-/// `master_keys`: how a rotation comes by the new key; `None` where the key can't be rotated online, and
-/// the route then says so.
-pub fn router(
-    keeper: Arc<Keeper>,
-    token: AdminToken,
-    master_keys: Option<ReadMasterKeys>,
-) -> (Router, OpenApi) {
+pub fn router(keeper: Arc<Keeper>, token: AdminToken) -> (Router, OpenApi) {
     let (router, api) = OpenApiRouter::new()
         .routes(routes!(credentials::add, credentials::list))
         .routes(routes!(credentials::show, credentials::remove))
@@ -71,9 +57,8 @@ pub fn router(
         .routes(routes!(tokens::explain_customers))
         .routes(routes!(tokens::resolve_own))
         .routes(routes!(tokens::resolve_customers))
-        .routes(routes!(rotation::begin, rotation::show))
         .split_for_parts();
-    let desk = KeeperDesk { keeper, rotations: Arc::new(Rotations::new(master_keys)) };
+    let desk = KeeperDesk { keeper };
     (token.guard(router.method_not_allowed_fallback(wrong_method).with_state(desk)), api)
 }
 

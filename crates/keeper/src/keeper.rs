@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mintkeep_protocol::crypto::MasterKeyRing;
+use mintkeep_protocol::crypto::{KeysMissing, MasterKeys};
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::exchange::ExchangeKey;
 use mintkeep_protocol::keep::history::{Cause, Ending};
@@ -29,6 +29,7 @@ use crate::refresher::{self, ClockWatch, Timetable};
 use crate::renewal::Landed;
 use crate::reporter::Budgets;
 use crate::roster::{Account, Roster};
+use crate::rotation::{seals_of_consumer, seals_of_credential, seals_of_slot};
 use crate::seals::Seals;
 use crate::settings::KeeperSettings;
 use crate::shelf::{Leaf, Placed, Shelf};
@@ -51,11 +52,22 @@ pub struct KeeperParts {
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// What its secrets are sealed under.
-    pub master: Arc<MasterKeyRing>,
+    pub master: Arc<MasterKeys>,
     /// Where it spawns.
     pub tasks: Tasks,
     /// Its limits.
     pub settings: KeeperSettings,
+}
+
+/// Why a keeper can't begin.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StartFault {
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It would not open what its store holds.
+    #[error(transparent)]
+    KeysMissing(#[from] KeysMissing),
 }
 
 /// The central control server.
@@ -114,12 +126,14 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the store can't be read.
-    pub async fn start(self: &Arc<Self>) -> Stored<()> {
+    /// [`StartFault`].
+    pub async fn start(self: &Arc<Self>) -> Result<(), StartFault> {
         let watch = ClockWatch::new(self);
         let mark = self.store.change_mark().await?;
-        self.load_roster().await?;
-        self.load_slots().await?;
+        let mut missing = KeysMissing::default();
+        self.load_roster(&mut missing).await?;
+        self.load_slots(&mut missing).await?;
+        missing.none()?;
         for account in self.roster.accounts() {
             if let Some(key) = account.own_slot()
                 && self.shelf.get(&key).is_none()
@@ -136,28 +150,38 @@ impl Keeper {
         Ok(())
     }
 
-    async fn load_roster(&self) -> Stored<()> {
+    async fn load_roster(&self, missing: &mut KeysMissing) -> Stored<()> {
+        let ring = self.seals.ring();
         let mut after = None;
         loop {
             let page = self.store.credentials(after, PAGE_RECORDS).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.no);
             for credential in page {
+                missing.look(&ring, &seals_of_credential(&credential));
                 self.roster.enter(credential);
             }
         }
-        self.roster.enroll(&self.store.consumers().await?);
+        let consumers = self.store.consumers().await?;
+        for consumer in &consumers {
+            missing.look(&ring, &seals_of_consumer(consumer));
+        }
+        self.roster.enroll(&consumers);
         Ok(())
     }
 
     /// Puts every slot on the shelf, and spreads what is due over a while: a restart is no herd.
-    async fn load_slots(&self) -> Stored<()> {
+    async fn load_slots(&self, missing: &mut KeysMissing) -> Stored<()> {
+        let ring = self.seals.ring();
         let mut after: Option<SlotKey> = None;
         loop {
             let page = self.store.slots(None, after.as_ref(), PAGE_RECORDS).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.key.clone());
             for slot in &page {
+                if !missing.look(&ring, &seals_of_slot(slot)) {
+                    continue;
+                }
                 let leaf = self.shelve(slot);
                 let now = self.clock.now();
                 let end = leaf.good(now).map(|kept| kept.expires_at);

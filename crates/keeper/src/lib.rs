@@ -6,7 +6,7 @@
 //!   for first fetches, the timetable and reports; exchanges of codes likewise.
 //! * What callers ask: [`reader`], [`reporter`], [`exchanger`], over HTTP by [`routes`] and
 //!   in the platforms' own dialects by [`dropin`]; by calling through [`proxy`], or, as a library with one base URL
-//!   does, through `relay`; operators by [`admin`] and [`rotation`], over HTTP by [`admin_routes`]; watchers by
+//!   does, through `relay`; operators by [`admin`], over HTTP by [`admin_routes`], and by [`rotation`]; watchers by
 //!   [`events`].
 //! * The way out: [`upstream`], behind a breaker per platform.
 
@@ -39,4 +39,4 @@ pub mod shelf;
 pub mod upstream;
 mod wire;
 
-pub use keeper::{Keeper, KeeperParts};
+pub use keeper::{Keeper, KeeperParts, StartFault};

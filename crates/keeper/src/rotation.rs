@@ -1,222 +1,198 @@
-//! Exchanging the master key while everything runs.
+//! What a keeper's records have sealed, and sealing it anew under another master key while everything runs.
 
-use std::sync::Arc;
-
-use mintkeep_protocol::crypto::{MasterKeyRing, SealBroken};
+use mintkeep_protocol::crypto::reseal::Walk;
+use mintkeep_protocol::crypto::{MasterKeyId, MasterKeys, SealBroken, Sealed};
 use mintkeep_protocol::keep::consumer::Consumer;
 use mintkeep_protocol::keep::credential::{Credential, SealedProof};
-use mintkeep_protocol::keep::exchange::Exchange;
+use mintkeep_protocol::keep::exchange::{Exchange, ExchangeStage};
 use mintkeep_protocol::keep::intent::Intent;
-use mintkeep_protocol::keep::slot::{Slot, SlotKey};
-use mintkeep_protocol::port::keeper_store::{Commit, Presented};
-use mintkeep_protocol::record::AuditAction;
-use tokio::sync::watch;
+use mintkeep_protocol::keep::slot::{Slot, SlotKey, Upkeep};
+use mintkeep_protocol::port::keeper_store::{Commit, KeeperStore, Presented, StoreError};
 
-use crate::admin::{AdminFailure, By, drop_in_place};
+use crate::admin::drop_in_place;
 use crate::keeper::{Keeper, PAGE_RECORDS};
-use crate::seals::Seals;
 
-/// How far a rotation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RotationProgress {
-    /// Records that were looked at.
-    pub seen: u64,
-    /// Of them, those that were sealed anew.
-    pub resealed: u64,
-    /// Records that are still under an older key because somebody else was changing them. When all have
-    /// been looked at and this is zero, the older keys can be removed.
-    pub left: u64,
+/// Why a walk over the keeper's records ended before its end. What was sealed anew stays so.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RotationFault {
+    /// A record is damaged.
+    #[error("{0} can't be opened though its master key is here: it is damaged")]
+    Damaged(String),
+    /// The store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-impl Keeper {
-    /// Seals everything anew under the current key of `ring`, which must still hold the older ones.
-    ///
-    /// Every replica must have the new key in its ring before any of them begins. `progress` is told of
-    /// every page.
-    ///
-    /// # Errors
-    ///
-    /// [`AdminFailure::Seal`] if something is sealed under a key that is not in the ring;
-    /// [`AdminFailure::Store`]. What was sealed anew stays so: begin again.
-    pub async fn rotate_master_key(
-        &self,
-        ring: Arc<MasterKeyRing>,
-        by: &By,
-        progress: &watch::Sender<RotationProgress>,
-    ) -> Result<RotationProgress, AdminFailure> {
-        self.seals.exchange(ring);
-        progress.send_replace(RotationProgress::default());
-        self.reseal_credentials(by, progress).await?;
-        self.reseal_consumers(by, progress).await?;
-        self.reseal_slots(progress).await?;
-        for exchange in self.store.open_exchanges(u32::MAX).await? {
-            let done = self.reseal_exchange(exchange).await?;
-            note(progress, done);
-        }
-        self.store.write_keeper_audit(self.audit_by(by, AuditAction::MasterKeyRotated, "keeper")).await?;
-        Ok(*progress.borrow())
-    }
+/// Takes `walk` over all that the keepers of a store have sealed. `keeper`: the one in this process, where there is
+/// one; it takes in what is changed.
+///
+/// # Errors
+///
+/// [`RotationFault`].
+pub async fn walk_keepers_records(
+    store: &dyn KeeperStore,
+    keeper: Option<&Keeper>,
+    walk: &mut Walk<'_>,
+) -> Result<(), RotationFault> {
+    let mut way = Way { store, keeper, walk };
+    way.credentials().await?;
+    way.consumers().await?;
+    way.slots().await?;
+    way.exchanges().await
+}
 
-    async fn reseal_credentials(
-        &self,
-        by: &By,
-        progress: &watch::Sender<RotationProgress>,
-    ) -> Result<(), AdminFailure> {
+struct Way<'a, 'w> {
+    store: &'a dyn KeeperStore,
+    keeper: Option<&'a Keeper>,
+    walk: &'a mut Walk<'w>,
+}
+
+impl Way<'_, '_> {
+    async fn credentials(&mut self) -> Result<(), RotationFault> {
         let mut after = None;
         loop {
             let page = self.store.credentials(after, PAGE_RECORDS).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.no);
-            for mut credential in page {
-                let is_changed =
-                    reseal_proof(&self.seals, &mut credential).map_err(|_| AdminFailure::Seal)?;
-                let done = if is_changed {
-                    let audit = self.audit_by(by, AuditAction::CredentialChanged, credential.name.as_str());
-                    let commit = self.store.put_credential(credential.clone(), audit).await?;
-                    if commit == Commit::Done {
-                        credential.revision = credential.revision.saturating_add(1);
-                        self.take_in_credential(credential);
-                    }
-                    Resealed::of(commit)
-                } else {
-                    Resealed::NoNeed
-                };
-                note(progress, done);
+            for credential in page {
+                if self.walk.meets(&seals_of_credential(&credential)) {
+                    self.reseal_credential(credential).await?;
+                }
             }
         }
     }
 
-    async fn reseal_consumers(
-        &self,
-        by: &By,
-        progress: &watch::Sender<RotationProgress>,
-    ) -> Result<(), AdminFailure> {
+    async fn reseal_credential(&mut self, mut credential: Credential) -> Result<(), RotationFault> {
+        let place = Credential::proof_place(credential.no);
+        let resealed = match &mut credential.proof {
+            None => Ok(()),
+            Some(SealedProof::Secret(sealed)) => self.walk.keys.renew(&place, sealed),
+            Some(SealedProof::Key { private, .. }) => self.walk.keys.renew(&place, private),
+        };
+        resealed.map_err(|_| RotationFault::Damaged(place))?;
+        let audit = self.walk.audit(credential.name.as_str());
+        let is_done = self.store.put_credential(credential.clone(), audit).await? == Commit::Done;
+        if let (true, Some(keeper)) = (is_done, self.keeper) {
+            credential.revision = credential.revision.saturating_add(1);
+            keeper.take_in_credential(credential);
+        }
+        self.walk.did(is_done);
+        Ok(())
+    }
+
+    async fn consumers(&mut self) -> Result<(), RotationFault> {
         for mut consumer in self.store.consumers().await? {
+            if !self.walk.meets(&seals_of_consumer(&consumer)) {
+                continue;
+            }
             let place = drop_in_place(consumer.no);
-            let is_changed = match &mut consumer.drop_in_keys {
-                None => false,
-                Some(keys) => self.seals.renew(&place, &mut keys.answers).map_err(|_| AdminFailure::Seal)?,
-            };
-            let done = if is_changed {
-                let audit = self.audit_by(by, AuditAction::MasterKeyRotated, consumer.name.as_str());
-                let commit = self.store.put_consumer(consumer.clone(), audit).await?;
-                if commit == Commit::Done {
-                    let revision = consumer.revision.saturating_add(1);
-                    self.roster.enroll(&[Consumer { revision, ..consumer }]);
-                }
-                Resealed::of(commit)
-            } else {
-                Resealed::NoNeed
-            };
-            note(progress, done);
+            if let Some(keys) = &mut consumer.drop_in_keys {
+                let resealed = self.walk.keys.renew(&place, &mut keys.answers);
+                resealed.map_err(|_| RotationFault::Damaged(place))?;
+            }
+            let audit = self.walk.audit(consumer.name.as_str());
+            let is_done = self.store.put_consumer(consumer.clone(), audit).await? == Commit::Done;
+            if let (true, Some(keeper)) = (is_done, self.keeper) {
+                let revision = consumer.revision.saturating_add(1);
+                keeper.roster.enroll(&[Consumer { revision, ..consumer }]);
+            }
+            self.walk.did(is_done);
         }
         Ok(())
     }
 
-    async fn reseal_slots(&self, progress: &watch::Sender<RotationProgress>) -> Result<(), AdminFailure> {
+    async fn slots(&mut self) -> Result<(), RotationFault> {
         let mut after: Option<SlotKey> = None;
         loop {
             let page = self.store.slots(None, after.as_ref(), PAGE_RECORDS).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.key.clone());
             for slot in page {
-                let done = self.reseal_slot(slot).await?;
-                note(progress, done);
+                if self.walk.meets(&seals_of_slot(&slot)) {
+                    self.reseal_slot(slot).await?;
+                }
             }
         }
     }
 
-    /// A slot that is being renewed is left to its renewal, and then to another look.
-    async fn reseal_slot(&self, slot: Slot) -> Result<Resealed, AdminFailure> {
-        let mut slot = Some(slot);
-        for _ in 0..RESEAL_TRIES_MAX {
-            let Some(mut found) = slot else { return Ok(Resealed::NoNeed) };
-            if !reseal_tokens(&self.seals, &mut found).map_err(|_| AdminFailure::Seal)? {
-                return Ok(Resealed::NoNeed);
+    /// A slot that is being renewed is left to its renewal, which a changed record would end, and to another look.
+    async fn reseal_slot(&mut self, mut slot: Slot) -> Result<(), RotationFault> {
+        if matches!(slot.upkeep, Upkeep::Renewing { .. }) {
+            self.walk.did(false);
+            return Ok(());
+        }
+        let place = slot.key.place();
+        let damaged = |_| RotationFault::Damaged(slot.key.place());
+        if let Some(held) = &mut slot.held {
+            self.walk.keys.renew(&place, &mut held.tokens).map_err(damaged)?;
+        }
+        if let Some(intent) = &mut slot.intent {
+            renew_intent(self.walk.keys, &place, intent).map_err(damaged)?;
+        }
+        let is_done = self.store.present(&slot, None).await? == Presented::Done;
+        if let (true, Some(keeper)) = (is_done, self.keeper) {
+            slot.revision = slot.revision.saturating_add(1);
+            keeper.shelve(&slot);
+        }
+        self.walk.did(is_done);
+        Ok(())
+    }
+
+    /// As for slots: one that somebody is at is left to them.
+    async fn exchanges(&mut self) -> Result<(), RotationFault> {
+        for mut exchange in self.store.open_exchanges(u32::MAX).await? {
+            if !self.walk.meets(&seals_of_exchange(&exchange)) {
+                continue;
             }
-            if self.store.present(&found, None).await? == Presented::Done {
-                found.revision = found.revision.saturating_add(1);
-                self.shelve(&found);
-                return Ok(Resealed::Done);
+            if matches!(exchange.stage, ExchangeStage::Open { by: Some(_) }) {
+                self.walk.did(false);
+                continue;
             }
-            slot = self.store.slot(&found.key).await?;
+            let place = exchange.key.place();
+            if let Some(intent) = &mut exchange.intent {
+                renew_intent(self.walk.keys, &place, intent).map_err(|_| RotationFault::Damaged(place))?;
+            }
+            let presented = self.store.present_code(&exchange, None).await?;
+            self.walk.did(presented == Presented::Done);
         }
-        Ok(Resealed::Left)
-    }
-
-    async fn reseal_exchange(&self, mut exchange: Exchange) -> Result<Resealed, AdminFailure> {
-        let place = exchange.key.place();
-        let is_changed = match &mut exchange.intent {
-            None => false,
-            Some(intent) => reseal_intent(&self.seals, &place, intent).map_err(|_| AdminFailure::Seal)?,
-        };
-        if !is_changed {
-            return Ok(Resealed::NoNeed);
-        }
-        match self.store.present_code(&exchange, None).await? {
-            Presented::Done => Ok(Resealed::Done),
-            Presented::Lost | Presented::OverQuota => Ok(Resealed::Left),
-        }
+        Ok(())
     }
 }
 
-/// How often a slot is sealed anew that a renewal changes at the same time.
-const RESEAL_TRIES_MAX: u32 = 8;
-
-#[derive(Debug, Clone, Copy)]
-enum Resealed {
-    Done,
-    NoNeed,
-    Left,
-}
-
-impl Resealed {
-    const fn of(commit: Commit) -> Self {
-        match commit {
-            Commit::Done => Self::Done,
-            Commit::Lost => Self::Left,
-        }
+fn renew_intent(keys: &MasterKeys, place: &str, intent: &mut Intent) -> Result<(), SealBroken> {
+    keys.renew(place, &mut intent.request)?;
+    match &mut intent.answer {
+        None => Ok(()),
+        Some(answer) => keys.renew(place, answer),
     }
 }
 
-fn note(progress: &watch::Sender<RotationProgress>, done: Resealed) {
-    progress.send_modify(|progress| {
-        progress.seen = progress.seen.saturating_add(1);
-        match done {
-            Resealed::Done => progress.resealed = progress.resealed.saturating_add(1),
-            Resealed::Left => progress.left = progress.left.saturating_add(1),
-            Resealed::NoNeed => {}
-        }
-    });
-}
-
-fn reseal_proof(seals: &Seals, credential: &mut Credential) -> Result<bool, SealBroken> {
-    let place = Credential::proof_place(credential.no);
-    match &mut credential.proof {
-        None => Ok(false),
-        Some(SealedProof::Secret(sealed)) => seals.renew(&place, sealed),
-        Some(SealedProof::Key { private, .. }) => seals.renew(&place, private),
-    }
-}
-
-fn reseal_tokens(seals: &Seals, slot: &mut Slot) -> Result<bool, SealBroken> {
-    let place = slot.key.place();
-    let held = match &mut slot.held {
-        None => false,
-        Some(held) => seals.renew(&place, &mut held.tokens)?,
+/// The master keys that a credential's proof is sealed under.
+pub(crate) fn seals_of_credential(credential: &Credential) -> Vec<MasterKeyId> {
+    let seal = match &credential.proof {
+        None => None,
+        Some(SealedProof::Secret(sealed)) => sealed.master_key_id(),
+        Some(SealedProof::Key { private, .. }) => private.master_key_id(),
     };
-    let intent = match &mut slot.intent {
-        None => false,
-        Some(intent) => reseal_intent(seals, &place, intent)?,
-    };
-    Ok(held || intent)
+    seal.into_iter().collect()
 }
 
-fn reseal_intent(seals: &Seals, place: &str, intent: &mut Intent) -> Result<bool, SealBroken> {
-    let request = seals.renew(place, &mut intent.request)?;
-    let answer = match &mut intent.answer {
-        None => false,
-        Some(answer) => seals.renew(place, answer)?,
-    };
-    Ok(request || answer)
+/// The master keys that a consumer's keys are sealed under.
+pub(crate) fn seals_of_consumer(consumer: &Consumer) -> Vec<MasterKeyId> {
+    consumer.drop_in_keys.iter().filter_map(|keys| keys.answers.master_key_id()).collect()
+}
+
+/// The master keys that a slot's tokens, and what is under way for it, are sealed under.
+pub(crate) fn seals_of_slot(slot: &Slot) -> Vec<MasterKeyId> {
+    let held = slot.held.iter().filter_map(|held| held.tokens.master_key_id());
+    held.chain(slot.intent.iter().flat_map(seals_of_intent)).collect()
+}
+
+fn seals_of_exchange(exchange: &Exchange) -> Vec<MasterKeyId> {
+    exchange.intent.iter().flat_map(seals_of_intent).collect()
+}
+
+fn seals_of_intent(intent: &Intent) -> impl Iterator<Item = MasterKeyId> {
+    let answer = intent.answer.as_ref().and_then(Sealed::master_key_id);
+    intent.request.master_key_id().into_iter().chain(answer)
 }

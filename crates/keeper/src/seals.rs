@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
-use mintkeep_protocol::crypto::{MasterKeyId, MasterKeyRing, SealBroken, Sealed};
+use mintkeep_protocol::crypto::{MasterKeyRing, MasterKeys, SealBroken, Sealed};
 use mintkeep_protocol::dialect::answer::{read_back, write_down};
 use mintkeep_protocol::keep::intent::{FrozenAnswer, FrozenRequest, RequestBytes};
 use mintkeep_protocol::keep::slot::{SlotKey, Tokens};
@@ -17,37 +16,24 @@ pub(crate) struct OpenTokens {
     pub(crate) refresh: Option<RefreshToken>,
 }
 
-/// The master keys, which can be exchanged while everything runs.
-pub(crate) struct Seals(ArcSwap<MasterKeyRing>);
+/// The master keys, and what is sealed under them.
+pub(crate) struct Seals(Arc<MasterKeys>);
 
 impl Seals {
-    pub(crate) fn new(ring: Arc<MasterKeyRing>) -> Self {
-        Self(ArcSwap::new(ring))
+    pub(crate) const fn new(keys: Arc<MasterKeys>) -> Self {
+        Self(keys)
     }
 
-    pub(crate) fn exchange(&self, ring: Arc<MasterKeyRing>) {
-        self.0.store(ring);
-    }
-
-    pub(crate) fn current_id(&self) -> MasterKeyId {
-        self.0.load().current().id()
+    pub(crate) fn ring(&self) -> Arc<MasterKeyRing> {
+        self.0.ring()
     }
 
     pub(crate) fn seal<T>(&self, place: &str, secret: &[u8]) -> Result<Sealed<T>, SealBroken> {
-        self.0.load().seal(place, secret)
+        self.0.seal(place, secret)
     }
 
     pub(crate) fn open<T>(&self, place: &str, sealed: &Sealed<T>) -> Result<Zeroizing<Vec<u8>>, SealBroken> {
-        self.0.load().open(place, sealed)
-    }
-
-    /// Puts the same secret under the current master key; `false`: it is under that already.
-    pub(crate) fn renew<T>(&self, place: &str, sealed: &mut Sealed<T>) -> Result<bool, SealBroken> {
-        if sealed.master_key_id() == Some(self.current_id()) {
-            return Ok(false);
-        }
-        *sealed = self.seal(place, &self.open(place, sealed)?)?;
-        Ok(true)
+        self.0.open(place, sealed)
     }
 
     /// Access token, then a line feed and the refresh token where there is one: neither has a line feed.

@@ -1,9 +1,12 @@
 //! All cryptography, from one library (AWS-LC), under names that say what it is for.
 
+mod master_keys;
+pub mod reseal;
 mod rsa;
 mod sealed;
 mod wire_cipher;
 
+pub use master_keys::{KeysMissing, MasterKeys, NotTaken, ReadMasterKeys, key_name};
 pub use rsa::{RsaKeyRejected, RsaPrivateKey, RsaPublicKey};
 pub use sealed::{MasterKey, MasterKeyId, MasterKeyRejected, MasterKeyRing, SealBroken, Sealed};
 pub use wire_cipher::{WireCipherBroken, WireKey};

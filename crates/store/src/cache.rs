@@ -86,7 +86,11 @@ impl RecordCache {
             Change::PutGrant(grant) => self.grants.put(grant.id, grant.clone()),
             Change::PutCustomer(customer) => self.customers.put(customer.id.clone(), customer.clone()),
             Change::PutService(service) => self.services.put(service.id.clone(), service.clone()),
-            Change::SpendNonce(_) | Change::AddPlatformKey(_) | Change::Keeper(_) | Change::Nothing => {}
+            Change::SpendNonce(_)
+            | Change::AddPlatformKey(_)
+            | Change::ResealPlatformKey { .. }
+            | Change::Keeper(_)
+            | Change::Nothing => {}
         }
     }
 
@@ -102,7 +106,11 @@ impl RecordCache {
             Change::PutGrant(grant) => self.grants.forget(&grant.id),
             Change::PutCustomer(customer) => self.customers.forget(&customer.id),
             Change::PutService(service) => self.services.forget(&service.id),
-            Change::SpendNonce(_) | Change::AddPlatformKey(_) | Change::Keeper(_) | Change::Nothing => {}
+            Change::SpendNonce(_)
+            | Change::AddPlatformKey(_)
+            | Change::ResealPlatformKey { .. }
+            | Change::Keeper(_)
+            | Change::Nothing => {}
         }
     }
 

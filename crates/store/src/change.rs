@@ -5,6 +5,7 @@ pub mod keeper;
 use std::sync::Arc;
 
 use mintkeep_protocol::app::App;
+use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, Service, SpentNonce};
 
 /// A change and the audit line that goes with it: both or neither.
@@ -27,6 +28,11 @@ pub enum Change {
     PutService(Arc<Service>),
     SpendNonce(SpentNonce),
     AddPlatformKey(PlatformKey),
+    /// The same key under another seal, in place of the seal that it `was` under.
+    ResealPlatformKey {
+        key: PlatformKey,
+        was: Sealed<PlatformKey>,
+    },
     /// One of the keeper's records; none of them is ever cached.
     Keeper(Box<keeper::KeeperChange>),
     /// Nothing but the audit line.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use mintkeep_protocol::app::App;
+use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, Stored};
 use mintkeep_protocol::record::{
@@ -225,6 +226,21 @@ impl IssuerStore for MemoryStore {
             return Ok(Commit::Lost);
         }
         records.platform_keys.insert(place, key);
+        Ok(Commit::Done)
+    }
+
+    async fn reseal_platform_key(
+        &self,
+        key: PlatformKey,
+        was: &Sealed<PlatformKey>,
+        audit: AuditEntry,
+    ) -> Stored<Commit> {
+        let mut records = self.records();
+        match records.platform_keys.get_mut(&(key.purpose, key.version)) {
+            Some(stored) if stored.sealed.as_bytes() == was.as_bytes() => *stored = key,
+            Some(_) | None => return Ok(Commit::Lost),
+        }
+        records.audit.push(audit);
         Ok(Commit::Done)
     }
 

@@ -27,6 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deadpool_postgres::ClientWrapper;
 use mintkeep_protocol::app::App;
+use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, Remembered, Stored};
 use mintkeep_protocol::port::keeper_store::Presented;
@@ -360,6 +361,15 @@ impl IssuerStore for PostgresStore {
 
     async fn add_platform_key(&self, key: PlatformKey) -> Stored<Commit> {
         self.commit(Change::AddPlatformKey(key), None).await
+    }
+
+    async fn reseal_platform_key(
+        &self,
+        key: PlatformKey,
+        was: &Sealed<PlatformKey>,
+        audit: AuditEntry,
+    ) -> Stored<Commit> {
+        self.commit(Change::ResealPlatformKey { key, was: was.clone() }, Some(audit)).await
     }
 
     async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {

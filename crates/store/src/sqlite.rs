@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mintkeep_protocol::app::App;
+use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, Stored};
 use mintkeep_protocol::port::keeper_store::Presented;
@@ -327,6 +328,15 @@ impl IssuerStore for SqliteStore {
 
     async fn add_platform_key(&self, key: PlatformKey) -> Stored<Commit> {
         self.commit(Change::AddPlatformKey(key), None).await
+    }
+
+    async fn reseal_platform_key(
+        &self,
+        key: PlatformKey,
+        was: &Sealed<PlatformKey>,
+        audit: AuditEntry,
+    ) -> Stored<Commit> {
+        self.commit(Change::ResealPlatformKey { key, was: was.clone() }, Some(audit)).await
     }
 
     async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {

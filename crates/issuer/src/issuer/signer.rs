@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::try_join_all;
-use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, RsaKeyRejected, RsaPrivateKey, SealBroken};
+use mintkeep_protocol::crypto::reseal::Walk;
+use mintkeep_protocol::crypto::{
+    KeysMissing, MasterKey, MasterKeys, RsaKeyRejected, RsaPrivateKey, SealBroken,
+};
 use mintkeep_protocol::ident::Dialect;
 use mintkeep_protocol::port::entropy::{Entropy, draw};
 use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore, StoreError};
@@ -25,8 +28,11 @@ pub enum SignerFault {
     /// The store could not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The store's keys are sealed under another master key.
-    #[error("the platform's keys can't be opened: {0}; give the master key that the store was made with")]
+    /// The store's keys are sealed under other master keys.
+    #[error(transparent)]
+    KeysMissing(#[from] KeysMissing),
+    /// A key can't be opened.
+    #[error("the platform's keys can't be opened: {0}")]
     Sealed(#[from] SealBroken),
     /// The key is not one.
     #[error("a platform key is {0}")]
@@ -51,7 +57,7 @@ type Keys = HashMap<Dialect, Vec<SigningKey>>;
 pub struct Signer {
     store: Arc<dyn IssuerStore>,
     keys: ArcSwap<Keys>,
-    master: Arc<MasterKeyRing>,
+    master: Arc<MasterKeys>,
     tasks: Tasks,
 }
 
@@ -64,7 +70,7 @@ fn place(purpose: KeyPurpose, version: u32) -> String {
 /// It is not the master key itself, so that this one can be rotated without ending every token.
 pub(super) async fn token_root(
     store: &dyn IssuerStore,
-    master: &MasterKeyRing,
+    master: &MasterKeys,
     entropy: &dyn Entropy,
 ) -> Result<MasterKey, SignerFault> {
     const VERSION: u32 = 1;
@@ -79,14 +85,37 @@ pub(super) async fn token_root(
     Ok(MasterKey::new(root.first_chunk().ok_or(SealBroken)?))
 }
 
+/// Takes `walk` over the platform's keys.
+///
+/// # Errors
+///
+/// [`SignerFault`]. What was sealed anew stays so.
+pub async fn walk_platform_keys(store: &dyn IssuerStore, walk: &mut Walk<'_>) -> Result<(), SignerFault> {
+    for was in store.platform_keys().await? {
+        if walk.meets(was.sealed.master_key_id().as_slice()) {
+            let mut key = was.clone();
+            walk.keys.renew(&place(key.purpose, key.version), &mut key.sealed)?;
+            let audit = walk.audit(&format!("platform key {} {}", key.purpose.name(), key.version));
+            let commit = store.reseal_platform_key(key, &was.sealed, audit).await?;
+            walk.did(commit == Commit::Done);
+        }
+    }
+    Ok(())
+}
+
 impl Signer {
     /// Opens all keys of the store, draws the first one for each signed dialect that has none, and follows
     /// what other replicas draw until the process stops.
     pub(super) async fn open(
         store: Arc<dyn IssuerStore>,
-        master: Arc<MasterKeyRing>,
+        master: Arc<MasterKeys>,
         tasks: Tasks,
     ) -> Result<Arc<Self>, SignerFault> {
+        let mut missing = KeysMissing::default();
+        for stored in store.platform_keys().await? {
+            missing.look(&master.ring(), stored.sealed.master_key_id().as_slice());
+        }
+        missing.none()?;
         let signer = Arc::new(Self { store, keys: ArcSwap::default(), master, tasks: tasks.clone() });
         signer.load().await?;
         let lacks = |dialect: &Dialect| dialect.is_signed() && signer.latest(*dialect).is_none();
@@ -170,6 +199,7 @@ impl Signer {
     async fn load(&self) -> Result<(), SignerFault> {
         let mut keys = Keys::new();
         for stored in self.store.platform_keys().await? {
+            self.master.see(&stored.sealed);
             let KeyPurpose::Answers(dialect) = stored.purpose else { continue };
             let key = match self.held(dialect, stored.version) {
                 Some(held) => held,

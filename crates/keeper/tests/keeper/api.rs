@@ -1,30 +1,36 @@
 //! The plain API over a world without chance: what callers are answered, and what it costs a platform.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
+use mintkeep_keeper::StartFault;
 use mintkeep_keeper::admin::{AdminFailure, MadeConsumer};
 use mintkeep_keeper::dropin::DropIn;
 use mintkeep_keeper::proxy::HyperOnward;
-use mintkeep_keeper::rotation::RotationProgress;
+use mintkeep_keeper::rotation::walk_keepers_records;
 use mintkeep_keeper::routes::{ListenerParts, WATCH_BEAT_EVERY, router};
-use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
+use mintkeep_protocol::crypto::key_name;
+use mintkeep_protocol::crypto::reseal::{Pass, Resealing, Walk};
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::consumer::{CredentialScope, Verb};
 use mintkeep_protocol::keep::credential::TokenSource;
 use mintkeep_protocol::keep::plan::Reported;
+use mintkeep_protocol::keep::slot::{HolderId, Upkeep};
+use mintkeep_protocol::record::{AuditAction, AuditEntry};
+use mintkeep_protocol::time::Clock as _;
 use mintkeep_web::tasks::Tasks;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::gate::Mischief;
 use crate::platform::LIFE;
-use crate::world::{SECRET, World, by, name, new_consumer, new_credential, ring};
+use crate::store::StoreDoor;
+use crate::world::{Process, SECRET, World, by, name, new_consumer, new_credential, ring};
 
 /// A world whose first tokens have been fetched.
 async fn settled() -> World {
@@ -251,11 +257,21 @@ async fn tokens_are_renewed_ahead_of_their_ends_and_watchers_are_told() {
 #[tokio::test(start_paused = true)]
 async fn the_master_key_is_exchanged_while_everything_runs_and_the_old_one_can_go() {
     let mut world = settled().await;
-    let both = MasterKeyRing::new(MasterKey::new(&[8; 32]), vec![MasterKey::new(&[7; 32])]);
-    let (progress, seen) = watch::channel(RotationProgress::default());
-    let keeper = Arc::clone(&world.processes[0].keeper);
-    let done = keeper.rotate_master_key(Arc::new(both), &by(), &progress).await.unwrap();
-    assert!(done.resealed >= 5 && done.left == 0 && *seen.borrow() == done);
+    let told = AtomicU64::new(0);
+    let go = async |pass| {
+        let tell = |so_far: &Resealing| told.store(so_far.seen, Ordering::Relaxed);
+        walked(&world, pass, tell).await
+    };
+    assert_eq!(go(Pass::Count).await.left, 0);
+    world.ring.read_again().unwrap();
+    let due = go(Pass::Count).await.left;
+    assert!(due >= 5, "{due}");
+    let done = go(Pass::Reseal).await;
+    assert_eq!((done.resealed, done.left), (due, 0));
+    assert_eq!(told.load(Ordering::Relaxed), done.seen);
+    assert_eq!(go(Pass::Count).await.left, 0);
+    let (head, _) = get(&world, "/v1/tokens/mini/c1").await;
+    assert_eq!(head.status(), StatusCode::OK, "whoever did it goes on");
 
     world.ring = ring(8);
     world.restart(0).await;
@@ -265,10 +281,48 @@ async fn the_master_key_is_exchanged_while_everything_runs_and_the_old_one_can_g
     let customer = CustomerId::parse("c1").unwrap();
     let renewed = world.processes[0].keeper.refresh(&account, Some(&customer)).await;
     assert!(renewed.is_ok(), "{:?}", renewed.err());
-    world.ring = ring(9);
-    world.restart(0).await;
-    let (head, why) = get(&world, "/v1/tokens/mini/c1").await;
-    assert_eq!(head.status(), StatusCode::SERVICE_UNAVAILABLE, "{why}");
+
+    let stranger = Process::new(&world.dice, &world.clock, (&world.store, &world.platform, &ring(9)));
+    let fault = stranger.keeper.start().await.unwrap_err();
+    let StartFault::KeysMissing(missing) = fault else { panic!("{fault}") };
+    assert!(missing.to_string().starts_with(&format!("{due} of")), "{missing}");
+    assert_eq!(missing.names(), [key_name(ring(8).ring().current().id())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_is_being_renewed_is_left_to_its_renewal() {
+    let world = settled().await;
+    world.ring.read_again().unwrap();
+    let lease = |renewing: bool| {
+        let mut records = world.store.records.lock().unwrap();
+        let slot = records.slots.values_mut().next().unwrap();
+        let (by, since) = (HolderId(9), world.clock.now());
+        slot.upkeep =
+            if renewing { Upkeep::Renewing { by, since } } else { Upkeep::Idle { renew_at: since } };
+        slot.revision
+    };
+    let before = lease(true);
+    assert_eq!(walked(&world, Pass::Reseal, |_| {}).await.left, 1);
+    assert_eq!(lease(false), before, "its holder's commit is not lost by this");
+    let done = walked(&world, Pass::Reseal, |_| {}).await;
+    assert_eq!((done.resealed, done.left), (1, 0));
+}
+
+/// Takes a walk over the records of a world, beside its first process.
+async fn walked(world: &World, pass: Pass, tell: impl Fn(&Resealing) + Send + Sync) -> Resealing {
+    let process = &world.processes[0];
+    let door = StoreDoor { store: Arc::clone(&world.store), gate: Arc::clone(&process.gate) };
+    let audit = AuditEntry {
+        at: world.clock.now(),
+        actor: "test".into(),
+        action: AuditAction::MasterKeyRotated,
+        subject: String::new(),
+        address: None,
+        request_id: String::new(),
+    };
+    let mut walk = Walk::new((&world.ring, pass), audit, tell);
+    walk_keepers_records(&door, Some(&process.keeper), &mut walk).await.unwrap();
+    walk.so_far
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use mintkeep_protocol::crypto::{MasterKeyRing, Sealed};
+use mintkeep_protocol::crypto::{MasterKeys, Sealed};
 use mintkeep_protocol::dialect::answer::read_back;
 use mintkeep_protocol::ident::RecordId;
 use mintkeep_protocol::keep::consumer::Consumer;
@@ -55,11 +55,11 @@ pub struct ModelStore {
     pub mischief: watch::Sender<Mischief>,
     pub story: Arc<Story>,
     /// Opens answers, to watch what becomes of them.
-    ring: Arc<MasterKeyRing>,
+    ring: Arc<MasterKeys>,
 }
 
 impl ModelStore {
-    pub fn new(is_shared: bool, ring: Arc<MasterKeyRing>, story: Arc<Story>) -> Arc<Self> {
+    pub fn new(is_shared: bool, ring: Arc<MasterKeys>, story: Arc<Story>) -> Arc<Self> {
         let mischief = watch::Sender::new(Mischief::default());
         Arc::new(Self { records: Mutex::default(), is_shared, mischief, story, ring })
     }

@@ -10,7 +10,7 @@ use mintkeep_keeper::roster::Account;
 use mintkeep_keeper::settings::KeeperSettings;
 use mintkeep_keeper::{Keeper, KeeperParts};
 use mintkeep_protocol::app::AppKey;
-use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, RsaPrivateKey};
+use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, MasterKeys, RsaPrivateKey};
 use mintkeep_protocol::ident::{AppId, ConsumerName, CredentialName, CustomerId};
 use mintkeep_protocol::keep::consumer::{Consumer, CredentialScope, Verb};
 use mintkeep_protocol::keep::credential::{CredentialSettings, TokenSource};
@@ -42,7 +42,7 @@ pub struct World {
     pub clock: Arc<SimClock>,
     pub store: Arc<ModelStore>,
     pub platform: Arc<Platform>,
-    pub ring: Arc<MasterKeyRing>,
+    pub ring: Arc<MasterKeys>,
     pub consumer: Consumer,
     pub consumer_key: String,
     pub processes: Vec<Process>,
@@ -69,8 +69,11 @@ pub fn name(text: &str) -> CredentialName {
     CredentialName::parse(text).unwrap()
 }
 
-pub fn ring(first: u8) -> Arc<MasterKeyRing> {
-    Arc::new(MasterKeyRing::new(MasterKey::new(&[first; 32]), vec![]))
+/// A process that was started with the key of byte `first`. Its file has the next key by now, and that one as an older.
+pub fn ring(first: u8) -> Arc<MasterKeys> {
+    let key = |byte: u8| MasterKey::new(&[byte; 32]);
+    let file = move || Ok(MasterKeyRing::new(key(first.wrapping_add(1)), vec![key(first)]));
+    Arc::new(MasterKeys::followed(MasterKeyRing::new(key(first), vec![]), Box::new(file)))
 }
 
 impl World {
@@ -174,33 +177,43 @@ impl Process {
     pub async fn start(
         dice: &Arc<Dice>,
         clock: &Arc<SimClock>,
-        (store, platform, ring): (&Arc<ModelStore>, &Arc<Platform>, &Arc<MasterKeyRing>),
+        (store, platform, ring): (&Arc<ModelStore>, &Arc<Platform>, &Arc<MasterKeys>),
     ) -> Self {
         loop {
-            let gate = Gate::new(Arc::clone(dice), Arc::clone(&store.story));
-            let tasks = Tasks::single_threaded();
-            // What is done all the time is done less often here: it is most of what a world's hour costs.
-            let settings = KeeperSettings {
-                follow_every: Duration::from_secs(10),
-                gauges_every: Duration::from_mins(2),
-                ..KeeperSettings::default()
-            };
-            let keeper = Keeper::new(KeeperParts {
-                store: Arc::new(StoreDoor { store: Arc::clone(store), gate: Arc::clone(&gate) }),
-                upstream: Arc::new(PlatformDoor { platform: Arc::clone(platform), gate: Arc::clone(&gate) }),
-                clock: clock.clone(),
-                entropy: dice.clone(),
-                master: Arc::clone(ring),
-                tasks: tasks.clone(),
-                settings,
-            });
-            if keeper.start().await.is_ok() {
-                return Self { keeper, gate, tasks, seen: Arc::default() };
+            let process = Self::new(dice, clock, (store, platform, ring));
+            if process.keeper.start().await.is_ok() {
+                return process;
             }
             // A process whose store does not answer ends, and is started again.
-            gate.shut();
+            process.gate.shut();
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+    }
+
+    /// One that has not begun.
+    pub fn new(
+        dice: &Arc<Dice>,
+        clock: &Arc<SimClock>,
+        (store, platform, ring): (&Arc<ModelStore>, &Arc<Platform>, &Arc<MasterKeys>),
+    ) -> Self {
+        let gate = Gate::new(Arc::clone(dice), Arc::clone(&store.story));
+        let tasks = Tasks::single_threaded();
+        // What is done all the time is done less often here: it is most of what a world's hour costs.
+        let settings = KeeperSettings {
+            follow_every: Duration::from_secs(10),
+            gauges_every: Duration::from_mins(2),
+            ..KeeperSettings::default()
+        };
+        let keeper = Keeper::new(KeeperParts {
+            store: Arc::new(StoreDoor { store: Arc::clone(store), gate: Arc::clone(&gate) }),
+            upstream: Arc::new(PlatformDoor { platform: Arc::clone(platform), gate: Arc::clone(&gate) }),
+            clock: clock.clone(),
+            entropy: dice.clone(),
+            master: Arc::clone(ring),
+            tasks: tasks.clone(),
+            settings,
+        });
+        Self { keeper, gate, tasks, seen: Arc::default() }
     }
 }
 

@@ -145,6 +145,16 @@ impl MasterKeyRing {
         &self.older
     }
 
+    /// Whether it has the key of this name.
+    #[must_use]
+    pub fn holds(&self, id: MasterKeyId) -> bool {
+        self.key(id).is_some()
+    }
+
+    fn key(&self, id: MasterKeyId) -> Option<&MasterKey> {
+        std::iter::once(&self.current).chain(&self.older).find(|key| key.id == id)
+    }
+
     /// Seals `secret` for one `place`, such as `credential/wechat-sandbox`: it opens nowhere else.
     ///
     /// # Errors
@@ -170,8 +180,7 @@ impl MasterKeyRing {
     pub fn open<T>(&self, place: &str, sealed: &Sealed<T>) -> Result<Zeroizing<Vec<u8>>, SealBroken> {
         let (id, rest) = sealed.bytes.split_first_chunk::<4>().ok_or(SealBroken)?;
         let (nonce, ciphertext) = rest.split_first_chunk::<12>().ok_or(SealBroken)?;
-        let master =
-            std::iter::once(&self.current).chain(&self.older).find(|key| key.id == *id).ok_or(SealBroken)?;
+        let master = self.key(*id).ok_or(SealBroken)?;
         let key =
             RandomizedNonceKey::new(&AES_256_GCM_SIV, master.sealing.as_slice()).map_err(|_| SealBroken)?;
         let mut text = Zeroizing::new(ciphertext.to_vec());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::app::App;
+use crate::crypto::Sealed;
 use crate::ident::{AppId, CustomerId, RecordId, ServiceId};
 use crate::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service, SpentNonce};
 use crate::token::StoreEpoch;
@@ -143,6 +144,16 @@ pub trait IssuerStore: Send + Sync {
 
     /// Stores a platform key. `Lost`: this dialect has one of this version.
     async fn add_platform_key(&self, key: PlatformKey) -> Stored<Commit>;
+
+    /// Stores the same platform key under another seal.
+    ///
+    /// Guard: its seal is `was` still. `Lost` else.
+    async fn reseal_platform_key(
+        &self,
+        key: PlatformKey,
+        was: &Sealed<PlatformKey>,
+        audit: AuditEntry,
+    ) -> Stored<Commit>;
 
     /// Audit lines, oldest first, each with its number: the first `most` after number `after`, so that a reader
     /// who goes on from the last one misses none; without a number the last `most` of all.

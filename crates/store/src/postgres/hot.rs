@@ -44,6 +44,7 @@ impl RowKey {
             | Change::PutService(_)
             | Change::SpendNonce(_)
             | Change::AddPlatformKey(_)
+            | Change::ResealPlatformKey { .. }
             | Change::Keeper(_)
             | Change::Nothing => None,
         }

@@ -43,7 +43,11 @@ pub fn of(intent: &Intent) -> Option<String> {
                 intent.audit.as_ref().is_some_and(|line| line.action == AuditAction::TokenRevoked);
             is_revoked.then(|| format!("pool {} {}", pool.key.app.number(), pool.key.kind.number()))
         }
-        Change::SpendNonce(_) | Change::AddPlatformKey(_) | Change::Keeper(_) | Change::Nothing => None,
+        Change::SpendNonce(_)
+        | Change::AddPlatformKey(_)
+        | Change::ResealPlatformKey { .. }
+        | Change::Keeper(_)
+        | Change::Nothing => None,
     }
 }
 

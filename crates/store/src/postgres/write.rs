@@ -2,6 +2,7 @@
 
 use deadpool_postgres::{ClientWrapper, Transaction};
 use mintkeep_protocol::app::App;
+use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::port::keeper_store::Presented;
 use mintkeep_protocol::record::{AuditEntry, Customer, PlatformKey, Service, SpentNonce};
 
@@ -42,6 +43,7 @@ async fn write_in(db: &Transaction<'_>, intent: &Intent) -> Written {
         Change::PutService(service) => put_service(db, service).await,
         Change::SpendNonce(nonce) => spend_nonce(db, nonce).await,
         Change::AddPlatformKey(key) => add_platform_key(db, key).await,
+        Change::ResealPlatformKey { key, was } => reseal_platform_key(db, key, was).await,
         Change::Keeper(change) => super::keeper::write::write(db, change).await,
         Change::PutPool(_) | Change::PutGrant(_) | Change::Nothing => Ok(Presented::Done),
     }?;
@@ -94,6 +96,12 @@ async fn add_platform_key(db: &Transaction<'_>, key: &PlatformKey) -> Written {
     let sql =
         "INSERT INTO platform_key (purpose, version, sealed) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     guarded(db, sql, &[&row.purpose, &row.version, &row.sealed]).await
+}
+
+async fn reseal_platform_key(db: &Transaction<'_>, key: &PlatformKey, was: &Sealed<PlatformKey>) -> Written {
+    let row = PlatformKeyRow::of(key);
+    let sql = "UPDATE platform_key SET sealed = $3 WHERE purpose = $1 AND version = $2 AND sealed = $4";
+    guarded(db, sql, &[&row.purpose, &row.version, &row.sealed, &was.as_bytes()]).await
 }
 
 async fn write_audit(db: &Transaction<'_>, line: &AuditEntry) -> Result<(), Fault> {

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use mintkeep_protocol::app::App;
+use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::ident::RecordId;
 use mintkeep_protocol::port::keeper_store::Presented;
 use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, Service, SpentNonce};
@@ -27,6 +28,7 @@ pub fn write(db: &Connection, intent: &Intent) -> Written {
         Change::PutService(service) => put_service(db, service),
         Change::SpendNonce(nonce) => spend_nonce(db, nonce),
         Change::AddPlatformKey(key) => add_platform_key(db, key),
+        Change::ResealPlatformKey { key, was } => reseal_platform_key(db, key, was),
         Change::Keeper(change) => super::keeper::write::write(db, change),
         Change::Nothing => Ok(Presented::Done),
     }?;
@@ -166,6 +168,12 @@ fn add_platform_key(db: &Connection, key: &PlatformKey) -> Written {
     let sql =
         "INSERT INTO platform_key (purpose, version, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
     guarded(db, sql, params![row.purpose, row.version, row.sealed])
+}
+
+fn reseal_platform_key(db: &Connection, key: &PlatformKey, was: &Sealed<PlatformKey>) -> Written {
+    let row = PlatformKeyRow::of(key);
+    let sql = "UPDATE platform_key SET sealed = ?3 WHERE purpose = ?1 AND version = ?2 AND sealed = ?4";
+    guarded(db, sql, params![row.purpose, row.version, row.sealed, was.as_bytes()])
 }
 
 fn write_audit(db: &Connection, line: &AuditEntry) -> Result<(), Fault> {

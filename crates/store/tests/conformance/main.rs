@@ -103,6 +103,7 @@ over_every_store! {
     rest::customers_and_services_are_listed_in_pages_by_id,
     rest::the_audit_is_paged_through_from_its_end,
     rest::a_platform_key_is_added_once_for_each_version,
+    rest::a_platform_key_is_sealed_anew_only_in_place_of_the_seal_that_was_seen,
     rest::the_audit_is_read_from_its_end_in_order,
     rest::a_lost_change_leaves_no_audit_line,
     rest::a_store_begins_in_epoch_nought,

@@ -116,6 +116,34 @@ pub async fn a_platform_key_is_added_once_for_each_version(store: Store) {
     assert_eq!(told, [(one, 1, 1), (one, 0, 3), (other, 1, 4)]);
 }
 
+pub async fn a_platform_key_is_sealed_anew_only_in_place_of_the_seal_that_was_seen(store: Store) {
+    let key = |version, byte| PlatformKey {
+        purpose: KeyPurpose::Tokens,
+        version,
+        sealed: Sealed::from_bytes(vec![byte; 40]),
+    };
+    for version in [1, 2] {
+        assert_eq!(store.add_platform_key(key(version, 1)).await.unwrap(), Commit::Done);
+    }
+    let cases = [
+        ("another seal was seen", key(1, 5), 2, Commit::Lost),
+        ("no such version", key(3, 5), 1, Commit::Lost),
+        ("the stored one", key(1, 5), 1, Commit::Done),
+        ("whoever was second", key(1, 6), 1, Commit::Lost),
+        ("and on from there", key(1, 7), 5, Commit::Done),
+    ];
+    let mut done = Vec::new();
+    for (case, key, seen, commit) in cases {
+        let was = Sealed::from_bytes(vec![seen; 40]);
+        assert_eq!(store.reseal_platform_key(key, &was, audit(case)).await.unwrap(), commit, "{case}");
+        done.extend((commit == Commit::Done).then_some(case));
+    }
+    let mut seals: Vec<_> = store.platform_keys().await.unwrap();
+    seals.sort_by_key(|key| key.version);
+    assert_eq!(seals.iter().map(|key| key.sealed.as_bytes()[0]).collect::<Vec<_>>(), [7, 1]);
+    assert_eq!(audited(&store).await, done);
+}
+
 pub async fn the_audit_is_read_from_its_end_in_order(store: Store) {
     assert!(audited(&store).await.is_empty());
     let mut written = Vec::new();
