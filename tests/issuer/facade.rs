@@ -88,7 +88,9 @@ async fn an_app_revokes_its_own_tokens_and_nobody_elses() {
         assert!(!rig.is_active(&token).await);
     }
     let in_form = format!("token={}&client_id={WECHAT}&client_secret={SECRET}", rig.wechat_token().await);
-    assert_eq!(rig.post("/oauth2/revoke", in_form).await.status, 200);
+    let revoked = rig.post("/oauth2/revoke", in_form).await;
+    assert_eq!((revoked.status, revoked.header("content-type")), (200, "application/json"));
+    assert_eq!(revoked.body, "{}", "for clients that read JSON out of every answer");
 }
 
 #[tokio::test]

@@ -183,6 +183,9 @@ fn store_trouble(failure: &Failure) -> Response {
 }
 
 /// `POST /oauth2/revoke`, for the app that the token was issued to.
+///
+/// The standard lets a client pass over the answer's body; `{}` is there for those that read one whatever the
+/// endpoint and take anything but JSON for a failure.
 pub(super) async fn revoke(
     State(desk): State<Desk>,
     arrival: Arrival,
@@ -204,7 +207,7 @@ async fn revoked(desk: &Desk, arrival: &Arrival, request: http::Request<Body>) -
     let token = token_of(&form).map_err(invalid_request)?;
     let revoked = desk.issuer.revoke(&client, token, arrival).await;
     revoked.map_err(|failure| store_trouble(&failure))?;
-    Ok(StatusCode::OK.into_response())
+    Ok(Json(json!({})).into_response())
 }
 
 /// The app behind a revocation.
