@@ -57,6 +57,7 @@ CLIENTS = [
     ("golang.org/x/oauth2", "dingtalk", ["go", "oauth2"], ("issuer",)),
     ("Authlib", "wechat", ["python", "standard_authlib.py"], ("issuer",)),
     ("openid-client", "dingtalk", ["node", "standard_openid_client.js"], ("issuer",)),
+    ("simple-oauth2", "wechat", ["node", "standard_simple_oauth2.js"], ("issuer",)),
 ]
 
 
