@@ -19,6 +19,7 @@ use mintkeep_protocol::keep::slot::Trouble;
 use mintkeep_protocol::outcome::{Granted, Outcome, Refusal, TokenSet};
 use mintkeep_protocol::request::{Ask, RequestSignature};
 use mintkeep_protocol::secret::{AuthCode, RefreshToken};
+use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
 
 use super::usable::{told, usable};
@@ -81,13 +82,20 @@ async fn done(
     if call.endpoint != Endpoint::ApplyToken {
         return Err(Refusal::ApiUnknown);
     }
-    let signer = match call.signature(None) {
+    let signature = call.signature(None);
+    let request_time = signature.as_ref().ok().and_then(|signature| signature.request_time);
+    let signer = match signature {
         Ok(signature) => find_signer(desk, gateway, &call.client_id, signature).await,
         Err(refusal) => Err(refusal),
     };
     let signer = signer.map_err(|refusal| desk.strangers(refusal, (&call.client_id, arrival)))?;
     let signer = known.signer.insert(signer);
     let (consumer, account) = (Arc::clone(&signer.consumer), Arc::clone(&signer.account));
+    let (now, window) = (desk.now(), shape(gateway.dialect(), &call.client_id).request_time_window());
+    let is_recent = |made_at: Timestamp| now.since(made_at).max(made_at.since(now)) <= window;
+    if !request_time.is_some_and(is_recent) {
+        return Err(Refusal::RequestTimeIllegal);
+    }
     let ask = match call.body()? {
         SignedBody::Plain(body) => call.ask(body)?,
         SignedBody::Encrypted(body) => {
@@ -130,19 +138,12 @@ async fn find_signer(
             }
         }
     }
-    let request_time = signature.request_time;
     let verify = move || {
         let holds = |signer: &Signer| signer.key.public.verify(&signature.signed_text, &signature.signature);
         candidates.into_iter().find(holds)
     };
     let signer = desk.keeper.tasks.spawn_blocking(verify).await.map_err(|_busy| Refusal::RateLimited)?;
-    let signer = signer.ok_or(Refusal::ProofInvalid)?;
-    let (now, window) = (desk.now(), shape(gateway.dialect(), app).request_time_window());
-    let request_time = request_time.ok_or(Refusal::RequestTimeIllegal)?;
-    if now.since(request_time).max(request_time.since(now)) > window {
-        return Err(Refusal::RequestTimeIllegal);
-    }
-    Ok(signer)
+    signer.ok_or(Refusal::ProofInvalid)
 }
 
 /// Opens an encrypted body: to its consumer, our answers' key is the platform's.
