@@ -34,6 +34,31 @@ async fn a_code_is_worth_nothing_at_another_redirect_uri_than_the_browser_carrie
     assert_eq!(exchanged(&browser, &code, Some(&sent_to)).await, refused, "a second time");
 }
 
+/// Source: RFC 6749, sections 4.1.1 to 4.1.4.
+#[tokio::test]
+async fn a_client_that_knows_only_the_standard_gets_its_token_by_the_page() {
+    let platform = Platform::open(ConsentSettings::default()).await;
+    let mut browser = platform.signed_in(CUSTOMER).await;
+    let ask = |scope: &str| {
+        format!(
+            "/authorize?response_type=code&client_id=DING1&redirect_uri={REDIRECT}&scope={scope}&state=s1"
+        )
+    };
+    let page = browser.get(&ask("auth_base%20auth_user")).await;
+    let refused = browser.post("/authorize", &page.form("decision=refuse")).await;
+    assert_eq!(refused.location(), format!("{REDIRECT}?error=access_denied&state=s1"));
+    let forbidden = browser.get(&ask("auth_pay")).await;
+    assert_eq!(forbidden.location(), format!("{REDIRECT}?error=invalid_scope&state=s1"));
+    let elsewhere = browser.get(&ask("auth_user").replace("&scope", "?code=planted&scope")).await;
+    assert_eq!(elsewhere.status, 400, "a query that was not registered");
+
+    let allowed = browser.post("/authorize", &page.form("decision=confirm")).await;
+    let code = parameter(allowed.location(), "code").unwrap();
+    assert_eq!(allowed.location(), format!("{REDIRECT}?code={code}&state=s1"));
+    assert_eq!(exchanged(&browser, &code, None).await, (400, "invalid_grant".to_owned()));
+    assert_eq!(exchanged(&browser, &code, Some(REDIRECT)).await, (200, String::new()));
+}
+
 #[tokio::test]
 async fn a_code_that_came_as_a_message_needs_no_redirect_uri_and_takes_none() {
     let platform = Platform::open(ConsentSettings::default()).await;

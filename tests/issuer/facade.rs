@@ -120,6 +120,12 @@ async fn the_metadata_names_what_is_there() {
         assert_eq!(metadata[name], format!("https://issuer.example{path}"));
         assert_ne!(rig.post(path, "").await.status, 404, "{path}");
     }
+    let modes = (&metadata["response_types_supported"], &metadata["response_modes_supported"]);
+    assert_eq!(modes, (&json!(["code"]), &json!(["query"])));
+    assert!(
+        metadata.get("code_challenge_methods_supported").is_none(),
+        "absent: no PKCE (RFC 8414, section 2)"
+    );
 }
 
 #[tokio::test]

@@ -180,10 +180,7 @@ impl Desk {
             fields: &known.asking.fields(),
             ticket: &ticket,
         };
-        let form_leads_to = match &known.asking.way {
-            WayBack::Redirect(url) => origin_of(url),
-            WayBack::Message { .. } => None,
-        };
+        let form_leads_to = known.asking.way.url().and_then(origin_of);
         let policy = Policy { picture, form_leads_to, ..self.policy() };
         send(&page, StatusCode::OK, words, &policy)
     }
@@ -196,10 +193,7 @@ impl Desk {
         session: &Session,
         (page, arrival): (RecordId, &Arrival),
     ) -> Response {
-        let redirect = match &known.asking.way {
-            WayBack::Redirect(url) => Some(RedirectDigest::of(url)),
-            WayBack::Message { .. } => None,
-        };
+        let redirect = known.asking.way.url().map(RedirectDigest::of);
         let (customer, scopes) = (session.customer.clone(), known.allowed.clone());
         let consent = Consent { customer, scopes, redirect };
         match self.0.issuer.issue_code_of_page(page, &known.app.id, &consent, arrival).await {
@@ -216,6 +210,7 @@ impl Desk {
     fn back(&self, words: &'static Words, known: &KnownAsking, verdict: &Verdict) -> Response {
         match &known.asking.way {
             WayBack::Redirect(url) => see_other(&redirect(url, known.asking.state.as_deref(), verdict)),
+            WayBack::Standard(uri) => see_other(&standard_redirect(uri, known, verdict)),
             WayBack::Message { origin } => {
                 let message = Message { state: known.asking.state.as_deref(), said: said(known, verdict) };
                 let message = serde_json::to_string(&message).unwrap_or_default();
@@ -240,6 +235,17 @@ fn redirect(url: &str, state: Option<&str>, verdict: &Verdict) -> String {
     }
     answer.extend(state.map(|state| ("state", state)));
     with_answer(url, &answer)
+}
+
+/// The app's URI with the standard's answer in its query. Source: RFC 6749, sections 4.1.2 and 4.1.2.1.
+fn standard_redirect(uri: &str, known: &KnownAsking, verdict: &Verdict) -> String {
+    let mut answer = vec![match verdict {
+        Verdict::Allowed(code) => ("code", code.expose()),
+        Verdict::Impossible if !known.denied.is_empty() => ("error", "invalid_scope"),
+        Verdict::Refused | Verdict::Impossible => ("error", "access_denied"),
+    }];
+    answer.extend(known.asking.state.as_deref().map(|state| ("state", state)));
+    with_answer(uri, &answer)
 }
 
 /// The JSAPI's answer. Source: `my.getAuthCode`, error 11: the user cancels; 4 is ours.

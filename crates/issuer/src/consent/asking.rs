@@ -40,29 +40,32 @@ pub enum AskingRefused {
     #[error("the app is disabled")]
     ClientDisabled,
     /// The app did not register this URL, or this origin.
-    #[error("redirect_url is not one that the app registered, or origin is not the origin of one")]
+    #[error("the redirect URL is not one that the app registered, or origin is not the origin of one")]
     WayUnknown,
 }
 
 impl Asking {
     /// Reads `client_id`, `scopes` (by commas or spaces; `auth_base` if absent), `state`, and either
-    /// `redirect_url` or `origin`.
+    /// `redirect_url` or `origin`; or the standard's `response_type=code`, `redirect_uri` and `scope` instead.
+    ///
+    /// Source of those: RFC 6749, section 4.1.1. That `redirect_uri` is always needed is ours.
     ///
     /// # Errors
     ///
     /// [`AskingRefused::Malformed`].
     pub fn read(fields: &Fields) -> Result<Self, AskingRefused> {
         let client_id = fields.get("client_id").and_then(|id| AppId::parse(id).ok());
-        let way = match (fields.get("redirect_url"), fields.get("origin")) {
-            (Some(url), None) => WayBack::Redirect(url.to_owned()),
-            (None, Some(origin)) => WayBack::Message { origin: origin.to_owned() },
-            (Some(_), Some(_)) | (None, None) => return Err(AskingRefused::Malformed),
+        let ways = (fields.get("redirect_url"), fields.get("origin"), fields.get("redirect_uri"));
+        let way = match (ways, fields.get("response_type")) {
+            ((Some(url), None, None), _) => WayBack::Redirect(url.to_owned()),
+            ((None, Some(origin), None), _) => WayBack::Message { origin: origin.to_owned() },
+            ((None, None, Some(uri)), Some("code")) => WayBack::Standard(uri.to_owned()),
+            _ => return Err(AskingRefused::Malformed),
         };
         let state = fields.get("state").map(str::to_owned);
         let mut scopes = Vec::new();
-        for name in
-            fields.get("scopes").unwrap_or("auth_base").split([',', ' ']).filter(|name| !name.is_empty())
-        {
+        let asked = fields.get(way.scopes_name()).unwrap_or("auth_base");
+        for name in asked.split([',', ' ']).filter(|name| !name.is_empty()) {
             let scope = Scope::parse(name).map_err(|_| AskingRefused::Malformed)?;
             if !scopes.contains(&scope) {
                 scopes.push(scope);
@@ -79,10 +82,14 @@ impl Asking {
     /// The fields that say the same again, for a form or a link.
     #[must_use]
     pub fn fields(&self) -> Vec<(&'static str, String)> {
-        let mut fields = vec![("client_id", self.client_id.to_string()), ("scopes", self.scope_list())];
+        let scopes = (self.way.scopes_name(), self.scope_list());
+        let mut fields = vec![("client_id", self.client_id.to_string()), scopes];
         match &self.way {
             WayBack::Redirect(url) => fields.push(("redirect_url", url.clone())),
             WayBack::Message { origin } => fields.push(("origin", origin.clone())),
+            WayBack::Standard(uri) => {
+                fields.extend([("response_type", "code".to_owned()), ("redirect_uri", uri.clone())]);
+            }
         }
         fields.extend(self.state.iter().map(|state| ("state", state.clone())));
         fields
@@ -134,7 +141,7 @@ impl KnownAsking {
     #[must_use]
     pub fn can_be_granted(&self) -> bool {
         match self.asking.way {
-            WayBack::Redirect(_) => self.denied.is_empty(),
+            WayBack::Redirect(_) | WayBack::Standard(_) => self.denied.is_empty(),
             WayBack::Message { .. } => !self.allowed.is_empty(),
         }
     }
@@ -170,6 +177,10 @@ mod tests {
             ("to an origin",     "client_id=A&origin=u".to_owned(),                         true),
             ("no way back",      "client_id=A".to_owned(),                                  false),
             ("two ways back",    "client_id=A&origin=u&redirect_url=u".to_owned(),          false),
+            ("the standard's",   "client_id=A&redirect_uri=u&response_type=code".to_owned(), true),
+            ("no response type", "client_id=A&redirect_uri=u".to_owned(),                   false),
+            ("another one",      "client_id=A&redirect_uri=u&response_type=token".to_owned(), false),
+            ("both writings",    "client_id=A&redirect_uri=u&redirect_url=u&response_type=code".to_owned(), false),
             ("no client",        "redirect_url=u".to_owned(),                               false),
             ("client malformed", "client_id=A%20B&redirect_url=u".to_owned(),               false),
             ("client twice",     "client_id=A&client_id=A&redirect_url=u".to_owned(),       false),
@@ -192,6 +203,11 @@ mod tests {
                 .unwrap();
         assert_eq!(asked.scopes.iter().map(Scope::as_str).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(read(&asked.query()).unwrap(), asked);
+        let standard =
+            read("client_id=A&redirect_uri=https%3A%2F%2Fa.example&scope=b+a&response_type=code&state=s")
+                .unwrap();
+        assert_eq!(standard.scopes.iter().map(Scope::as_str).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(read(&standard.query()).unwrap(), standard);
         assert_eq!(read("client_id=A&origin=o").unwrap().scopes.first().unwrap().as_str(), "auth_base");
     }
 

@@ -15,6 +15,8 @@ pub enum WayBack {
         /// Such as `https://shop.example`, and nobody else's page is told.
         origin: String,
     },
+    /// The browser is sent to this URI, with the answer of RFC 6749, section 4.1.2, in its query.
+    Standard(String),
 }
 
 /// The parameters that only we may put into a redirect URL.
@@ -25,22 +27,41 @@ impl WayBack {
     ///
     /// A redirect URL must equal a registered one exactly, its query apart; an origin must be a registered
     /// URL's. Source: AlipayHK, `authCode`: "given in the redirect url as a query parameter".
+    ///
+    /// The standard's must equal one with its query: "using simple string comparison" (RFC 6749, section 3.1.2.3).
     #[must_use]
     pub fn is_registered(&self, app: &App) -> bool {
         let registered = || app.settings.redirect_urls.iter().map(|url| without_query(url));
         match self {
-            Self::Redirect(url) => {
-                let is_plain = url.len() <= REDIRECT_BYTES_MAX
-                    && url.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte));
-                is_plain && is_web(url) && registered().any(|known| known == without_query(url))
-            }
+            Self::Redirect(url) => is_plain(url) && registered().any(|known| known == without_query(url)),
+            Self::Standard(uri) => is_plain(uri) && app.settings.redirect_urls.contains(uri),
             Self::Message { origin } => registered().any(|known| origin_of(known) == Some(origin)),
+        }
+    }
+
+    /// Where a browser carries the answer, if one does.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Redirect(url) | Self::Standard(url) => Some(url),
+            Self::Message { .. } => None,
+        }
+    }
+
+    /// What the parameter with the scopes is called where the answer goes this way.
+    pub(super) const fn scopes_name(&self) -> &'static str {
+        match self {
+            Self::Redirect(_) | Self::Message { .. } => "scopes",
+            Self::Standard(_) => "scope",
         }
     }
 }
 
-fn is_web(url: &str) -> bool {
-    url.starts_with("https://") || url.starts_with("http://")
+/// Whether it is a web URL of no more than URL characters, without a fragment.
+fn is_plain(url: &str) -> bool {
+    url.len() <= REDIRECT_BYTES_MAX
+        && url.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte))
+        && (url.starts_with("https://") || url.starts_with("http://"))
 }
 
 fn without_query(url: &str) -> &str {
@@ -106,6 +127,23 @@ mod tests {
         ];
         for (case, url, is_registered) in cases {
             assert_eq!(WayBack::Redirect(url.into()).is_registered(&app), is_registered, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_uri_of_the_standards_is_a_registered_one_letter_by_letter() {
+        let app = app(&["https://shop.example/back", "http://127.0.0.1:9000/a?x=1", "javascript:alert(1)"]);
+        #[rustfmt::skip]
+        let cases = [
+            ("the same",              "https://shop.example/back",        true),
+            ("with its own query",    "http://127.0.0.1:9000/a?x=1",      true),
+            ("without it",            "http://127.0.0.1:9000/a",          false),
+            ("with a query",          "https://shop.example/back?code=1", false),
+            ("a slash more",          "https://shop.example/back/",       false),
+            ("script, though listed", "javascript:alert(1)",              false),
+        ];
+        for (case, uri, is_registered) in cases {
+            assert_eq!(WayBack::Standard(uri.into()).is_registered(&app), is_registered, "{case}");
         }
     }
 

@@ -237,6 +237,7 @@ pub(super) async fn metadata(State(desk): State<Desk>) -> Response {
         "revocation_endpoint": format!("{url}/oauth2/revoke"),
         "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
         "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "scopes_supported": ["auth_base", "auth_user"],
     }))
