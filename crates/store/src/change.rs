@@ -39,6 +39,31 @@ pub enum Change {
     Nothing,
 }
 
+impl Change {
+    /// Puts an app over the revision that it has.
+    pub fn put_app(mut app: App) -> Self {
+        app.revision = next(app.revision);
+        Self::PutApp(Arc::new(app))
+    }
+
+    /// As [`Self::put_app`], a pool.
+    pub fn put_pool(mut pool: Pool) -> Self {
+        pool.revision = next(pool.revision);
+        Self::PutPool(Arc::new(pool))
+    }
+
+    /// As [`Self::put_app`], a grant.
+    pub fn put_grant(mut grant: Grant) -> Self {
+        grant.revision = next(grant.revision);
+        Self::PutGrant(Arc::new(grant))
+    }
+}
+
+/// The revision that a change of `revision` leaves.
+const fn next(revision: i64) -> i64 {
+    revision.saturating_add(1)
+}
+
 /// The revision that must be stored for a change to `revision`; 0: none may be stored.
 pub const fn guard(revision: i64) -> i64 {
     revision.saturating_sub(1)

@@ -240,14 +240,6 @@ async fn keep_tidy(store: Weak<PostgresStore>) {
     }
 }
 
-/// Records with a revision are written with the revision that they are to have.
-macro_rules! revised {
-    ($record:ident) => {{
-        $record.revision = $record.revision.saturating_add(1);
-        Arc::new($record)
-    }};
-}
-
 #[async_trait]
 impl IssuerStore for PostgresStore {
     fn forget(&self, record: Remembered<'_>) -> bool {
@@ -275,8 +267,8 @@ impl IssuerStore for PostgresStore {
         Ok(apps.into_iter().map(Arc::new).collect())
     }
 
-    async fn put_app(&self, mut app: App, audit: AuditEntry) -> Stored<Commit> {
-        self.commit(Change::PutApp(revised!(app)), Some(audit)).await
+    async fn put_app(&self, app: App, audit: AuditEntry) -> Stored<Commit> {
+        self.commit(Change::put_app(app), Some(audit)).await
     }
 
     async fn delete_app(&self, app: &App, audit: AuditEntry) -> Stored<Commit> {
@@ -288,17 +280,12 @@ impl IssuerStore for PostgresStore {
         self.cache.pools.get_or_load(&key, load).await
     }
 
-    async fn commit_access(&self, mut pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit> {
-        self.commit(Change::PutPool(revised!(pool)), audit).await
+    async fn commit_access(&self, pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit> {
+        self.commit(Change::put_pool(pool), audit).await
     }
 
-    async fn commit_access_for(
-        &self,
-        app: &App,
-        mut pool: Pool,
-        audit: Option<AuditEntry>,
-    ) -> Stored<Commit> {
-        self.commit_if(Some(app), Change::PutPool(revised!(pool)), audit).await
+    async fn commit_access_for(&self, app: &App, pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit> {
+        self.commit_if(Some(app), Change::put_pool(pool), audit).await
     }
 
     async fn grant(&self, id: RecordId) -> Stored<Option<Arc<Grant>>> {
@@ -306,12 +293,12 @@ impl IssuerStore for PostgresStore {
         self.cache.grants.get_or_load(&id, load).await
     }
 
-    async fn commit_grant(&self, mut grant: Grant, audit: AuditEntry) -> Stored<Commit> {
-        self.commit(Change::PutGrant(revised!(grant)), Some(audit)).await
+    async fn commit_grant(&self, grant: Grant, audit: AuditEntry) -> Stored<Commit> {
+        self.commit(Change::put_grant(grant), Some(audit)).await
     }
 
-    async fn commit_grant_for(&self, app: &App, mut grant: Grant, audit: AuditEntry) -> Stored<Commit> {
-        self.commit_if(Some(app), Change::PutGrant(revised!(grant)), Some(audit)).await
+    async fn commit_grant_for(&self, app: &App, grant: Grant, audit: AuditEntry) -> Stored<Commit> {
+        self.commit_if(Some(app), Change::put_grant(grant), Some(audit)).await
     }
 
     async fn grants(&self, query: &GrantQuery) -> Stored<Vec<Arc<Grant>>> {

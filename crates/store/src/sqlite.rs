@@ -212,14 +212,6 @@ impl Drop for SqliteStore {
     }
 }
 
-/// Records with a revision go to the writer with the revision that they are to have.
-macro_rules! revised {
-    ($record:ident) => {{
-        $record.revision = $record.revision.saturating_add(1);
-        Arc::new($record)
-    }};
-}
-
 #[async_trait]
 impl IssuerStore for SqliteStore {
     async fn epoch(&self) -> Stored<StoreEpoch> {
@@ -241,8 +233,8 @@ impl IssuerStore for SqliteStore {
         Ok(apps.into_iter().map(Arc::new).collect())
     }
 
-    async fn put_app(&self, mut app: App, audit: AuditEntry) -> Stored<Commit> {
-        self.commit(Change::PutApp(revised!(app)), Some(audit)).await
+    async fn put_app(&self, app: App, audit: AuditEntry) -> Stored<Commit> {
+        self.commit(Change::put_app(app), Some(audit)).await
     }
 
     async fn delete_app(&self, app: &App, audit: AuditEntry) -> Stored<Commit> {
@@ -253,29 +245,24 @@ impl IssuerStore for SqliteStore {
         self.cache.pools.get_or_load(&key, self.readers.ask(move |db| read::pool(db, key))).await
     }
 
-    async fn commit_access(&self, mut pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit> {
-        self.commit(Change::PutPool(revised!(pool)), audit).await
+    async fn commit_access(&self, pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit> {
+        self.commit(Change::put_pool(pool), audit).await
     }
 
-    async fn commit_access_for(
-        &self,
-        app: &App,
-        mut pool: Pool,
-        audit: Option<AuditEntry>,
-    ) -> Stored<Commit> {
-        self.commit_if(Some(app), Change::PutPool(revised!(pool)), audit).await
+    async fn commit_access_for(&self, app: &App, pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit> {
+        self.commit_if(Some(app), Change::put_pool(pool), audit).await
     }
 
     async fn grant(&self, id: RecordId) -> Stored<Option<Arc<Grant>>> {
         self.cache.grants.get_or_load(&id, self.readers.ask(move |db| read::grant(db, id))).await
     }
 
-    async fn commit_grant(&self, mut grant: Grant, audit: AuditEntry) -> Stored<Commit> {
-        self.commit(Change::PutGrant(revised!(grant)), Some(audit)).await
+    async fn commit_grant(&self, grant: Grant, audit: AuditEntry) -> Stored<Commit> {
+        self.commit(Change::put_grant(grant), Some(audit)).await
     }
 
-    async fn commit_grant_for(&self, app: &App, mut grant: Grant, audit: AuditEntry) -> Stored<Commit> {
-        self.commit_if(Some(app), Change::PutGrant(revised!(grant)), Some(audit)).await
+    async fn commit_grant_for(&self, app: &App, grant: Grant, audit: AuditEntry) -> Stored<Commit> {
+        self.commit_if(Some(app), Change::put_grant(grant), Some(audit)).await
     }
 
     async fn grants(&self, query: &GrantQuery) -> Stored<Vec<Arc<Grant>>> {
