@@ -19,6 +19,7 @@ use ipnet::IpNet;
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
 use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_web::access_log::Format;
+use mintkeep_web::arrival::network_of;
 use mintkeep_web::limits::Limits;
 use tracing::Level;
 
@@ -307,12 +308,7 @@ fn read_limits(mut section: Section<'_, '_>) -> Limits {
 fn read_proxies(mut section: Section<'_, '_>) -> Vec<IpNet> {
     let mut trusted = Vec::new();
     for named in section.texts("trusted") {
-        let net = named
-            .value
-            .parse()
-            .ok()
-            .or_else(|| Some(IpNet::from(named.value.parse::<std::net::IpAddr>().ok()?)));
-        if let Some(net) = net {
+        if let Some(net) = network_of(&named.value) {
             trusted.push(net);
         } else {
             let what = format!("`proxies.trusted` can't hold {:?}", named.value);

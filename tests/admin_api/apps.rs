@@ -112,9 +112,12 @@ async fn a_change_touches_what_it_names_and_nothing_else() {
     assert_eq!(app["settings"], json!({"access_lifetime_s": 60, "daily_quota": 5}));
     assert_eq!(desk.wechat_token("wx1", &secret).await["expires_in"], 60);
 
-    let (_, app) = patch(json!({"name": "Kiosk", "addresses": ["192.0.2.0/24"]})).await;
+    let (_, app) = patch(json!({"name": "Kiosk", "addresses": ["192.0.2.0/24", "198.51.100.7"]})).await;
     assert_eq!(app["settings"], json!({"access_lifetime_s": 60, "daily_quota": 5}));
-    assert_eq!((&app["name"], &app["addresses"]), (&json!("Kiosk"), &json!(["192.0.2.0/24"])));
+    assert_eq!(
+        (&app["name"], &app["addresses"]),
+        (&json!("Kiosk"), &json!(["192.0.2.0/24", "198.51.100.7/32"]))
+    );
     assert_eq!(errcode(&desk.wechat_token("wx1", &secret).await), 40164, "not on the list");
 
     let (_, app) = patch(json!({"addresses": [], "settings": {"daily_quota": null}})).await;

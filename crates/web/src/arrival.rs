@@ -44,6 +44,13 @@ impl<S: Sync> FromRequestParts<S> for Arrival {
     }
 }
 
+/// A network as people write it: `192.0.2.0/24`, or an address, which is a network of its own.
+#[must_use]
+pub fn network_of(text: &str) -> Option<IpNet> {
+    let alone = || text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
+    text.parse().ok().or_else(alone)
+}
+
 /// The header in which proxies tell for whom they speak.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
@@ -71,6 +78,22 @@ pub fn peer_behind(socket: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_a_network_of_its_own() {
+        let cases = [
+            ("192.0.2.0/24", Some("192.0.2.0/24")),
+            ("192.0.2.7", Some("192.0.2.7/32")),
+            ("::ffff:192.0.2.7", Some("192.0.2.7/32")),
+            ("2001:db8::1", Some("2001:db8::1/128")),
+            ("192.0.2.0/33", None),
+            ("192.0.2", None),
+            ("", None),
+        ];
+        for (text, network) in cases {
+            assert_eq!(network_of(text), network.map(|network| network.parse().unwrap()), "{text}");
+        }
+    }
 
     #[test]
     fn only_what_a_trusted_proxy_wrote_is_believed() {

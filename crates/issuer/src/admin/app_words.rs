@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use mintkeep_protocol::app::{App, AppKey, AppStatus};
 use mintkeep_protocol::ident::{AppId, Dialect};
 use mintkeep_protocol::time::Timestamp;
+use mintkeep_web::arrival::network_of;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -29,11 +30,24 @@ pub(crate) struct AppCreate {
     /// Where it may call from; empty: from anywhere.
     #[serde(default)]
     #[schema(value_type = Vec<String>, example = json!(["192.0.2.0/24"]))]
-    pub addresses: Vec<IpNet>,
+    pub addresses: Vec<Network>,
     /// For the signed dialects: its public key, a `PUBLIC KEY` PEM block; left out: a pair is drawn.
     pub public_key_pem: Option<String>,
     /// For the signed dialects: the key's `keyVersion`; left out: 1.
     pub key_version: Option<u32>,
+}
+
+/// A network, or an address, which is one of its own.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Network(pub IpNet);
+
+impl TryFrom<String> for Network {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        network_of(&text).map(Self).ok_or("write an address, or a network such as 192.0.2.0/24")
+    }
 }
 
 /// What to change of an app. What is left out stays.
@@ -44,7 +58,7 @@ pub(crate) struct AppChange {
     pub name: Option<String>,
     /// Where it may call from, all of it; empty: from anywhere.
     #[schema(value_type = Option<Vec<String>>)]
-    pub addresses: Option<Vec<IpNet>>,
+    pub addresses: Option<Vec<Network>>,
     /// The settings to change; `null` is the dialect's default again.
     #[serde(default)]
     #[schema(value_type = Settings)]

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
+use ipnet::IpNet;
 use mintkeep_protocol::app::{App, AppKey, AppSettings, AppStatus, StoredSecret};
 use mintkeep_protocol::crypto::{RsaPrivateKey, RsaPublicKey};
 use mintkeep_protocol::ident::{AppId, Dialect, RecordId};
@@ -16,7 +17,7 @@ use mintkeep_web::arrival::Arrival;
 use mintkeep_web::asked::{Asked, Filter, Named};
 use mintkeep_web::problem::Problem;
 
-use super::app_words::{AppChange, AppCreate, AppCreated, AppFilter, AppPage, AppView};
+use super::app_words::{AppChange, AppCreate, AppCreated, AppFilter, AppPage, AppView, Network};
 use super::settings::Settings;
 use super::{AdminDesk, app_unknown, busy, unavailable, unfit};
 
@@ -63,7 +64,7 @@ pub(crate) async fn create(
             status: AppStatus::Active,
             secrets: vec![],
             keys: keys.clone(),
-            addresses: asked.addresses.clone(),
+            addresses: networks(&asked.addresses),
             settings: AppSettings::clone(&settings),
             token_epoch: 0,
             created_at: now,
@@ -163,7 +164,7 @@ pub(crate) async fn change(
             app.name.clone_from(name);
         }
         if let Some(addresses) = &asked.addresses {
-            app.addresses.clone_from(addresses);
+            app.addresses = networks(addresses);
         }
         Ok(())
     })
@@ -233,6 +234,10 @@ const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
 /// direction of what follows, or has no width. Source: Unicode, `Bidi_Control`.
 const fn misleads(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+fn networks(asked: &[Network]) -> Vec<IpNet> {
+    asked.iter().map(|network| network.0).collect()
 }
 
 fn check_addresses(count: usize) -> Result<(), Problem> {
