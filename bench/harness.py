@@ -367,28 +367,43 @@ def keeper(report, plan, folder):
     with Mintkeep(folder) as server:
         key = server.secret("sandbox/consumer.key")
         ask = Ask(f"http://{server.keeper}/v1/tokens/wechat-sandbox", headers={"Authorization": f"Bearer {key}"})
-        size = len(ask.once())
         for connections in (16, 64):
             report.add_pair("keeper token read", connections, *in_turns(server, ask, plan, connections))
-            report.add("Redis GET, a value as long", connections, redis(size, connections, plan))
+        beside_redis(report, plan, server, ask)
 
 
-def redis(value_bytes, connections, plan):
+def beside_redis(report, plan, server, ask):
+    """The keeper's token read and Redis' GET of a value as long, asked in turns by the same loop over raw sockets."""
+    path = urlsplit(ask.url).path
+    headers = "".join(f"{name}: {value}\r\n" for name, value in {"Host": server.keeper, **ask.headers}.items())
+    reading = f"GET {path} HTTP/1.1\r\n{headers}\r\n"
     port = free_port()
     argv = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    runs = []
-    with Server(argv, port) as server:
-        count = 60_000 * plan.seconds
-        base = ["taskset", "-c", GENERATOR_CORE, "redis-benchmark", "-p", str(port), "-c", str(connections)]
-        subprocess.run([*base, "-n", "1", "-q", "SET", "k", "x" * value_bytes], check=True, capture_output=True)
-        for _ in range(plan.rounds):
-            before = server.cpu_s()
-            ran = subprocess.run([*base, "-n", str(count), "--csv", "GET", "k"], check=True, capture_output=True, text=True)
-            cpu_us = (server.cpu_s() - before) / count * 1e6
-            # "test","rps","avg","min","p50","p95","p99","max"
-            cells = [cell.strip('"') for cell in ran.stdout.splitlines()[-1].split('","')]
-            runs.append(Figures(float(cells[1]), float(cells[4]), float(cells[6]), cpu_us, server.rss_mib()))
-    return Figures.median(runs)
+    with Server(argv, port) as redis:
+        value = "x" * len(ask.once())
+        subprocess.run(["redis-cli", "-p", str(port), "SET", "k", value], check=True, capture_output=True)
+        for connections in (16, 64):
+            theirs, ours = [], []
+            for _ in range(plan.rounds):
+                theirs.append(repeat(redis, (f"127.0.0.1:{port}", "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"), connections, plan.seconds))
+                ours.append(repeat(server, (server.keeper, reading), connections, plan.seconds))
+            theirs, ours = Figures.median(theirs), Figures.median(ours)
+            report.add("Redis GET, a value as long", connections, theirs)
+            ratios = f"{ours.requests_per_s / theirs.requests_per_s:.2f}× Redis's requests/s, {ours.p99_ms / theirs.p99_ms:.2f}× its p99"
+            report.add("**keeper token read, by the same loop**", connections, ours, ratios)
+
+
+def repeat(server, asked, connections, seconds):
+    """Repeats the bytes of a request against `server` for so long, whatever protocol they are in."""
+    address, request = asked
+    with tempfile.NamedTemporaryFile("w", newline="") as file:
+        file.write(request)
+        file.flush()
+        before = server.cpu_s()
+        argv = ["taskset", "-c", GENERATOR_CORE, BUILT / "repeat", address, file.name, str(connections), str(seconds)]
+        seen = json.loads(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
+        cpu_us = (server.cpu_s() - before) / seen["requests"] * 1e6
+    return Figures(seen["requests_per_s"], seen["p50_ms"], seen["p99_ms"], cpu_us, server.rss_mib())
 
 
 def idle(report, plan, folder):
