@@ -218,7 +218,7 @@ fn a_token_is_put_where_the_kind_of_api_wants_it() {
 
 proptest! {
     #[test]
-    fn what_the_keeper_asks_is_what_the_issuer_reads(id in "[A-Za-z0-9._-]{1,64}", secret in "\\PC{1,60}") {
+    fn what_the_keeper_asks_is_what_the_issuer_reads(id in "[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", secret in "\\PC{1,60}") {
         let id = AppId::parse(&id).unwrap();
         let read = decode_request(&encode_request(&id, &ClientSecret::new(secret.clone())).unwrap());
         prop_assert_eq!(describe(&read), format!("client {id} by {secret} asks DingTalkToken"));

@@ -191,7 +191,7 @@ fn a_request_for_a_token_is_as_the_page_writes_it() {
 
 proptest! {
     #[test]
-    fn what_the_keeper_asks_is_what_the_issuer_reads(id in "[A-Za-z0-9._-]{1,64}", secret in "\\PC{1,60}", force: bool) {
+    fn what_the_keeper_asks_is_what_the_issuer_reads(id in "[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", secret in "\\PC{1,60}", force: bool) {
         let id = AppId::parse(&id).unwrap();
         let exposed = secret.clone();
         let secret = ClientSecret::new(secret);
