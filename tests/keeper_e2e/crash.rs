@@ -5,7 +5,8 @@ use std::thread::scope;
 use mintkeep_protocol::port::entropy::{SystemEntropy, draw};
 use serde_json::json;
 
-use crate::keeper::{Keeper, fault, refresh, until};
+use crate::keeper::{Keeper, fault, refresh};
+use crate::patience::until;
 use crate::sandbox::{Folder, is_active};
 
 /// How often the keeper is killed during a renewal.

@@ -1,10 +1,7 @@
 //! A keeper in a process of its own, at the platform that a `mintkeep dev` is.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use mintkeep_protocol::time::{Clock as _, Timestamp};
-use mintkeep_web::clock::SystemClock;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client, get, post};
@@ -13,8 +10,6 @@ use crate::sandbox::{ACTIVE, Folder, MINI, Mintkeep, WECHAT, code};
 
 /// As the folder of every process has it.
 pub const ADMIN: &str = "authorization: Bearer planted-admin-token-planted-admin-token\r\n";
-/// Longer than a lease and a platform's window for identical requests together.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A running keeper.
 pub struct Keeper {
@@ -119,21 +114,6 @@ impl Keeper {
 pub fn refresh(admin: SocketAddr) -> std::io::Result<Answer> {
     let request = post(&format!("/admin/v1/keeper/tokens/mini/{ACTIVE}/refresh"), ADMIN, "");
     Client::connect(admin)?.send(&request)
-}
-
-/// Looks again and again until there is something to see.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = now().after(PATIENCE);
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(now() < end, "waited in vain for {what}");
-    }
-}
-
-fn now() -> Timestamp {
-    SystemClock.now()
 }
 
 /// One request with JSON in it, on a connection of its own.

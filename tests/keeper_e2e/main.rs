@@ -8,6 +8,8 @@ mod client;
 mod crash;
 mod dev;
 mod keeper;
+#[path = "../serve/patience.rs"]
+mod patience;
 #[path = "../serve/server.rs"]
 #[expect(dead_code, reason = "the tests of one server need more of it")]
 mod process;

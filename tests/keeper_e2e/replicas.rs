@@ -4,7 +4,8 @@ use std::thread::scope;
 
 use serde_json::{Value, json};
 
-use crate::keeper::{Keeper, configuration, fault, refresh, until};
+use crate::keeper::{Keeper, configuration, fault, refresh};
+use crate::patience::until;
 use crate::process::mintkeep;
 use crate::sandbox::{ACTIVE, Folder, is_active};
 use crate::server::Server;

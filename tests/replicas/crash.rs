@@ -1,7 +1,5 @@
 //! A replica is killed under load, and the callers go on at the other.
 
-use std::thread::scope;
-
 use crate::load::{Doors, Load};
 use crate::site::{Replica, migrate, new_database};
 
@@ -13,8 +11,7 @@ fn a_replica_that_is_killed_under_load_takes_nothing_acknowledged_along() {
     let replicas = [first, second];
     let load = Load::new(&replicas);
     let [mut first, second] = replicas;
-    scope(|scope| {
-        load.begin(scope);
+    load.during(|| {
         for _round in 0..2 {
             load.await_acknowledged(60);
             first.process.signal("KILL");
@@ -24,7 +21,6 @@ fn a_replica_that_is_killed_under_load_takes_nothing_acknowledged_along() {
             *load.doors.0.lock().unwrap() = Doors::addresses(&[&first, &second]);
         }
         load.await_acknowledged(60);
-        load.end();
     });
     let replicas = [first, second];
     load.check(&replicas);

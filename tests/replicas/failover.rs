@@ -1,9 +1,8 @@
 //! The primary is killed under load, and its synchronous standby takes over.
 
-use std::thread::scope;
-
 use crate::database::{Processes, sql};
 use crate::load::Load;
+use crate::patience::until;
 use crate::server::Server;
 use crate::site::{Replica, migrate, new_database_on};
 
@@ -17,20 +16,18 @@ fn a_primary_that_is_killed_under_load_loses_nothing_acknowledged_and_callers_ar
     sql(&primary, "postgres", "ALTER SYSTEM SET synchronous_standby_names = 'standby'");
     sql(&primary, "postgres", "SELECT pg_reload_conf()");
     let sync = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
-    while sql(&primary, "postgres", sync) != "1" {}
+    until("a synchronous standby", || (sql(&primary, "postgres", sync) == "1").then_some(()));
     let hosts = format!("127.0.0.1:{},127.0.0.1:{}", primary.port, standby.port);
     let url = format!("postgres://mintkeep@{hosts}/{name}?target_session_attrs=read-write");
     migrate(&url);
     let replicas: [Replica; 2] = Replica::start_all(&url);
     let load = Load::new(&replicas);
-    scope(|scope| {
-        load.begin(scope);
+    load.during(|| {
         load.await_acknowledged(100);
         Processes::of(&primary).signal("KILL");
         load.await_put_off(20);
         assert_eq!(sql(&standby, "postgres", "SELECT pg_promote()"), "t");
         load.await_acknowledged(100);
-        load.end();
     });
     load.check(&replicas);
     replicas.into_iter().for_each(Replica::stop);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{Scope, park_timeout};
+use std::thread::{panicking, park_timeout, scope};
 use std::time::Duration;
 
 use crate::calls::{Shop, ask, code, state, wechat_app, wechat_errcode, wechat_token};
@@ -52,6 +52,7 @@ pub struct Load {
     /// The last of those that was an answer.
     pub last_put_off: Mutex<Option<String>>,
     is_over: AtomicBool,
+    is_given_up: AtomicBool,
     turn: AtomicUsize,
     /// Each spent code, with the access and the refresh token that were got for it last.
     traded: Mutex<Vec<(String, String, String)>>,
@@ -73,6 +74,7 @@ impl Load {
             put_off: AtomicUsize::new(0),
             last_put_off: Mutex::default(),
             is_over: AtomicBool::new(false),
+            is_given_up: AtomicBool::new(false),
             turn: AtomicUsize::new(0),
             traded: Mutex::default(),
             minted: Mutex::default(),
@@ -80,41 +82,63 @@ impl Load {
         }
     }
 
-    /// Lets all callers begin.
-    pub fn begin<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
-        for _ in 0..TRADERS {
-            scope.spawn(|| {
-                while !self.is_over() {
-                    self.trade();
-                }
-            });
-        }
-        for minter in 0..MINTERS {
-            scope.spawn(move || {
-                while !self.is_over() {
-                    self.mint(minter);
-                }
-            });
-        }
-    }
-
-    /// Lets what is under way come to its end, and nothing new begin.
-    pub fn end(&self) {
-        self.is_over.store(true, Ordering::SeqCst);
+    /// Has all callers call while `story` happens. After it, what is under way comes to its end and nothing new
+    /// begins; if it fails, they drop everything, or else its failure would wait for them.
+    pub fn during(&self, story: impl FnOnce()) {
+        scope(|scope| {
+            let _end = End(self);
+            for _ in 0..TRADERS {
+                scope.spawn(|| {
+                    while !self.is_over() {
+                        self.trade();
+                    }
+                });
+            }
+            for minter in 0..MINTERS {
+                scope.spawn(move || {
+                    while !self.is_over() {
+                        self.mint(minter);
+                    }
+                });
+            }
+            story();
+        });
     }
 
     /// Waits for so many more good answers.
     pub fn await_acknowledged(&self, more: usize) {
-        wait_for(&self.acknowledged, more);
+        self.await_more(&self.acknowledged, more);
     }
 
     /// Waits for so many more answers that are none.
     pub fn await_put_off(&self, more: usize) {
-        wait_for(&self.put_off, more);
+        self.await_more(&self.put_off, more);
+    }
+
+    fn await_more(&self, count: &AtomicUsize, more: usize) {
+        let wanted = count.load(Ordering::SeqCst) + more;
+        for _ in 0..TRIES_MAX {
+            if count.load(Ordering::SeqCst) >= wanted {
+                return;
+            }
+            self.check_nothing_wrong();
+            park_timeout(REST);
+        }
+        panic!("the load has come to a standstill");
+    }
+
+    /// Fails if anything was answered that is not true.
+    fn check_nothing_wrong(&self) {
+        let wrong = self.wrong.lock().unwrap().clone();
+        assert!(wrong.is_empty(), "{} wrong answers: {:#?}", wrong.len(), wrong.first());
     }
 
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::SeqCst)
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::SeqCst)
     }
 
     /// A code, what it buys, and the refreshes of that.
@@ -132,6 +156,9 @@ impl Load {
     /// Sends one request until it is known what became of it.
     fn spend(&self, thing: &str, request: &str) -> Option<(String, String)> {
         for _ in 0..TRIES_MAX {
+            if self.is_given_up() {
+                return None;
+            }
             let (issuer, _) = self.pick();
             let mut pair = None;
             let outcome = self.history.call(thing, 0, || {
@@ -176,6 +203,9 @@ impl Load {
     /// Asks until there is an answer.
     fn insist(&self, ask: impl Fn(SocketAddr, SocketAddr) -> std::io::Result<Told>) -> Option<String> {
         for _ in 0..TRIES_MAX {
+            if self.is_given_up() {
+                return None;
+            }
             let (issuer, admin) = self.pick();
             match ask(issuer, admin) {
                 Ok(Told::This(text)) => return Some(text),
@@ -213,8 +243,7 @@ impl Load {
     /// Fails unless everything that was acknowledged holds at each of `replicas`, nothing was ever called bad
     /// that was good, and everything that is spent once was. Call it once the callers have ended.
     pub fn check(&self, replicas: &[Replica]) {
-        let wrong = self.wrong.lock().unwrap();
-        assert!(wrong.is_empty(), "{} wrong answers: {:#?}", wrong.len(), wrong.first());
+        self.check_nothing_wrong();
         let (traded, minted) = (self.traded.lock().unwrap(), self.minted.lock().unwrap());
         println!(
             "{} things were spent, {} answers were put off",
@@ -237,6 +266,16 @@ impl Load {
     }
 }
 
+/// Ends the load when it goes, however that comes about.
+struct End<'a>(&'a Load);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.is_given_up.store(panicking(), Ordering::SeqCst);
+        self.0.is_over.store(true, Ordering::SeqCst);
+    }
+}
+
 /// What an answer says.
 enum Told {
     /// What was asked for.
@@ -254,15 +293,4 @@ fn code_of(_issuer: SocketAddr, admin: SocketAddr) -> std::io::Result<Told> {
         500.. => Told::Later(answer),
         _ => Told::Else(answer),
     })
-}
-
-fn wait_for(count: &AtomicUsize, more: usize) {
-    let wanted = count.load(Ordering::SeqCst) + more;
-    for _ in 0..TRIES_MAX {
-        if count.load(Ordering::SeqCst) >= wanted {
-            return;
-        }
-        park_timeout(REST);
-    }
-    panic!("the load has come to a standstill");
 }

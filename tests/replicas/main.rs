@@ -14,6 +14,8 @@ mod history;
 mod load;
 mod migrate;
 mod outage;
+#[path = "../serve/patience.rs"]
+mod patience;
 #[path = "../serve/server.rs"]
 #[expect(dead_code, reason = "the tests of one server need more of it")]
 mod process;

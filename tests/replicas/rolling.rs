@@ -3,12 +3,12 @@
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
-use std::thread::scope;
 
 use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::load::Load;
+use crate::patience::until;
 use crate::site::{Replica, migrate, new_database};
 
 /// An nginx that sends each request to the next replica in turn, and to the other one if that is not there.
@@ -53,7 +53,7 @@ impl Proxy {
         nginx.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "error.log"]).stdin(Stdio::null());
         let child = nginx.spawn().expect("nginx is missing: apt-get install nginx-light");
         let proxy = Self { child, issuer, admin, folder };
-        while Client::connect(issuer).is_err() || Client::connect(admin).is_err() {}
+        until("nginx", || Client::connect(issuer).and(Client::connect(admin)).ok());
         proxy
     }
 }
@@ -74,8 +74,7 @@ fn replicas_that_are_restarted_one_after_the_other_behind_a_proxy_fail_no_reques
     let proxy = Proxy::before(&replicas);
     let load = Load::new(&replicas);
     *load.doors.0.lock().unwrap() = vec![(proxy.issuer, proxy.admin)];
-    scope(|scope| {
-        load.begin(scope);
+    load.during(|| {
         for _round in 0..2 {
             for (place, home) in homes.iter().enumerate() {
                 load.await_acknowledged(40);
@@ -84,7 +83,6 @@ fn replicas_that_are_restarted_one_after_the_other_behind_a_proxy_fail_no_reques
             }
         }
         load.await_acknowledged(40);
-        load.end();
     });
     let log = std::fs::read_to_string(proxy.folder.path().join("error.log")).unwrap();
     let failed = load.put_off.load(Ordering::SeqCst);

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::calls::{Shop, ask, wechat_app, wechat_errcode, wechat_token};
 use crate::database::sql;
+use crate::patience::until;
 use crate::server::Server;
 use crate::site::{Replica, configuration, migrate, new_database, new_database_on};
 
@@ -93,10 +94,10 @@ fn a_master_key_that_is_rotated_at_one_replica_is_taken_over_by_the_other_withou
     let new = told(here, "/current");
     assert_ne!(old, new);
     soon(&new, "the new key at the other replica", || told(there, "/current"));
-    while here.admin_get("/admin/v1/master-key/rotation").text("/state") == "running" {
-        std::thread::yield_now();
-    }
-    let done = here.admin_get("/admin/v1/master-key/rotation").json();
+    let done = until("the rotation", || {
+        let rotation = here.admin_get("/admin/v1/master-key/rotation").json();
+        (rotation["state"] != "running").then_some(rotation)
+    });
     assert_eq!((&done["state"], &done["older_keys_removable"]), (&json!("done"), &json!(true)), "{done}");
 
     there.admin_post("/admin/v1/platform-keys/miniprogram/rotate", &json!({}));

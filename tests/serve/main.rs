@@ -4,5 +4,6 @@
 mod browsers;
 mod config;
 mod master_key;
+mod patience;
 mod server;
 mod serving;

@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 
+use crate::patience::until;
 use crate::server::{Server, TLS, configuration, connect, exchange, get};
 
 #[test]
@@ -30,9 +31,9 @@ fn a_request_in_flight_at_sigterm_is_answered_and_then_the_server_ends_well() {
     assert!(get(issuer, "/.well-known/oauth-authorization-server").starts_with("HTTP/1.1 200"));
 
     server.signal("TERM");
-    while get(admin, "/readyz").starts_with("HTTP/1.1 200") {}
+    until("the readiness to go", || (!get(admin, "/readyz").starts_with("HTTP/1.1 200")).then_some(()));
     assert!(get(admin, "/livez").starts_with("HTTP/1.1 200"), "it lives on during the notice");
-    while TcpStream::connect(issuer).is_ok() {}
+    until("the listener to close", || TcpStream::connect(issuer).err());
 
     let answer = exchange(&mut in_flight, rest);
     assert!(answer.contains("invalidClientIdOrSecret"), "{answer}");
