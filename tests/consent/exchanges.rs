@@ -4,7 +4,7 @@ use form_urlencoded::Serializer;
 use mintkeep_issuer::consent::ConsentSettings;
 
 use super::answers::message;
-use super::browser::{Browser, CUSTOMER, Platform, REDIRECT, SECRET, ask, parameter};
+use super::browser::{Browser, CUSTOMER, FROZEN, Platform, REDIRECT, SECRET, ask, parameter};
 
 /// What `DING1` gets for a code at `/oauth2/token`: the status, and the error if there is one.
 async fn exchanged(browser: &Browser, code: &str, redirect_uri: Option<&str>) -> (u16, String) {
@@ -47,8 +47,6 @@ async fn a_client_that_knows_only_the_standard_gets_its_token_by_the_page() {
     let page = browser.get(&ask("auth_base%20auth_user")).await;
     let refused = browser.post("/authorize", &page.form("decision=refuse")).await;
     assert_eq!(refused.location(), format!("{REDIRECT}?error=access_denied&state=s1"));
-    let forbidden = browser.get(&ask("auth_pay")).await;
-    assert_eq!(forbidden.location(), format!("{REDIRECT}?error=invalid_scope&state=s1"));
     let elsewhere = browser.get(&ask("auth_user").replace("&scope", "?code=planted&scope")).await;
     assert_eq!(elsewhere.status, 400, "a query that was not registered");
 
@@ -57,6 +55,49 @@ async fn a_client_that_knows_only_the_standard_gets_its_token_by_the_page() {
     assert_eq!(allowed.location(), format!("{REDIRECT}?code={code}&state=s1"));
     assert_eq!(exchanged(&browser, &code, None).await, (400, "invalid_grant".to_owned()));
     assert_eq!(exchanged(&browser, &code, Some(REDIRECT)).await, (200, String::new()));
+}
+
+/// Source: RFC 6749, section 4.1.2.1; RFC 9700, section 4.11.2, for the sign-in that comes first.
+#[tokio::test]
+async fn a_fault_of_a_standard_request_is_told_at_its_redirect_uri_if_that_is_good_and_else_on_a_page() {
+    let platform = Platform::open(ConsentSettings::default()).await;
+    let (mut browser, mut frozen) = (platform.signed_in(CUSTOMER).await, platform.signed_in(FROZEN).await);
+    let at = |client: &str, uri: &str, rest: &str| {
+        format!("/authorize?client_id={client}&redirect_uri={uri}&state=s1&{rest}")
+    };
+    #[rustfmt::skip]
+    let cases = [
+        ("no response type",      "scope=auth_base",                                      "invalid_request"),
+        ("an empty one",          "response_type=",                                       "invalid_request"),
+        ("the implicit grant",    "response_type=token",                                  "unsupported_response_type"),
+        ("a parameter twice",     "response_type=code&scope=auth_base&scope=auth_user",   "invalid_request"),
+        ("a scope malformed",     "response_type=code&scope=%22",                         "invalid_scope"),
+        ("one not allowed",       "response_type=code&scope=auth_pay",                    "invalid_scope"),
+        ("one of two",            "response_type=code&scope=auth_base%20auth_pay",        "invalid_scope"),
+    ];
+    for (case, rest, error) in cases {
+        let url = at("DING1", REDIRECT, rest);
+        for browser in [&mut browser, &mut frozen] {
+            let told = browser.get(&url).await;
+            assert!(told.location().starts_with(&format!("{REDIRECT}?error={error}&")), "{case}");
+            assert_eq!(parameter(told.location(), "state").as_deref(), Some("s1"), "{case}");
+            assert!(parameter(told.location(), "error_description").is_some(), "{case}");
+        }
+        let stranger = platform.browser().get(&url).await;
+        assert_eq!((stranger.status.as_u16(), stranger.header("location")), (401, ""), "{case}: a stranger");
+        let signing_in = format!("{url}&assertion={}", platform.assertion(CUSTOMER));
+        let mut signed_in = platform.browser();
+        let here = signed_in.get(&signing_in).await.location().to_owned();
+        assert!(here.starts_with("/authorize?client_id=DING1&"), "{case}: {here}");
+        let told = signed_in.get(&here).await;
+        assert!(told.location().starts_with(&format!("{REDIRECT}?error={error}&")), "{case}: {here}");
+
+        for (client, uri) in [("DING9", REDIRECT), ("DING1", "https://evil.example/back"), ("DING1", "")] {
+            let page = browser.get(&at(client, uri, rest)).await;
+            assert_eq!((page.status.as_u16(), page.header("location")), (400, ""), "{case}: {client} {uri}");
+        }
+    }
+    assert!(platform.grants().await.is_empty());
 }
 
 #[tokio::test]

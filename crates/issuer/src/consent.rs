@@ -13,6 +13,7 @@ mod answer;
 mod asking;
 pub mod assertion;
 mod assets;
+mod fault;
 mod granted;
 mod page;
 pub mod sandbox_wallet;

@@ -21,6 +21,7 @@ use serde::Serialize;
 
 use super::Desk;
 use super::asking::{Asking, AskingRefused, KnownAsking};
+use super::fault::Fault;
 use super::page::{AskPage, DonePage, Policy, logo, send};
 use super::session::{Session, Ticket, TicketRejected};
 use super::way_back::{WayBack, origin_of, with_answer};
@@ -67,11 +68,12 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Response {
     let words = wanted(&headers);
-    let (fields, known) = match desk.asked(query.unwrap_or_default().as_bytes()).await {
-        Ok(asked) => asked,
+    let fields = Fields::parse_all(query.unwrap_or_default().as_bytes());
+    let known = match desk.asked(&fields).await {
+        Ok(known) => known,
         Err(trouble) => return desk.trouble(words, &trouble),
     };
-    let here = format!("/authorize?{}", known.asking.query());
+    let here = here(&fields);
     if let Some(token) = fields.get("assertion") {
         return desk.sign_in(token, &here, words).await;
     }
@@ -104,12 +106,13 @@ pub(super) async fn take(State(desk): State<Desk>, arrival: Arrival, request: Re
     let Ok(body) = read(body, &desk.0.issuer.limits).await else {
         return desk.trouble(words, &Trouble::Refused(AskingRefused::Malformed));
     };
-    let (fields, known) = match desk.asked(&body).await {
-        Ok(asked) => asked,
+    let fields = Fields::parse_all(&body);
+    let known = match desk.asked(&fields).await {
+        Ok(known) => known,
         Err(trouble) => return desk.trouble(words, &trouble),
     };
     let now = desk.0.issuer.now();
-    let here = format!("/authorize?{}", known.asking.query());
+    let here = here(&fields);
     let expired = || desk.error_again(words, StatusCode::BAD_REQUEST, words.error_expired, Some(&here));
     let Some(session) = desk.session(&head.headers, now) else { return expired() };
     let text = fields.get("ticket").unwrap_or_default();
@@ -125,6 +128,11 @@ pub(super) async fn take(State(desk): State<Desk>, arrival: Arrival, request: Re
     }
 }
 
+/// The page of the same asking, without what signed the customer in and without their answer.
+fn here(fields: &Fields) -> String {
+    format!("/authorize?{}", fields.query_without(&["assertion", "ticket", "decision"]))
+}
+
 /// Why there is no page to show and nobody to tell.
 enum Trouble {
     Refused(AskingRefused),
@@ -133,13 +141,11 @@ enum Trouble {
 
 impl Desk {
     /// Who asks for what, out of a query or a form.
-    async fn asked(&self, encoded: &[u8]) -> Result<(Fields, KnownAsking), Trouble> {
-        let fields = Fields::parse(encoded).map_err(|_| Trouble::Refused(AskingRefused::Malformed))?;
-        let asking = Asking::read(&fields).map_err(Trouble::Refused)?;
+    async fn asked(&self, fields: &Fields) -> Result<KnownAsking, Trouble> {
+        let asking = Asking::read(fields).map_err(Trouble::Refused)?;
         let app = self.0.issuer.store.app(&asking.client_id).await;
         let app = app.map_err(|error| Trouble::Failed(error.into()))?;
-        let known = KnownAsking::check(app, asking).map_err(Trouble::Refused)?;
-        Ok((fields, known))
+        KnownAsking::check(app, asking).map_err(Trouble::Refused)
     }
 
     fn trouble(&self, words: &'static Words, trouble: &Trouble) -> Response {
@@ -239,11 +245,11 @@ fn redirect(url: &str, state: Option<&str>, verdict: &Verdict) -> String {
 
 /// The app's URI with the standard's answer in its query. Source: RFC 6749, sections 4.1.2 and 4.1.2.1.
 fn standard_redirect(uri: &str, known: &KnownAsking, verdict: &Verdict) -> String {
-    let mut answer = vec![match verdict {
-        Verdict::Allowed(code) => ("code", code.expose()),
-        Verdict::Impossible if !known.denied.is_empty() => ("error", "invalid_scope"),
-        Verdict::Refused | Verdict::Impossible => ("error", "access_denied"),
-    }];
+    let mut answer = match (verdict, known.fault().map(Fault::told)) {
+        (Verdict::Allowed(code), _) => vec![("code", code.expose())],
+        (Verdict::Impossible, Some((error, text))) => vec![("error", error), ("error_description", text)],
+        (Verdict::Refused, _) | (Verdict::Impossible, None) => vec![("error", "access_denied")],
+    };
     answer.extend(known.asking.state.as_deref().map(|state| ("state", state)));
     with_answer(uri, &answer)
 }

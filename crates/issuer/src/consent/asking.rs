@@ -6,6 +6,7 @@ use mintkeep_protocol::app::{App, AppStatus};
 use mintkeep_protocol::ident::{AppId, Scope};
 use mintkeep_web::fields::Fields;
 
+use super::fault::Fault;
 use super::way_back::WayBack;
 
 /// How many scopes may be asked for at once.
@@ -19,12 +20,14 @@ const STATE_BYTES_MAX: usize = 512;
 pub struct Asking {
     /// Who asks.
     pub client_id: AppId,
-    /// For what, each once, in the order asked.
+    /// For what, each once, in the order asked. None if there is a fault, and never none else.
     pub scopes: Vec<Scope>,
     /// Where the answer goes.
     pub way: WayBack,
     /// The app's own; comes back with the answer.
     pub state: Option<String>,
+    /// What is wrong with it, in the standard's form.
+    pub fault: Option<Fault>,
 }
 
 /// Why no page is shown and nobody is sent anywhere: it can't be told whose page this should be.
@@ -48,35 +51,28 @@ impl Asking {
     /// Reads `client_id`, `scopes` (by commas or spaces; `auth_base` if absent), `state`, and either
     /// `redirect_url` or `origin`; or the standard's `response_type=code`, `redirect_uri` and `scope` instead.
     ///
-    /// Source of those: RFC 6749, section 4.1.1. That `redirect_uri` is always needed is ours.
+    /// Source of those: RFC 6749, section 4.1.1. That `redirect_uri` is always needed is ours. What is wrong
+    /// beside `client_id` and `redirect_uri` is kept there as [`Self::fault`], for the client (section 4.1.2.1).
     ///
     /// # Errors
     ///
     /// [`AskingRefused::Malformed`].
     pub fn read(fields: &Fields) -> Result<Self, AskingRefused> {
         let client_id = fields.get("client_id").and_then(|id| AppId::parse(id).ok());
-        let ways = (fields.get("redirect_url"), fields.get("origin"), fields.get("redirect_uri"));
-        let way = match (ways, fields.get("response_type")) {
-            ((Some(url), None, None), _) => WayBack::Redirect(url.to_owned()),
-            ((None, Some(origin), None), _) => WayBack::Message { origin: origin.to_owned() },
-            ((None, None, Some(uri)), Some("code")) => WayBack::Standard(uri.to_owned()),
+        let client_id = client_id.ok_or(AskingRefused::Malformed)?;
+        let way = match (fields.get("redirect_url"), fields.get("origin"), fields.get("redirect_uri")) {
+            (Some(url), None, None) => WayBack::Redirect(url.to_owned()),
+            (None, Some(origin), None) => WayBack::Message { origin: origin.to_owned() },
+            (None, None, Some(uri)) => WayBack::Standard(uri.to_owned()),
             _ => return Err(AskingRefused::Malformed),
         };
+        let (scopes, fault) = match (scopes_of(fields, &way), &way) {
+            (Ok(scopes), _) => (scopes, None),
+            (Err(fault), WayBack::Standard(_)) => (Vec::new(), Some(fault)),
+            (Err(_), WayBack::Redirect(_) | WayBack::Message { .. }) => return Err(AskingRefused::Malformed),
+        };
         let state = fields.get("state").map(str::to_owned);
-        let mut scopes = Vec::new();
-        let asked = fields.get(way.scopes_name()).unwrap_or("auth_base");
-        for name in asked.split([',', ' ']).filter(|name| !name.is_empty()) {
-            let scope = Scope::parse(name).map_err(|_| AskingRefused::Malformed)?;
-            if !scopes.contains(&scope) {
-                scopes.push(scope);
-            }
-        }
-        let is_bounded = (1..=SCOPES_MAX).contains(&scopes.len())
-            && state.as_ref().is_none_or(|state| state.len() <= STATE_BYTES_MAX);
-        match client_id {
-            Some(client_id) if is_bounded => Ok(Self { client_id, scopes, way, state }),
-            Some(_) | None => Err(AskingRefused::Malformed),
-        }
+        Ok(Self { client_id, scopes, way, state, fault })
     }
 
     /// The fields that say the same again, for a form or a link.
@@ -104,6 +100,30 @@ impl Asking {
     fn scope_list(&self) -> String {
         self.scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(",")
     }
+}
+
+/// The scopes that are asked for, each once, if nothing is wrong with the request that goes this way.
+fn scopes_of(fields: &Fields, way: &WayBack) -> Result<Vec<Scope>, Fault> {
+    if fields.has_twice() {
+        return Err(Fault::ParameterTwice);
+    }
+    match (way, fields.get("response_type")) {
+        (WayBack::Redirect(_) | WayBack::Message { .. }, _) | (WayBack::Standard(_), Some("code")) => {}
+        (WayBack::Standard(_), Some(_)) => return Err(Fault::ResponseTypeUnsupported),
+        (WayBack::Standard(_), None) => return Err(Fault::ResponseTypeMissing),
+    }
+    if fields.get("state").is_some_and(|state| state.len() > STATE_BYTES_MAX) {
+        return Err(Fault::StateTooLong);
+    }
+    let mut scopes = Vec::new();
+    let asked = fields.get(way.scopes_name()).unwrap_or("auth_base");
+    for name in asked.split([',', ' ']).filter(|name| !name.is_empty()) {
+        let scope = Scope::parse(name).map_err(|_| Fault::ScopeMalformed)?;
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    if (1..=SCOPES_MAX).contains(&scopes.len()) { Ok(scopes) } else { Err(Fault::ScopeMalformed) }
 }
 
 /// What is asked for, by an app that we know, with a way back that it registered.
@@ -141,9 +161,15 @@ impl KnownAsking {
     #[must_use]
     pub fn can_be_granted(&self) -> bool {
         match self.asking.way {
-            WayBack::Redirect(_) | WayBack::Standard(_) => self.denied.is_empty(),
+            WayBack::Redirect(_) | WayBack::Standard(_) => self.fault().is_none(),
             WayBack::Message { .. } => !self.allowed.is_empty(),
         }
+    }
+
+    /// What is wrong with it, told in the standard's words where the way back has them.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        self.asking.fault.or((!self.denied.is_empty()).then_some(Fault::ScopeDenied))
     }
 
     /// Whether the customer need not be asked.
@@ -159,9 +185,7 @@ mod tests {
     use crate::consent::tests::app;
 
     fn read(query: &str) -> Result<Asking, AskingRefused> {
-        Fields::parse(query.as_bytes())
-            .map_err(|_| AskingRefused::Malformed)
-            .and_then(|fields| Asking::read(&fields))
+        Asking::read(&Fields::parse_all(query.as_bytes()))
     }
 
     #[test]
@@ -178,8 +202,6 @@ mod tests {
             ("no way back",      "client_id=A".to_owned(),                                  false),
             ("two ways back",    "client_id=A&origin=u&redirect_url=u".to_owned(),          false),
             ("the standard's",   "client_id=A&redirect_uri=u&response_type=code".to_owned(), true),
-            ("no response type", "client_id=A&redirect_uri=u".to_owned(),                   false),
-            ("another one",      "client_id=A&redirect_uri=u&response_type=token".to_owned(), false),
             ("both writings",    "client_id=A&redirect_uri=u&redirect_url=u&response_type=code".to_owned(), false),
             ("no client",        "redirect_url=u".to_owned(),                               false),
             ("client malformed", "client_id=A%20B&redirect_url=u".to_owned(),               false),
@@ -190,9 +212,45 @@ mod tests {
             ("a scope more",     scopes(SCOPES_MAX + 1),                                    false),
             ("longest state",    state(STATE_BYTES_MAX),                                    true),
             ("a byte longer",    state(STATE_BYTES_MAX + 1),                                false),
+            ("anything twice",   "client_id=A&redirect_url=u&x=1&x=2".to_owned(),           false),
         ];
         for (case, query, is_read) in cases {
             assert_eq!(read(&query).is_ok(), is_read, "{case}");
+        }
+    }
+
+    /// Source: RFC 6749, sections 3.1 and 4.1.2.1.
+    #[test]
+    fn what_is_wrong_in_the_standards_form_is_kept_for_the_client_if_it_can_be_told() {
+        use Fault::{
+            ParameterTwice, ResponseTypeMissing, ResponseTypeUnsupported, ScopeMalformed, StateTooLong,
+        };
+        let state = |length: usize| format!("response_type=code&state={}", "s".repeat(length));
+        let scopes = |count: usize| {
+            let list: Vec<String> = (0..count).map(|number| format!("s{number}")).collect();
+            format!("response_type=code&scope={}", list.join("+"))
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("nothing",             "response_type=code".to_owned(),                Ok(None)),
+            ("no response type",    "scope=a".to_owned(),                           Ok(Some(ResponseTypeMissing))),
+            ("an empty one",        "response_type=".to_owned(),                    Ok(Some(ResponseTypeMissing))),
+            ("another one",         "response_type=token".to_owned(),               Ok(Some(ResponseTypeUnsupported))),
+            ("one more",            "response_type=code+id_token".to_owned(),       Ok(Some(ResponseTypeUnsupported))),
+            ("it comes twice",      "response_type=code&response_type=code".to_owned(), Ok(Some(ParameterTwice))),
+            ("a scope twice",       "response_type=code&scope=a&scope=b".to_owned(), Ok(Some(ParameterTwice))),
+            ("longest state",       state(STATE_BYTES_MAX),                         Ok(None)),
+            ("a byte longer",       state(STATE_BYTES_MAX + 1),                     Ok(Some(StateTooLong))),
+            ("most scopes",         scopes(SCOPES_MAX),                             Ok(None)),
+            ("a scope more",        scopes(SCOPES_MAX + 1),                         Ok(Some(ScopeMalformed))),
+            ("only spaces",         "response_type=code&scope=+".to_owned(),        Ok(Some(ScopeMalformed))),
+            ("scope malformed",     "response_type=code&scope=a%3Cb".to_owned(),    Ok(Some(ScopeMalformed))),
+            ("the client twice",    "response_type=code&client_id=A".to_owned(),    Err(AskingRefused::Malformed)),
+            ("the URI twice",       "response_type=code&redirect_uri=u".to_owned(), Err(AskingRefused::Malformed)),
+        ];
+        for (case, rest, expected) in cases {
+            let read = read(&format!("client_id=A&redirect_uri=u&{rest}"));
+            assert_eq!(read.map(|asking| asking.fault), expected, "{case}");
         }
     }
 
