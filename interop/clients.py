@@ -4,20 +4,21 @@ Called by interop/run as: clients.py BINARY INSTALLED [NAME…]
 """
 
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 HERE = Path(__file__).resolve().parent
 STARTS_WITHIN_S = 20
 CLIENT_WITHIN_S = 90
 ROLES = ("issuer", "keeper")
+LISTENERS = ("issuer", "keeper", "admin")
+# What `mintkeep dev` says when all that it has to say is said, and it serves.
+SAID_LAST = "Ctrl-C"
 
 # dialect → what its issuer app and its keeper app are, and where applyToken is
 APPS = {
@@ -61,34 +62,28 @@ CLIENTS = [
 ]
 
 
-def free_address():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return "127.0.0.1:%d" % listener.getsockname()[1]
-
-
 class Server:
-    """One `mintkeep dev`, from ready to gone."""
+    """One `mintkeep dev`, from ready to gone, at ports of its own choice."""
 
     def __init__(self, binary, folder):
         self.folder = Path(folder)
-        self.issuer, self.keeper, self.admin = free_address(), free_address(), free_address()
         self.log = self.folder / "server.log"
-        addresses = ["--issuer", self.issuer, "--keeper", self.keeper, "--admin", self.admin]
+        any_port = [word for role in LISTENERS for word in (f"--{role}", "127.0.0.1:0")]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [binary, "dev", "--data", str(self.folder / "data"), *addresses], stdout=log, stderr=log,
+                [binary, "dev", "--data", str(self.folder / "data"), *any_port], stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL,
             )
 
     def __enter__(self):
         deadline = time.monotonic() + STARTS_WITHIN_S
         while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                with urlopen(f"http://{self.admin}/readyz", timeout=1):
-                    return self
-            except (URLError, OSError):
-                time.sleep(0.05)
+            said = self.log.read_text()
+            if SAID_LAST in said:
+                at = dict(re.findall(r"^ +(\w+) +http://(\S+)", said, re.MULTILINE))
+                self.issuer, self.keeper, self.admin = (at[role] for role in LISTENERS)
+                return self
+            time.sleep(0.05)
         ended = self.process.poll()
         self.__exit__()
         state = f"was not ready in {STARTS_WITHIN_S} s" if ended is None else f"ended with {ended}"
