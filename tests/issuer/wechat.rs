@@ -137,8 +137,22 @@ async fn each_refusal_of_the_token_endpoint_has_its_errcode() {
         assert_eq!(answer.status, 200, "{case}");
         assert_eq!(answer.json()["errcode"].as_i64().unwrap_or(0), errcode, "{case}");
     }
+}
+
+/// As weixin-popular (Maven) and wechat-minapp (crates.io) ask for one.
+#[tokio::test]
+async fn a_token_is_given_to_who_posts_the_pages_fields_too() {
     let rig = Rig::new().await;
-    assert_eq!(rig.post(&whole, "").await.text("/errcode"), "43001", "POST for GET");
+    let target = wechat_target();
+    let (path, form) = target.split_once('?').unwrap();
+    let json = format!(r#"{{"grant_type":"client_credential","appid":"{WECHAT}","secret":"{SECRET}"}}"#);
+    for (case, target, body) in
+        [("a form", path, form), ("JSON", path, json.as_str()), ("the page's URL", target.as_str(), "")]
+    {
+        let answer = rig.post(target, body.to_owned()).await;
+        assert_eq!(consumed(&rig, &answer.text("/access_token")).await, 0, "{case}");
+    }
+    assert_eq!(rig.post(&target, form.to_owned()).await.text("/errcode"), "40097", "fields given twice");
 }
 
 #[tokio::test]

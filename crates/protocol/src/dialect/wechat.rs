@@ -36,7 +36,7 @@ const GRANT_TYPE: &str = "client_credential";
 /// The endpoints of this dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
-    /// `GET /cgi-bin/token`.
+    /// `GET /cgi-bin/token`, by POST too.
     Token,
     /// `POST /cgi-bin/stable_token`.
     StableToken,
@@ -86,13 +86,18 @@ impl Endpoint {
         }
     }
 
-    /// The one method that it takes.
+    /// The method that its page names.
     #[must_use]
     pub const fn method(self) -> Method {
         match self {
             Self::Token | Self::ApiDomainIp | Self::CallbackIp | Self::Ticket => Method::GET,
             Self::StableToken | Self::ClearQuota | Self::QuotaGet => Method::POST,
         }
+    }
+
+    /// Whether it takes `method`: its page's, and a token by POST too, as public clients ask for one.
+    fn takes(self, method: &Method) -> bool {
+        *method == self.method() || (self == Self::Token && *method == Method::POST)
     }
 
     /// The pool that its calls draw from.
@@ -114,7 +119,7 @@ impl Endpoint {
 /// `grant_type` wait in the [`Call`]: an unknown appid is told before them ("checked first").
 pub fn decode_request(request: &Request<Bytes>) -> Result<Call, Refusal> {
     let endpoint = Endpoint::at(request.uri().path()).ok_or(Refusal::ApiUnknown)?;
-    if *request.method() != endpoint.method() {
+    if !endpoint.takes(request.method()) {
         return Err(Refusal::MethodWrong);
     }
     let query = request.uri().query().unwrap_or_default();
@@ -124,14 +129,9 @@ pub fn decode_request(request: &Request<Bytes>) -> Result<Call, Refusal> {
         Ok(Call { caller: Caller::Bearer(AccessToken::new(token.to_owned())), ask })
     };
     match endpoint {
-        Endpoint::Token => {
-            let fields = ClientFields {
-                appid: query.get("appid"),
-                secret: query.get("secret"),
-                grant_type: query.get("grant_type"),
-            };
-            fields.into_call(TokenKind::WeChatToken, false)
-        }
+        // A GET's body means nothing.
+        Endpoint::Token if *request.method() == Method::GET => decode_token(&query, b""),
+        Endpoint::Token => decode_token(&query, request.body()),
         Endpoint::StableToken => decode_stable_token(request.body()),
         Endpoint::ApiDomainIp | Endpoint::CallbackIp => bearer(Ok(Ask::PlatformAddresses)),
         Endpoint::ClearQuota => bearer(decode_clear_quota(request.body())),
@@ -166,6 +166,42 @@ impl ClientFields<'_> {
             Err(Refusal::GrantTypeUnsupported)
         };
         Ok(Call { caller: Caller::Client { id, proof }, ask })
+    }
+}
+
+/// The page has all fields in the query. Where they are posted they are in a form or in a JSON object; a
+/// field that is both there and in the query is refused like any that is given twice.
+fn decode_token(query: &Query<'_>, body: &[u8]) -> Result<Call, Refusal> {
+    let posted = Posted::read(body)?;
+    let field = |name| match (query.get(name), posted.get(name)?) {
+        (Some(_), Some(_)) => Err(Refusal::FieldIllegal),
+        (asked, posted) => Ok(asked.or(posted)),
+    };
+    let fields =
+        ClientFields { appid: field("appid")?, secret: field("secret")?, grant_type: field("grant_type")? };
+    fields.into_call(TokenKind::WeChatToken, false)
+}
+
+/// The fields of a body, told apart by its first byte: JSON comes under any content type.
+enum Posted<'a> {
+    Form(Query<'a>),
+    Json(Object<'a>),
+}
+
+impl<'a> Posted<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, Refusal> {
+        if body.trim_ascii_start().first() == Some(&b'{') {
+            return Ok(Self::Json(read_object(body)?));
+        }
+        let form = std::str::from_utf8(body).map_err(|_| Refusal::FieldIllegal)?;
+        Ok(Self::Form(Query::read(form).map_err(|_| Refusal::FieldIllegal)?))
+    }
+
+    fn get(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        match self {
+            Self::Form(form) => Ok(form.get(name)),
+            Self::Json(object) => text(object, name),
+        }
     }
 }
 

@@ -48,13 +48,21 @@ fn bad_input_is_told_in_the_dialects_own_form() {
     let bearer = |fault: &str| format!("bearer {TOKEN} asks what is refused {fault}");
     let (malformed, illegal) = (bearer("BodyMalformed"), bearer("FieldIllegal"));
     #[rustfmt::skip]
-    let cases: [(&str, &str, &str, &[u8], &str); 25] = [
+    let cases: [(&str, &str, &str, &[u8], &str); 33] = [
         ("a slash too few",            "GET",  "/cgi-bintoken",                        b"", "refused ApiUnknown"),
         ("a slash too many at the end","GET",  "/cgi-bin/token/",                      b"", "refused ApiUnknown"),
         ("three slashes",              "GET",  "///cgi-bin/token",                     b"", "refused ApiUnknown"),
         ("HEAD for GET",               "HEAD", "/cgi-bin/token",                       b"", "refused MethodWrong"),
         ("POST for GET",               "POST", "/cgi-bin/get_api_domain_ip",           b"", "refused MethodWrong"),
         ("GET for POST",               "GET",  "/cgi-bin/clear_quota",                 b"", "refused MethodWrong"),
+        ("PUT of the token",           "PUT",  "/cgi-bin/token?appid=wx1",             b"", "refused MethodWrong"),
+        ("a body of a GET",            "GET",  "/cgi-bin/token",                       b"appid=wx1&secret=s", "refused ClientMissing"),
+        ("posted, nothing",            "POST", "/cgi-bin/token",                       b"", "refused ClientMissing"),
+        ("posted, appid twice",        "POST", "/cgi-bin/token",                       b"appid=wx1&appid=wx1", "refused FieldIllegal"),
+        ("posted, and in the query",   "POST", "/cgi-bin/token?appid=wx1",             b"appid=wx1&secret=s", "refused FieldIllegal"),
+        ("posted, not UTF-8",          "POST", "/cgi-bin/token",                       b"appid=\xff", "refused FieldIllegal"),
+        ("posted JSON, key twice",     "POST", "/cgi-bin/token",                       br#"{"appid":"wx1","appid":"wx1"}"#, "refused BodyMalformed"),
+        ("posted JSON, cut short",     "POST", "/cgi-bin/token",                       b" {\"appid\":\"wx1\"", "refused BodyMalformed"),
         ("no query at all",            "GET",  "/cgi-bin/token",                       b"", "refused ClientMissing"),
         ("empty appid",                "GET",  "/cgi-bin/token?appid=&secret=s",       b"", "refused ClientMissing"),
         ("other case of the name",     "GET",  "/cgi-bin/token?AppID=wx1&secret=s",    b"", "refused ClientMissing"),
