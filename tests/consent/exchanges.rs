@@ -2,16 +2,40 @@
 
 use form_urlencoded::Serializer;
 use mintkeep_issuer::consent::ConsentSettings;
+use mintkeep_issuer::issuer::Failure;
+use mintkeep_protocol::binding::Challenge;
+use mintkeep_protocol::ident::{AppId, CustomerId, RecordId};
+use mintkeep_protocol::issue::code::Consent;
+use mintkeep_web::arrival::Arrival;
 
 use super::answers::message;
 use super::browser::{Browser, CUSTOMER, FROZEN, Platform, REDIRECT, SECRET, ask, parameter};
 
+/// A verifier and its challenge. Source: RFC 7636, appendix B.
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str =
+    "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
+
+/// A good challenge, by a method that is not spoken.
+const PLAIN: &str = "response_type=code&code_challenge_method=plain&code_challenge=\
+    E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
 /// What `DING1` gets for a code at `/oauth2/token`: the status, and the error if there is one.
 async fn exchanged(browser: &Browser, code: &str, redirect_uri: Option<&str>) -> (u16, String) {
+    exchanged_with(browser, code, (redirect_uri, None)).await
+}
+
+/// The same with a verifier, or without.
+async fn exchanged_with(
+    browser: &Browser,
+    code: &str,
+    (redirect_uri, verifier): (Option<&str>, Option<&str>),
+) -> (u16, String) {
     let mut form = Serializer::new(String::new());
     form.extend_pairs([("client_id", "DING1"), ("client_secret", SECRET)]);
     form.extend_pairs([("grant_type", "authorization_code"), ("code", code)]);
     form.extend_pairs(redirect_uri.map(|uri| ("redirect_uri", uri)));
+    form.extend_pairs(verifier.map(|verifier| ("code_verifier", verifier)));
     let answer = browser.post_from("/oauth2/token", &form.finish(), &[]).await;
     let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
     (answer.status.as_u16(), body["error"].as_str().unwrap_or_default().to_owned())
@@ -73,6 +97,7 @@ async fn a_fault_of_a_standard_request_is_told_at_its_redirect_uri_if_that_is_go
         ("a parameter twice",     "response_type=code&scope=auth_base&scope=auth_user",   "invalid_request"),
         ("a scope malformed",     "response_type=code&scope=%22",                         "invalid_scope"),
         ("one not allowed",       "response_type=code&scope=auth_pay",                    "invalid_scope"),
+        ("a plain challenge",     PLAIN,                                                  "invalid_request"),
         ("one of two",            "response_type=code&scope=auth_base%20auth_pay",        "invalid_scope"),
     ];
     for (case, rest, error) in cases {
@@ -97,6 +122,82 @@ async fn a_fault_of_a_standard_request_is_told_at_its_redirect_uri_if_that_is_go
             assert_eq!((page.status.as_u16(), page.header("location")), (400, ""), "{case}: {client} {uri}");
         }
     }
+    assert!(platform.grants().await.is_empty());
+}
+
+/// Source: RFC 7636, sections 4.3 to 4.6; RFC 9700, section 4.8.2.
+#[tokio::test]
+async fn a_code_with_a_challenge_is_worth_nothing_without_its_verifier_and_one_without_takes_none() {
+    let platform = Platform::open(ConsentSettings::default()).await;
+    let mut browser = platform.signed_in(CUSTOMER).await;
+    let plain =
+        format!("/authorize?response_type=code&client_id=DING1&redirect_uri={REDIRECT}&scope=auth_user");
+    let challenged = browser.get(&format!("{plain}&{CHALLENGE}")).await.form("decision=confirm");
+    let stripped: Vec<&str> = challenged.split('&').filter(|pair| !pair.contains("challenge")).collect();
+    assert_eq!(stripped.len() + 2, challenged.split('&').count(), "the challenge is in the form");
+    let forged = browser.post("/authorize", &stripped.join("&")).await;
+    assert_eq!(forged.status, 403, "the ticket is for the challenge too: {}", forged.body);
+
+    let allowed = browser.post("/authorize", &challenged).await;
+    let code = parameter(allowed.location(), "code").unwrap();
+    let (at, other) = (Some(REDIRECT), VERIFIER.replace('d', "e"));
+    let body = serde_json::json!({
+        "clientId": "DING1", "clientSecret": SECRET, "grantType": "authorization_code", "code": code,
+    });
+    let dialects_own = browser.post_json("/v1.0/oauth2/userAccessToken", &body).await;
+    let is_invalid_code = dialects_own.body.contains("invalidParameter.authCode.notFound");
+    assert!(dialects_own.status == 400 && is_invalid_code, "{}", dialects_own.body);
+    #[rustfmt::skip]
+    let cases = [
+        ("none",                  (at, None),                      400, "invalid_grant"),
+        ("another",               (at, Some(other.as_str())),      400, "invalid_grant"),
+        ("one too short",         (at, Some(&VERIFIER[1..])),      400, "invalid_request"),
+        ("no redirect URI",       (None, Some(VERIFIER)),          400, "invalid_grant"),
+        ("the right one",         (at, Some(VERIFIER)),            200, ""),
+        ("it, a second time",     (at, Some(VERIFIER)),            400, "invalid_grant"),
+    ];
+    for (case, shown, status, error) in cases {
+        assert_eq!(exchanged_with(&browser, &code, shown).await, (status, error.to_owned()), "{case}");
+    }
+
+    let page = browser.get(&plain).await.form("decision=confirm");
+    let code = parameter(browser.post("/authorize", &page).await.location(), "code").unwrap();
+    let refused = (400, "invalid_grant".to_owned());
+    assert_eq!(
+        exchanged_with(&browser, &code, (at, Some(VERIFIER))).await,
+        refused,
+        "a verifier for nothing"
+    );
+    assert_eq!(exchanged_with(&browser, &code, (at, None)).await, (200, String::new()));
+}
+
+#[tokio::test]
+async fn two_pages_of_one_number_do_not_give_out_each_others_code() {
+    let platform = Platform::open(ConsentSettings::default()).await;
+    let page = RecordId::new(platform.issuer.now(), 7);
+    let app = AppId::parse("DING1").unwrap();
+    let issue = async |challenge| {
+        let (customer, scopes) = (CustomerId::parse(CUSTOMER).unwrap(), vec![]);
+        let consent = Consent { customer, scopes, redirect_uri: Some(REDIRECT.into()), challenge };
+        let issued = platform.issuer.issue_code_of_page(page, &app, &consent, &Arrival::UNKNOWN).await;
+        issued.map(|issued| issued.code.expose().to_owned())
+    };
+    let code = issue(None).await.unwrap();
+    assert_eq!(issue(None).await.unwrap(), code, "the same page once more");
+    assert!(matches!(issue(Challenge::met_by(VERIFIER)).await, Err(Failure::Busy)));
+}
+
+#[tokio::test]
+async fn a_challenge_that_no_exchange_of_the_app_can_meet_is_told_before_there_is_a_code() {
+    let platform = Platform::open(ConsentSettings::default()).await;
+    let mut browser = platform.signed_in(CUSTOMER).await;
+    let ask = format!("/authorize?response_type=code&client_id=MINI1&redirect_uri={REDIRECT}&{CHALLENGE}");
+    let told = browser.get(&ask).await;
+    assert!(
+        told.location().starts_with(&format!("{REDIRECT}?error=invalid_request&")),
+        "{}",
+        told.location()
+    );
     assert!(platform.grants().await.is_empty());
 }
 

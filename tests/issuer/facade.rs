@@ -122,10 +122,7 @@ async fn the_metadata_names_what_is_there() {
     }
     let modes = (&metadata["response_types_supported"], &metadata["response_modes_supported"]);
     assert_eq!(modes, (&json!(["code"]), &json!(["query"])));
-    assert!(
-        metadata.get("code_challenge_methods_supported").is_none(),
-        "absent: no PKCE (RFC 8414, section 2)"
-    );
+    assert_eq!(metadata["code_challenge_methods_supported"], json!(["S256"]));
 }
 
 #[tokio::test]

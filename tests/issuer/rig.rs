@@ -244,7 +244,7 @@ impl Rig {
     pub async fn code(&self, app: &str, customer: &str) -> String {
         let (app, customer) = (AppId::parse(app).unwrap(), CustomerId::parse(customer).unwrap());
         let scopes = vec![Scope::parse("auth_user").unwrap()];
-        let consent = Consent { customer, scopes, redirect: None };
+        let consent = Consent { customer, scopes, redirect_uri: None, challenge: None };
         let issued = self.issuer.issue_code("test", &app, &consent, &Arrival::UNKNOWN).await;
         issued.unwrap_or_else(|failure| panic!("{failure}")).code.expose().to_owned()
     }

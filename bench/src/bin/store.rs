@@ -277,7 +277,7 @@ fn code(client: u32, round: u32) -> anyhow::Result<Grant> {
         customer: CustomerId::parse(&format!("2160{:012}", number % 1_000_000_000_000))?,
         scopes: vec![Scope::parse("auth_user").context("a scope")?],
         salt: Salt([5; 16]),
-        stage: GrantStage::Issued { redirect: None },
+        stage: GrantStage::Issued { binding: None },
         token_epoch: 0,
         code_expires_at: made_at.after(Duration::from_mins(10)),
         revision: 0,

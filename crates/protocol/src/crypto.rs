@@ -48,6 +48,12 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     to_array(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
+/// The first half of the SHA-256 of `bytes`.
+#[must_use]
+pub fn half_sha256(bytes: &[u8]) -> [u8; 16] {
+    sha256(bytes).first_chunk().copied().unwrap_or_default()
+}
+
 /// Whether two codes are the same, in a time that does not depend on where they differ.
 #[must_use]
 pub fn same_bytes(left: &[u8], right: &[u8]) -> bool {

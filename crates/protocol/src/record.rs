@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::binding::CodeBinding;
 use crate::crypto::Sealed;
 use crate::ident::{CustomerId, Dialect, RecordId, Scope, ServiceId};
-use crate::request::{RedirectDigest, RequestDigest};
+use crate::request::RequestDigest;
 use crate::time::Timestamp;
 use crate::token::{Generation, Salt, TokenKind};
 
@@ -83,8 +84,8 @@ pub struct Grant {
 pub enum GrantStage {
     /// The code was issued and not exchanged.
     Issued {
-        /// The redirect URI that it was sent to, if it was sent to one.
-        redirect: Option<RedirectDigest>,
+        /// What it is bound to, if it is: a redirect URI, or that and a challenge.
+        binding: Option<CodeBinding>,
     },
     /// The code was exchanged at `spent_at`.
     Active {

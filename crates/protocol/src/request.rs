@@ -1,6 +1,6 @@
 //! What a caller asks, whatever the dialect.
 
-use crate::crypto::sha256;
+use crate::crypto::{half_sha256, sha256};
 use crate::ident::AppId;
 use crate::outcome::Refusal;
 use crate::secret::{AccessToken, AuthCode, ClientSecret, RefreshToken};
@@ -117,39 +117,13 @@ impl RequestSignature {
     /// What is equal only for a byte-identical signed request.
     #[must_use]
     pub fn digest(&self) -> RequestDigest {
-        RequestDigest(half_digest(&[sha256(&self.signed_text), sha256(&self.signature)].concat()))
+        RequestDigest(half_sha256(&[sha256(&self.signed_text), sha256(&self.signature)].concat()))
     }
-}
-
-/// The first half of a SHA-256.
-fn half_digest(bytes: &[u8]) -> [u8; 16] {
-    sha256(bytes).first_chunk().copied().unwrap_or_default()
 }
 
 /// Names one signed request. Kept with the grant, to know the request again when it is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestDigest(pub [u8; 16]);
-
-/// Stands for the redirect URI that a code was sent to. Kept with the code until it is exchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RedirectDigest(pub [u8; 16]);
-
-impl RedirectDigest {
-    /// Of the URI as it was asked for, letter by letter.
-    #[must_use]
-    pub fn of(uri: &str) -> Self {
-        Self(half_digest(uri.as_bytes()))
-    }
-}
-
-/// What an exchange says of the redirect URI that its code was sent to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShownRedirect {
-    /// Nothing can be said there: the dialects' own exchanges have no such parameter.
-    NotAsked,
-    /// This one, or none.
-    Shown(Option<RedirectDigest>),
-}
 
 /// What is asked for.
 pub enum Ask {

@@ -28,6 +28,8 @@ pub enum TokenKind {
     DingTalkToken,
     /// An authorization code; its record is the grant that it becomes.
     Code,
+    /// The same, bound to a challenge too, so that an exchange which has no verifier can tell.
+    ChallengedCode,
     /// A grant's access token.
     GrantAccess,
     /// A grant's refresh token.
@@ -39,11 +41,12 @@ pub enum TokenKind {
 }
 
 impl TokenKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::WeChatToken,
         Self::WeChatStable,
         Self::DingTalkToken,
         Self::Code,
+        Self::ChallengedCode,
         Self::GrantAccess,
         Self::GrantRefresh,
         Self::Ticket,
@@ -62,7 +65,14 @@ impl TokenKind {
             Self::GrantRefresh => 6,
             Self::Ticket => 7,
             Self::CardTicket => 8,
+            Self::ChallengedCode => 9,
         }
+    }
+
+    /// Whether it is an authorization code's.
+    #[must_use]
+    pub const fn is_code(self) -> bool {
+        matches!(self, Self::Code | Self::ChallengedCode)
     }
 
     /// The kind that has this number.
@@ -313,9 +323,8 @@ mod base62 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use proptest::prelude::*;
 
     fn keys() -> TokenKeys {
         TokenKeys::new(&MasterKey::new(&[1; 32]), &[])

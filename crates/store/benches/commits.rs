@@ -81,12 +81,12 @@ async fn live(store: &dyn IssuerStore, task: u32, round: i64, waits: &mut Vec<Du
         .unwrap(),
         scopes: vec![Scope::parse("auth_user").unwrap()],
         salt: Salt([5; 16]),
-        stage: GrantStage::Issued { redirect: None },
+        stage: GrantStage::Issued { binding: None },
         token_epoch: 0,
         code_expires_at: Still.now(),
         revision: 0,
     };
-    let stages = [GrantStage::Issued { redirect: None }, active(tokens), active(refreshed)];
+    let stages = [GrantStage::Issued { binding: None }, active(tokens), active(refreshed)];
     for (revision, stage) in (0..).zip(stages) {
         grant.stage = stage;
         grant.revision = revision;

@@ -9,11 +9,12 @@ use std::array::TryFromSliceError;
 use std::net::IpAddr;
 
 use mintkeep_protocol::app::App;
+use mintkeep_protocol::binding::CodeBinding;
 use mintkeep_protocol::ident::{CustomerId, RecordId, Scope};
 use mintkeep_protocol::record::{
     ActiveTokens, AuditAction, AuditEntry, Grant, GrantStage, Held, KeyPurpose, PlatformKey, Pool, PoolKey,
 };
-use mintkeep_protocol::request::{RedirectDigest, RequestDigest};
+use mintkeep_protocol::request::RequestDigest;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::{Generation, Salt, TokenKind};
 use serde::Serialize;
@@ -145,7 +146,7 @@ pub struct GrantRow {
     pub access: HeldColumns,
     pub refresh_expires_at: Option<i64>,
     pub previous: HeldColumns,
-    /// What an exchange is held against: of [`GrantStage::Issued`] the redirect URI's digest, of
+    /// What an exchange is held against: of [`GrantStage::Issued`] its binding, of
     /// [`GrantStage::Active`] the digest of the request that made the tokens.
     pub made_by: Option<Vec<u8>>,
     pub token_epoch: i64,
@@ -161,7 +162,7 @@ impl GrantRow {
             GrantStage::Revoked { spent_at, at } => (STAGE_REVOKED, spent_at, Some(at), None),
         };
         let digest = match grant.stage {
-            GrantStage::Issued { redirect } => redirect.map(|digest| digest.0),
+            GrantStage::Issued { binding } => binding.map(|digest| digest.0),
             GrantStage::Active { tokens, .. } => tokens.made_by.map(|digest| digest.0),
             GrantStage::Revoked { .. } => None,
         };
@@ -205,7 +206,7 @@ impl GrantRow {
     fn stage(&self) -> Option<GrantStage> {
         let spent_at = self.spent_at.map(Timestamp::from_unix_ms);
         match self.stage {
-            STAGE_ISSUED => Some(GrantStage::Issued { redirect: self.digest().ok()?.map(RedirectDigest) }),
+            STAGE_ISSUED => Some(GrantStage::Issued { binding: self.digest().ok()?.map(CodeBinding) }),
             STAGE_ACTIVE => Some(GrantStage::Active { spent_at: spent_at?, tokens: self.tokens()? }),
             STAGE_REVOKED => {
                 Some(GrantStage::Revoked { spent_at, at: Timestamp::from_unix_ms(self.revoked_at?) })

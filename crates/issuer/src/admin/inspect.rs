@@ -66,7 +66,7 @@ pub(super) async fn inspect(
     let Inspection { state, claim, app, about, issued_at, expires_at } =
         found.map_err(|failure| problem_of(&failure))?;
     let is_of_grant =
-        |kind| matches!(kind, TokenKind::Code | TokenKind::GrantAccess | TokenKind::GrantRefresh);
+        |kind: TokenKind| kind.is_code() || matches!(kind, TokenKind::GrantAccess | TokenKind::GrantRefresh);
     let (customer_id, scopes) = about.map_or((None, vec![]), |(customer, scopes)| (Some(customer), scopes));
     Ok(Json(InspectAnswer {
         state,
@@ -87,7 +87,7 @@ const fn name_of(kind: TokenKind) -> &'static str {
         TokenKind::WeChatToken => "wechat_token",
         TokenKind::WeChatStable => "wechat_stable_token",
         TokenKind::DingTalkToken => "dingtalk_token",
-        TokenKind::Code => "code",
+        TokenKind::Code | TokenKind::ChallengedCode => "code",
         TokenKind::GrantAccess => "access_token",
         TokenKind::GrantRefresh => "refresh_token",
         TokenKind::Ticket => "ticket",

@@ -12,7 +12,6 @@ use mintkeep_protocol::issue::code::Consent;
 use mintkeep_protocol::outcome::Refusal;
 use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::record::Customer;
-use mintkeep_protocol::request::RedirectDigest;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::body::read;
 use mintkeep_web::browser::see_other;
@@ -199,9 +198,12 @@ impl Desk {
         session: &Session,
         (page, arrival): (RecordId, &Arrival),
     ) -> Response {
-        let redirect = known.asking.way.url().map(RedirectDigest::of);
-        let (customer, scopes) = (session.customer.clone(), known.allowed.clone());
-        let consent = Consent { customer, scopes, redirect };
+        let consent = Consent {
+            customer: session.customer.clone(),
+            scopes: known.allowed.clone(),
+            redirect_uri: known.asking.way.url().map(str::to_owned),
+            challenge: known.asking.challenge,
+        };
         match self.0.issuer.issue_code_of_page(page, &known.app.id, &consent, arrival).await {
             Ok(issued) => self.back(words, known, &Verdict::Allowed(issued.code)),
             Err(Failure::Refused(Refusal::CodeUsed | Refusal::CodeExpired | Refusal::CodeInvalid)) => {

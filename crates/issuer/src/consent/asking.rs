@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mintkeep_protocol::app::{App, AppStatus};
+use mintkeep_protocol::binding::Challenge;
 use mintkeep_protocol::ident::{AppId, Scope};
 use mintkeep_web::fields::Fields;
 
@@ -26,6 +27,8 @@ pub struct Asking {
     pub way: WayBack,
     /// The app's own; comes back with the answer.
     pub state: Option<String>,
+    /// What the app's verifier has to meet, in the standard's form.
+    pub challenge: Option<Challenge>,
     /// What is wrong with it, in the standard's form.
     pub fault: Option<Fault>,
 }
@@ -49,9 +52,10 @@ pub enum AskingRefused {
 
 impl Asking {
     /// Reads `client_id`, `scopes` (by commas or spaces; `auth_base` if absent), `state`, and either
-    /// `redirect_url` or `origin`; or the standard's `response_type=code`, `redirect_uri` and `scope` instead.
+    /// `redirect_url` or `origin`; or the standard's `response_type=code`, `redirect_uri`, `scope` and
+    /// `code_challenge` instead.
     ///
-    /// Source of those: RFC 6749, section 4.1.1. That `redirect_uri` is always needed is ours. What is wrong
+    /// Source of those: RFC 6749, section 4.1.1; RFC 7636, section 4.3. That `redirect_uri` is always needed is ours. What is wrong
     /// beside `client_id` and `redirect_uri` is kept there as [`Self::fault`], for the client (section 4.1.2.1).
     ///
     /// # Errors
@@ -66,13 +70,13 @@ impl Asking {
             (None, None, Some(uri)) => WayBack::Standard(uri.to_owned()),
             _ => return Err(AskingRefused::Malformed),
         };
-        let (scopes, fault) = match (scopes_of(fields, &way), &way) {
-            (Ok(scopes), _) => (scopes, None),
-            (Err(fault), WayBack::Standard(_)) => (Vec::new(), Some(fault)),
+        let ((scopes, challenge), fault) = match (wish_of(fields, &way), &way) {
+            (Ok(wish), _) => (wish, None),
+            (Err(fault), WayBack::Standard(_)) => ((Vec::new(), None), Some(fault)),
             (Err(_), WayBack::Redirect(_) | WayBack::Message { .. }) => return Err(AskingRefused::Malformed),
         };
         let state = fields.get("state").map(str::to_owned);
-        Ok(Self { client_id, scopes, way, state, fault })
+        Ok(Self { client_id, scopes, way, state, challenge, fault })
     }
 
     /// The fields that say the same again, for a form or a link.
@@ -88,6 +92,10 @@ impl Asking {
             }
         }
         fields.extend(self.state.iter().map(|state| ("state", state.clone())));
+        if let Some(challenge) = self.challenge {
+            fields.push(("code_challenge", challenge.to_text()));
+            fields.push(("code_challenge_method", "S256".to_owned()));
+        }
         fields
     }
 
@@ -102,16 +110,17 @@ impl Asking {
     }
 }
 
-/// The scopes that are asked for, each once, if nothing is wrong with the request that goes this way.
-fn scopes_of(fields: &Fields, way: &WayBack) -> Result<Vec<Scope>, Fault> {
+/// The scopes that are asked for, each once, and the challenge, if nothing is wrong with what goes this way.
+fn wish_of(fields: &Fields, way: &WayBack) -> Result<(Vec<Scope>, Option<Challenge>), Fault> {
     if fields.has_twice() {
         return Err(Fault::ParameterTwice);
     }
-    match (way, fields.get("response_type")) {
-        (WayBack::Redirect(_) | WayBack::Message { .. }, _) | (WayBack::Standard(_), Some("code")) => {}
+    let challenge = match (way, fields.get("response_type")) {
+        (WayBack::Redirect(_) | WayBack::Message { .. }, _) => None,
+        (WayBack::Standard(_), Some("code")) => challenge_of(fields)?,
         (WayBack::Standard(_), Some(_)) => return Err(Fault::ResponseTypeUnsupported),
         (WayBack::Standard(_), None) => return Err(Fault::ResponseTypeMissing),
-    }
+    };
     if fields.get("state").is_some_and(|state| state.len() > STATE_BYTES_MAX) {
         return Err(Fault::StateTooLong);
     }
@@ -123,7 +132,18 @@ fn scopes_of(fields: &Fields, way: &WayBack) -> Result<Vec<Scope>, Fault> {
             scopes.push(scope);
         }
     }
-    if (1..=SCOPES_MAX).contains(&scopes.len()) { Ok(scopes) } else { Err(Fault::ScopeMalformed) }
+    let is_bounded = (1..=SCOPES_MAX).contains(&scopes.len());
+    if is_bounded { Ok((scopes, challenge)) } else { Err(Fault::ScopeMalformed) }
+}
+
+/// The challenge, if there is one. Source: RFC 7636, sections 4.3 and 4.4.1.
+fn challenge_of(fields: &Fields) -> Result<Option<Challenge>, Fault> {
+    match (fields.get("code_challenge"), fields.get("code_challenge_method")) {
+        (None, None) => Ok(None),
+        (Some(text), Some("S256")) => Challenge::parse(text).map(Some).ok_or(Fault::ChallengeMalformed),
+        (Some(_), Some(_) | None) => Err(Fault::ChallengeMethodUnsupported),
+        (None, Some(_)) => Err(Fault::ChallengeMalformed),
+    }
 }
 
 /// What is asked for, by an app that we know, with a way back that it registered.
@@ -169,7 +189,10 @@ impl KnownAsking {
     /// What is wrong with it, told in the standard's words where the way back has them.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
-        self.asking.fault.or((!self.denied.is_empty()).then_some(Fault::ScopeDenied))
+        let is_unmeetable = self.asking.challenge.is_some() && self.app.dialect.is_signed();
+        let unmeetable = is_unmeetable.then_some(Fault::ChallengeUnmeetable);
+        let denied = (!self.denied.is_empty()).then_some(Fault::ScopeDenied);
+        self.asking.fault.or(unmeetable).or(denied)
     }
 
     /// Whether the customer need not be asked.
@@ -183,6 +206,9 @@ impl KnownAsking {
 mod tests {
     use super::*;
     use crate::consent::tests::app;
+
+    /// RFC 7636, appendix B.
+    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
     fn read(query: &str) -> Result<Asking, AskingRefused> {
         Asking::read(&Fields::parse_all(query.as_bytes()))
@@ -223,8 +249,10 @@ mod tests {
     #[test]
     fn what_is_wrong_in_the_standards_form_is_kept_for_the_client_if_it_can_be_told() {
         use Fault::{
-            ParameterTwice, ResponseTypeMissing, ResponseTypeUnsupported, ScopeMalformed, StateTooLong,
+            ChallengeMalformed, ChallengeMethodUnsupported, ParameterTwice, ResponseTypeMissing,
+            ResponseTypeUnsupported, ScopeMalformed, StateTooLong,
         };
+        let challenge = |rest: &str| format!("response_type=code&code_challenge={CHALLENGE}{rest}");
         let state = |length: usize| format!("response_type=code&state={}", "s".repeat(length));
         let scopes = |count: usize| {
             let list: Vec<String> = (0..count).map(|number| format!("s{number}")).collect();
@@ -245,6 +273,13 @@ mod tests {
             ("a scope more",        scopes(SCOPES_MAX + 1),                         Ok(Some(ScopeMalformed))),
             ("only spaces",         "response_type=code&scope=+".to_owned(),        Ok(Some(ScopeMalformed))),
             ("scope malformed",     "response_type=code&scope=a%3Cb".to_owned(),    Ok(Some(ScopeMalformed))),
+            ("a challenge",         challenge("&code_challenge_method=S256"),       Ok(None)),
+            ("without its method",  challenge(""),                                  Ok(Some(ChallengeMethodUnsupported))),
+            ("the plain one",       challenge("&code_challenge_method=plain"),      Ok(Some(ChallengeMethodUnsupported))),
+            ("in small letters",    challenge("&code_challenge_method=s256"),       Ok(Some(ChallengeMethodUnsupported))),
+            ("a letter more",       challenge("A&code_challenge_method=S256"),      Ok(Some(ChallengeMalformed))),
+            ("a method alone",      "response_type=code&code_challenge_method=S256".to_owned(), Ok(Some(ChallengeMalformed))),
+            ("two challenges",      challenge("&code_challenge_method=S256&code_challenge=a"), Ok(Some(ParameterTwice))),
             ("the client twice",    "response_type=code&client_id=A".to_owned(),    Err(AskingRefused::Malformed)),
             ("the URI twice",       "response_type=code&redirect_uri=u".to_owned(), Err(AskingRefused::Malformed)),
         ];
@@ -266,6 +301,11 @@ mod tests {
                 .unwrap();
         assert_eq!(standard.scopes.iter().map(Scope::as_str).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(read(&standard.query()).unwrap(), standard);
+        let rest = format!("code_challenge={CHALLENGE}&code_challenge_method=S256");
+        let challenged = read(&format!("client_id=A&redirect_uri=u&response_type=code&{rest}")).unwrap();
+        assert_eq!(challenged.challenge, Challenge::parse(CHALLENGE));
+        assert_eq!(read(&challenged.query()).unwrap(), challenged);
+        assert_eq!(read(&format!("client_id=A&redirect_url=u&{rest}")).unwrap().challenge, None);
         assert_eq!(read("client_id=A&origin=o").unwrap().scopes.first().unwrap().as_str(), "auth_base");
     }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use mintkeep_protocol::app::App;
+use mintkeep_protocol::binding::ShownBinding;
 use mintkeep_protocol::ident::{AppId, Dialect};
 use mintkeep_protocol::issue::access::remaining;
 use mintkeep_protocol::issue::authenticate::{AuthenticClient, authenticate};
 use mintkeep_protocol::outcome::{Granted, Outcome, Refusal};
-use mintkeep_protocol::request::{Ask, Call, Caller, ClientProof, RequestDigest, ShownRedirect};
+use mintkeep_protocol::request::{Ask, Call, Caller, ClientProof, RequestDigest};
 use mintkeep_protocol::secret::AccessToken;
 use mintkeep_web::arrival::Arrival;
 
@@ -115,7 +116,7 @@ impl Issuer {
             }
             Ask::ExchangeCode(code) => {
                 let ask = CodeAsk { client, request, arrival };
-                self.exchange(ask, code, ShownRedirect::NotAsked).await.map(Granted::TokenSet)
+                self.exchange(ask, code, ShownBinding::NotAsked).await.map(Granted::TokenSet)
             }
             Ask::Refresh(token) => {
                 self.refresh(CodeAsk { client, request, arrival }, token).await.map(Granted::TokenSet)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::port::issuer_store::{Remembered, Stored};
 use mintkeep_protocol::record::{Grant, GrantStage, Pool, PoolKey};
-use mintkeep_protocol::token::{TokenClaim, TokenKind};
+use mintkeep_protocol::token::TokenClaim;
 
 use super::Issuer;
 
@@ -67,7 +67,7 @@ impl Issuer {
 /// Whether a grant is as it was before the token was made.
 fn is_behind(grant: &Grant, claim: &TokenClaim) -> bool {
     match grant.stage {
-        GrantStage::Issued { .. } => claim.kind != TokenKind::Code,
+        GrantStage::Issued { .. } => !claim.kind.is_code(),
         GrantStage::Active { tokens, .. } => tokens.access.generation < claim.generation,
         GrantStage::Revoked { .. } => false,
     }

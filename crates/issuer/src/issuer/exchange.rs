@@ -1,6 +1,7 @@
 //! Codes and refresh tokens: each traded once, by exactly one of all who try.
 
 use mintkeep_protocol::app::App;
+use mintkeep_protocol::binding::ShownBinding;
 use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::issue::check::customer_may;
 use mintkeep_protocol::issue::code::{Exchange, ExchangeAsk, exchange_code};
@@ -8,7 +9,7 @@ use mintkeep_protocol::issue::refresh::refresh;
 use mintkeep_protocol::outcome::{Refusal, TokenSet};
 use mintkeep_protocol::port::issuer_store::{Commit, Remembered};
 use mintkeep_protocol::record::{ActiveTokens, AuditAction, Grant, GrantStage};
-use mintkeep_protocol::request::{RequestDigest, ShownRedirect};
+use mintkeep_protocol::request::RequestDigest;
 use mintkeep_protocol::secret::{AccessToken, AuthCode, RefreshToken};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::{TokenClaim, TokenKind, TokenPlace};
@@ -30,7 +31,7 @@ pub struct CodeAsk<'a> {
 /// What is traded in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Traded {
-    Code(ShownRedirect),
+    Code(ShownBinding),
     Refresh,
 }
 
@@ -51,7 +52,7 @@ impl Traded {
 }
 
 impl Issuer {
-    /// Trades a code for a grant's first pair of tokens. `shown` is the redirect URI that came with it.
+    /// Trades a code for a grant's first pair of tokens. `shown` is what it came with.
     ///
     /// # Errors
     ///
@@ -61,9 +62,9 @@ impl Issuer {
         &self,
         ask: CodeAsk<'_>,
         code: &AuthCode,
-        shown: ShownRedirect,
+        shown: ShownBinding,
     ) -> Result<TokenSet, Failure> {
-        let claim = self.tokens.parse(code.expose()).filter(|claim| claim.kind == TokenKind::Code);
+        let claim = self.tokens.parse(code.expose()).filter(|claim| claim.kind.is_code());
         self.trade(ask, Traded::Code(shown), &claim.ok_or(Refusal::CodeMalformed)?).await
     }
 

@@ -62,7 +62,7 @@ impl Issuer {
             let id = RecordId::new(self.clock.now(), u32::from_be_bytes(draw(&*self.entropy)));
             let grant = issue_code(&app, consent.clone(), (id, self.salt()), self.clock.now());
             if self.commit_code(actor, &app, &grant, arrival).await? == Commit::Done {
-                return Ok(self.code_of(&app, &grant));
+                return Ok(self.code_of(&app, &grant, consent.code_kind()));
             }
         }
         Err(Failure::Busy)
@@ -90,24 +90,30 @@ impl Issuer {
             let app = self.app_for_code(app, consent).await?;
             let grant = issue_code(&app, consent.clone(), (page, self.salt()), self.clock.now());
             if self.commit_code(&actor, &app, &grant, arrival).await? == Commit::Done {
-                return Ok(self.code_of(&app, &grant));
+                return Ok(self.code_of(&app, &grant, consent.code_kind()));
             }
             if let Some(earlier) = self.store.grant(page).await? {
-                return self.code_of_earlier(&app, &grant, &earlier);
+                return self.code_of_earlier(&app, (&grant, consent.code_kind()), &earlier);
             }
         }
         Err(Failure::Busy)
     }
 
     /// The code that the same page made `earlier`, where it would now make `grant`.
-    fn code_of_earlier(&self, app: &App, grant: &Grant, earlier: &Grant) -> Result<IssuedCode, Failure> {
+    fn code_of_earlier(
+        &self,
+        app: &App,
+        (grant, kind): (&Grant, TokenKind),
+        earlier: &Grant,
+    ) -> Result<IssuedCode, Failure> {
         if earlier.app != app.no || earlier.customer != grant.customer || earlier.scopes != grant.scopes {
             // Two pages of one millisecond drew the same number: one in four million such pairs.
             return Err(Failure::Busy);
         }
         match earlier.stage {
+            GrantStage::Issued { .. } if earlier.stage != grant.stage => Err(Failure::Busy),
             GrantStage::Issued { .. } if self.clock.now() < earlier.code_expires_at => {
-                Ok(self.code_of(app, earlier))
+                Ok(self.code_of(app, earlier, kind))
             }
             GrantStage::Issued { .. } => Err(Refusal::CodeExpired.into()),
             GrantStage::Active { .. } => Err(Refusal::CodeUsed.into()),
@@ -140,13 +146,8 @@ impl Issuer {
         Ok(self.store.commit_grant_for(app, grant.clone(), audit).await?)
     }
 
-    fn code_of(&self, app: &App, grant: &Grant) -> IssuedCode {
-        let place = TokenPlace {
-            kind: TokenKind::Code,
-            record: grant.id,
-            salt: &grant.salt,
-            token_epoch: app.token_epoch,
-        };
+    fn code_of(&self, app: &App, grant: &Grant, kind: TokenKind) -> IssuedCode {
+        let place = TokenPlace { kind, record: grant.id, salt: &grant.salt, token_epoch: app.token_epoch };
         let code = AuthCode::new(self.tokens.mint(&place, self.code_generation()));
         IssuedCode { code, expires_at: grant.code_expires_at, grant: grant.id }
     }
@@ -189,7 +190,9 @@ impl Issuer {
                 customer_may(self.store.customer(&grant.customer).await?.as_deref())?;
                 Ok(about_grant(app, &grant, held, claim.kind))
             }
-            TokenKind::Code | TokenKind::Ticket | TokenKind::CardTicket => Err(Refusal::AccessInvalid.into()),
+            TokenKind::Code | TokenKind::ChallengedCode | TokenKind::Ticket | TokenKind::CardTicket => {
+                Err(Refusal::AccessInvalid.into())
+            }
         }
     }
 
@@ -225,7 +228,9 @@ impl Issuer {
                 TokenKind::GrantAccess | TokenKind::GrantRefresh => {
                     self.revoke_grant_token(client, &claim, arrival).await?
                 }
-                TokenKind::Code | TokenKind::Ticket | TokenKind::CardTicket => return Ok(()),
+                TokenKind::Code | TokenKind::ChallengedCode | TokenKind::Ticket | TokenKind::CardTicket => {
+                    return Ok(());
+                }
             };
             if commit == Commit::Done {
                 return Ok(());

@@ -84,9 +84,10 @@ impl Issuer {
                 self.inspect_pool(claim, claim.kind).await
             }
             TokenKind::Ticket | TokenKind::CardTicket => self.inspect_ticket(claim).await,
-            TokenKind::Code | TokenKind::GrantAccess | TokenKind::GrantRefresh => {
-                self.inspect_grant(claim).await
-            }
+            TokenKind::Code
+            | TokenKind::ChallengedCode
+            | TokenKind::GrantAccess
+            | TokenKind::GrantRefresh => self.inspect_grant(claim).await,
         }
     }
 
@@ -165,7 +166,7 @@ fn newest_life(
 fn grant_life(claim: &TokenClaim, grant: &Grant, now: Timestamp) -> (TokenState, Option<Held>) {
     let issued_at = grant.id.made_at();
     let code = Held { generation: claim.generation, issued_at, expires_at: grant.code_expires_at };
-    let is_code = claim.kind == TokenKind::Code;
+    let is_code = claim.kind.is_code();
     match grant.stage {
         GrantStage::Issued { .. } if !is_code => (TokenState::Gone, None),
         GrantStage::Issued { .. } if now < grant.code_expires_at => (TokenState::Good, Some(code)),

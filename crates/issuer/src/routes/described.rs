@@ -68,7 +68,16 @@ const DOORS: [Door; 7] = [
         id: "token",
         summary: "Grants a token to an app that has a secret (RFC 6749).",
         proof: Proof::Client,
-        asks: Some((FORM, &[("grant_type", true), ("code", false), ("refresh_token", false)])),
+        asks: Some((
+            FORM,
+            &[
+                ("grant_type", true),
+                ("code", false),
+                ("redirect_uri", false),
+                ("code_verifier", false),
+                ("refresh_token", false),
+            ],
+        )),
         tells: (
             "200",
             "access_token, token_type, expires_in, and refresh_token with a code or refresh token",

@@ -38,7 +38,8 @@ pub struct CodeRequest {
 impl CodeRequest {
     /// Who gets the code, and for what. Who asks hands the code on itself, so it has no redirect URI.
     pub(crate) fn parted(self) -> (AppId, Consent) {
-        let consent = Consent { customer: self.customer_id, scopes: self.scopes, redirect: None };
+        let consent =
+            Consent { customer: self.customer_id, scopes: self.scopes, redirect_uri: None, challenge: None };
         (self.client_id, consent)
     }
 }

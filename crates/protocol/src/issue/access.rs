@@ -34,6 +34,7 @@ pub const fn default_daily_quota(kind: TokenKind) -> Option<u32> {
         TokenKind::WeChatStable => Some(500_000),
         TokenKind::DingTalkToken
         | TokenKind::Code
+        | TokenKind::ChallengedCode
         | TokenKind::GrantAccess
         | TokenKind::GrantRefresh
         | TokenKind::Ticket
@@ -124,6 +125,7 @@ pub fn access(caller: &AuthenticClient, current: &Pool, ask: &AccessAsk) -> Resu
         }
         (
             TokenKind::Code
+            | TokenKind::ChallengedCode
             | TokenKind::GrantAccess
             | TokenKind::GrantRefresh
             | TokenKind::Ticket

@@ -168,7 +168,7 @@ mod tests {
         let app = app(Dialect::MiniProgram);
         let token = claim(TokenKind::GrantAccess, GRANT, Generation::from_number(3), 0);
         for stage in
-            [GrantStage::Issued { redirect: None }, GrantStage::Revoked { spent_at: Some(NOW), at: NOW }]
+            [GrantStage::Issued { binding: None }, GrantStage::Revoked { spent_at: Some(NOW), at: NOW }]
         {
             let found = grant_token(&keys(), &token, &app, &grant(&app, stage), NOW);
             assert_eq!(found, Err(Refusal::AccessInvalid), "{stage:?}");

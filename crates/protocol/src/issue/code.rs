@@ -2,12 +2,13 @@
 
 use super::authenticate::AuthenticClient;
 use crate::app::App;
+use crate::binding::{Challenge, CodeBinding, ShownBinding};
 use crate::ident::{CustomerId, RecordId, Scope};
 use crate::outcome::Refusal;
 use crate::record::{ActiveTokens, Grant, GrantStage, Held};
-use crate::request::{RedirectDigest, RequestDigest, ShownRedirect};
+use crate::request::RequestDigest;
 use crate::time::Timestamp;
-use crate::token::{Generation, Salt, StoreEpoch, TokenClaim, TokenKeys};
+use crate::token::{Generation, Salt, StoreEpoch, TokenClaim, TokenKeys, TokenKind};
 
 /// What a customer agreed to.
 #[derive(Debug, Clone)]
@@ -17,19 +18,30 @@ pub struct Consent {
     /// What the app may do.
     pub scopes: Vec<Scope>,
     /// Where the code is sent, if a browser carries it to a URI of the app's.
-    pub redirect: Option<RedirectDigest>,
+    pub redirect_uri: Option<String>,
+    /// What the app's verifier has to meet, if it asked with a challenge (RFC 7636).
+    pub challenge: Option<Challenge>,
+}
+
+impl Consent {
+    /// What the code is, of which the dialects' own exchanges take one kind only.
+    #[must_use]
+    pub const fn code_kind(&self) -> TokenKind {
+        if self.challenge.is_some() { TokenKind::ChallengedCode } else { TokenKind::Code }
+    }
 }
 
 /// The record of a new code. Its code is the token of generation [`Generation::first_of`] the epoch.
 #[must_use]
 pub fn issue_code(app: &App, consent: Consent, (id, salt): (RecordId, Salt), now: Timestamp) -> Grant {
+    let binding = CodeBinding::of(consent.redirect_uri.as_deref(), consent.challenge);
     Grant {
         id,
         app: app.no,
         customer: consent.customer,
         scopes: consent.scopes,
         salt,
-        stage: GrantStage::Issued { redirect: consent.redirect },
+        stage: GrantStage::Issued { binding },
         token_epoch: app.token_epoch,
         code_expires_at: now.after(app.code_lifetime()),
         revision: 0,
@@ -75,27 +87,34 @@ impl ExchangeAsk<'_> {
 ///
 /// In this order, so that a stranger learns nothing about a code that isn't its own:
 /// [`Refusal::CodeInvalid`], [`Refusal::CodeUsed`], [`Refusal::CodeExpired`]. A code with another redirect URI
-/// than it was sent to is invalid, and stays good for who shows the right one.
+/// than it was sent to, or another verifier than was meant, is invalid, and stays good for who shows the right
+/// ones; where no verifier can be shown, a code that has a challenge is invalid.
 ///
 /// Source: Mini Program `applyToken`, error codes `INVALID_CODE`, `USED_CODE`, `EXPIRED_CODE`; RFC 6749,
-/// section 4.1.3, `redirect_uri`: "their values MUST be identical". That a code which was sent nowhere may not
-/// come with one is ours: it did not take the way that its client believes.
+/// section 4.1.3, `redirect_uri`: "their values MUST be identical"; RFC 7636, section 4.6. That a code which was
+/// sent nowhere may not come with a URI is ours: it did not take the way that its client believes. So it is with
+/// a verifier and a code without a challenge: somebody took the challenge away (RFC 9700, section 4.8.2).
 pub fn exchange_code(
     keys: &TokenKeys,
     claim: &TokenClaim,
     grant: &Grant,
     ask: &ExchangeAsk<'_>,
-    shown: ShownRedirect,
+    shown: ShownBinding,
 ) -> Result<Exchange, Refusal> {
     let app = ask.caller.app();
     if grant.app != app.no || !keys.tag_holds(claim, &grant.salt, app.token_epoch) {
         return Err(Refusal::CodeInvalid);
     }
     match grant.stage {
-        GrantStage::Issued { redirect } => match shown {
-            ShownRedirect::Shown(shown) if shown != redirect => return Err(Refusal::CodeInvalid),
-            ShownRedirect::Shown(_) | ShownRedirect::NotAsked => {}
-        },
+        GrantStage::Issued { binding } => {
+            let is_met = match shown {
+                ShownBinding::NotAsked => claim.kind == TokenKind::Code,
+                ShownBinding::Shown(shown) => shown == binding,
+            };
+            if !is_met {
+                return Err(Refusal::CodeInvalid);
+            }
+        }
         GrantStage::Revoked { spent_at: Some(_), .. } => return Err(Refusal::CodeUsed),
         GrantStage::Revoked { spent_at: None, .. } => return Err(Refusal::CodeInvalid),
         GrantStage::Active { tokens, .. } if ask.repeats(&tokens) => return Ok(Exchange::Again(tokens)),

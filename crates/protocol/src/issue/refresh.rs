@@ -98,7 +98,7 @@ mod tests {
         let settings = AppSettings { refuses_refresh: true, ..AppSettings::default() };
         let unsupported = App { settings, ..owner.clone() };
         let ended = GrantStage::Revoked { spent_at: Some(NOW), at: NOW };
-        let unused = GrantStage::Issued { redirect: None };
+        let unused = GrantStage::Issued { binding: None };
 
         #[rustfmt::skip]
         let cases = [

@@ -217,7 +217,7 @@ mod tests {
             customer: CustomerId::parse("c").unwrap(),
             scopes: vec![],
             salt: Salt([0; 16]),
-            stage: GrantStage::Issued { redirect: None },
+            stage: GrantStage::Issued { binding: None },
             token_epoch: 0,
             code_expires_at: Noon.now(),
             revision: 1,

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mintkeep_protocol::app::StoredSecret;
+use mintkeep_protocol::binding::CodeBinding;
 use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::ident::{CustomerId, ServiceId};
 use mintkeep_protocol::keep::slot::{HolderId, Slot};
@@ -12,7 +13,7 @@ use mintkeep_protocol::port::keeper_store::{KeeperStore, Presented};
 use mintkeep_protocol::record::{
     Customer, CustomerStatus, Grant, GrantStage, KeyPurpose, PlatformKey, Profile, Service, ServiceRole,
 };
-use mintkeep_protocol::request::{RedirectDigest, RequestDigest};
+use mintkeep_protocol::request::RequestDigest;
 use mintkeep_protocol::token::TokenKind;
 use mintkeep_store::{
     Compared, CopyError, DatabaseError, OpenError, PostgresOptions, PostgresStore, Progress, copy,
@@ -81,8 +82,8 @@ async fn fill_issuer(store: &dyn IssuerStore) {
 
 fn stages() -> [GrantStage; 6] {
     [
-        GrantStage::Issued { redirect: None },
-        GrantStage::Issued { redirect: Some(RedirectDigest([6; 16])) },
+        GrantStage::Issued { binding: None },
+        GrantStage::Issued { binding: Some(CodeBinding([6; 16])) },
         active(None, None),
         active(Some(held(1)), Some(RequestDigest([8; 16]))),
         GrantStage::Revoked { spent_at: Some(at(30)), at: at(40) },

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mintkeep_protocol::binding::CodeBinding;
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
 use mintkeep_protocol::record::GrantStage;
-use mintkeep_protocol::request::{RedirectDigest, RequestDigest};
+use mintkeep_protocol::request::RequestDigest;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::{StoreEpoch, TokenKind};
 use mintkeep_store::{OpenError, SqliteOptions, SqliteStore};
@@ -21,8 +22,8 @@ use crate::sample::{
 async fn a_store_that_is_opened_again_has_everything_it_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let stages = [
-        GrantStage::Issued { redirect: None },
-        GrantStage::Issued { redirect: Some(RedirectDigest([6; 16])) },
+        GrantStage::Issued { binding: None },
+        GrantStage::Issued { binding: Some(CodeBinding([6; 16])) },
         active(None, None),
         active(Some(held(1)), Some(RequestDigest([8; 16]))),
         GrantStage::Revoked { spent_at: Some(at(30)), at: at(40) },
@@ -202,7 +203,7 @@ async fn a_grant_takes_at_most_250_bytes_on_disk_with_its_index() {
                 let mut grant = grant(id_in_time, 1, &format!("21600000{scattered:08}"));
                 grant.scopes.truncate(1);
                 for stage in [
-                    GrantStage::Issued { redirect: None },
+                    GrantStage::Issued { binding: None },
                     active(None, Some(RequestDigest([1; 16]))),
                     active(Some(held(1)), Some(RequestDigest([2; 16]))),
                     active(Some(held(2)), Some(RequestDigest([3; 16]))),

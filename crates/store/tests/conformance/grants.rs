@@ -1,16 +1,17 @@
 //! Grants, from issued to revoked, as every store must keep them.
 
+use mintkeep_protocol::binding::CodeBinding;
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery};
 use mintkeep_protocol::record::GrantStage;
-use mintkeep_protocol::request::{RedirectDigest, RequestDigest};
+use mintkeep_protocol::request::RequestDigest;
 
 use crate::sample::{Store, active, app, at, audit, audited, grant, held, number};
 
 pub async fn a_grant_comes_back_as_it_was_committed_in_each_stage(store: Store) {
     let stages = [
-        GrantStage::Issued { redirect: None },
-        GrantStage::Issued { redirect: Some(RedirectDigest([6; 16])) },
+        GrantStage::Issued { binding: None },
+        GrantStage::Issued { binding: Some(CodeBinding([6; 16])) },
         active(None, None),
         active(Some(held(1)), Some(RequestDigest([8; 16]))),
         active(None, Some(RequestDigest([0; 16]))),

@@ -89,7 +89,7 @@ pub fn grant(id: i64, app: i64, customer: &str) -> Grant {
         customer: CustomerId::parse(customer).unwrap(),
         scopes: vec![Scope::parse("auth_base").unwrap(), Scope::parse("auth_user").unwrap()],
         salt: Salt([4; 16]),
-        stage: GrantStage::Issued { redirect: None },
+        stage: GrantStage::Issued { binding: None },
         token_epoch: u32::MAX,
         code_expires_at: at(600_000),
         revision: 0,

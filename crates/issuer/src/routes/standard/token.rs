@@ -10,10 +10,11 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use mintkeep_protocol::app::App;
+use mintkeep_protocol::binding::{Challenge, CodeBinding, ShownBinding};
 use mintkeep_protocol::dialect::query::Query;
 use mintkeep_protocol::ident::{AppId, Dialect};
 use mintkeep_protocol::outcome::{Granted, Refusal};
-use mintkeep_protocol::request::{Ask, ClientProof, RedirectDigest, ShownRedirect};
+use mintkeep_protocol::request::{Ask, ClientProof};
 use mintkeep_protocol::secret::{AuthCode, RefreshToken};
 use mintkeep_protocol::token::TokenKind;
 use mintkeep_web::arrival::Arrival;
@@ -80,11 +81,21 @@ async fn granted(
     let client = issuer.admit(&app, proof, arrival)?;
     let asked = asked(form, &app)?;
     if let Ask::ExchangeCode(code) = &asked {
-        let shown = ShownRedirect::Shown(form.get("redirect_uri").map(RedirectDigest::of));
+        let shown = shown_binding(form)?;
         let ask = CodeAsk { client: &client, request: None, arrival };
         return issuer.exchange(ask, code, shown).await.map(Granted::TokenSet);
     }
     issuer.done_for_client(&client, &asked, None, arrival).await
+}
+
+/// What the form says of what its code is bound to.
+///
+/// Source: RFC 6749, section 4.1.3, `redirect_uri`; RFC 7636, section 4.5, `code_verifier`.
+fn shown_binding(form: &Query<'_>) -> Result<ShownBinding, Refusal> {
+    let verifier = form.get("code_verifier");
+    let met =
+        verifier.map(|verifier| Challenge::met_by(verifier).ok_or(Refusal::FieldIllegal)).transpose()?;
+    Ok(ShownBinding::Shown(CodeBinding::of(form.get("redirect_uri"), met)))
 }
 
 /// What the form asks for.
@@ -157,7 +168,7 @@ fn refused(refusal: Refusal) -> Response {
             oauth_error(
                 BAD,
                 "invalid_grant",
-                "the code is not good, was used, or was sent to another redirect_uri",
+                "the code is not good, was used, was sent to another redirect_uri, or has another code_verifier",
             )
         }
         Refusal::RefreshInvalid | Refusal::RefreshUsed | Refusal::RefreshExpired => {
@@ -174,13 +185,15 @@ fn refused(refusal: Refusal) -> Response {
         Refusal::FieldMissing => {
             invalid_request("grant_type is missing, or the code or refresh_token that it needs")
         }
+        Refusal::FieldIllegal => {
+            invalid_request("code_verifier has to be 43 to 128 characters of A-Z a-z 0-9 - . _ ~")
+        }
         Refusal::ApiUnknown
         | Refusal::MethodWrong
         | Refusal::BodyMissing
         | Refusal::BodyMalformed
         | Refusal::TooLarge
         | Refusal::TooSlow
-        | Refusal::FieldIllegal
         | Refusal::EncryptionInvalid
         | Refusal::RequestTimeIllegal
         | Refusal::AccessMissing

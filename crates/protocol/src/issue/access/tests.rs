@@ -291,6 +291,7 @@ fn a_restored_store_never_mints_a_generation_that_it_may_have_forgotten() {
 fn no_app_has_a_pool_of_what_belongs_to_a_grant() {
     for kind in [
         TokenKind::Code,
+        TokenKind::ChallengedCode,
         TokenKind::GrantAccess,
         TokenKind::GrantRefresh,
         TokenKind::Ticket,

@@ -54,7 +54,7 @@ fn exchange(
         &claim(TokenKind::Code, GRANT, Generation::default(), 0),
         grant,
         &ask,
-        ShownRedirect::NotAsked,
+        ShownBinding::NotAsked,
     )
 }
 
@@ -64,7 +64,7 @@ fn a_code_is_good_once_for_its_own_app_until_its_deadline() {
     let owner = app(Dialect::MiniProgram);
     let stranger = App { no: RecordId::from_number(10), ..owner.clone() };
     let revoked_app = App { token_epoch: 1, ..owner.clone() };
-    let fresh = GrantStage::Issued { redirect: None };
+    let fresh = GrantStage::Issued { binding: None };
     let ended_unused = GrantStage::Revoked { spent_at: None, at: NOW };
     let ended_used = GrantStage::Revoked { spent_at: Some(NOW), at: NOW };
 
@@ -122,8 +122,8 @@ fn the_identical_signed_request_is_answered_again_for_a_minute_and_any_other_is_
 /// Source: RFC 6749, section 4.1.3, `redirect_uri`.
 #[test]
 fn a_code_comes_with_the_redirect_uri_that_it_was_sent_to_or_with_none_if_it_was_sent_nowhere() {
-    use ShownRedirect::{NotAsked, Shown};
-    let there = |uri| Some(RedirectDigest::of(uri));
+    use ShownBinding::{NotAsked, Shown};
+    let there = |uri| CodeBinding::of(Some(uri), None);
     let sent = there("https://shop.example/back?cart=7");
     let refused = Came::Refused(Refusal::CodeInvalid);
     let app = app(Dialect::DingTalk);
@@ -141,10 +141,44 @@ fn a_code_comes_with_the_redirect_uri_that_it_was_sent_to_or_with_none_if_it_was
         ("sent nowhere, none shown",         None, Shown(None),                                       0,           Came::First),
         ("sent nowhere, one shown",          None, Shown(sent),                                       0,           refused),
     ];
-    for (case, redirect, shown, now_ms, expected) in cases {
+    for (case, binding, shown, now_ms, expected) in cases {
         let ask = ExchangeAsk { caller: &caller, request: None, epoch: StoreEpoch(0), now: at(now_ms) };
         let code = claim(TokenKind::Code, GRANT, Generation::default(), 0);
-        let grant = grant(&app, GrantStage::Issued { redirect });
+        let grant = grant(&app, GrantStage::Issued { binding });
+        assert_eq!(came(&exchange_code(&keys(), &code, &grant, &ask, shown)), expected, "{case}");
+    }
+}
+
+/// Source: RFC 7636, section 4.6; RFC 9700, section 4.8.2.
+#[test]
+fn a_code_with_a_challenge_comes_with_the_verifier_that_meets_it_and_one_without_comes_with_none() {
+    use ShownBinding::{NotAsked, Shown};
+    use TokenKind::{ChallengedCode, Code};
+    const URI: Option<&str> = Some("https://shop.example/back");
+    let of = |byte: &str| Challenge::met_by(&byte.repeat(43));
+    let (met, other) = (of("a"), of("b"));
+    let (plain, bound) = (CodeBinding::of(URI, None), CodeBinding::of(URI, met));
+    let refused = Came::Refused(Refusal::CodeInvalid);
+    let app = app(Dialect::DingTalk);
+    let caller = client(&app);
+
+    #[rustfmt::skip]
+    let cases = [
+        ("the verifier",                ChallengedCode, bound, Shown(bound),                                0, Came::First),
+        ("in the last millisecond",     ChallengedCode, bound, Shown(bound),                  DEADLINE_MS - 1, Came::First),
+        ("another verifier",            ChallengedCode, bound, Shown(CodeBinding::of(URI, other)),          0, refused),
+        ("another, too late",           ChallengedCode, bound, Shown(CodeBinding::of(URI, other)), DEADLINE_MS, refused),
+        ("no verifier",                 ChallengedCode, bound, Shown(plain),                                0, refused),
+        ("nothing",                     ChallengedCode, bound, Shown(None),                                 0, refused),
+        ("the verifier, no URI",        ChallengedCode, bound, Shown(CodeBinding::of(None, met)),           0, refused),
+        ("by a dialect's own exchange", ChallengedCode, bound, NotAsked,                                    0, refused),
+        ("a verifier for nothing",      Code,           plain, Shown(bound),                                0, refused),
+        ("one, and sent nowhere",       Code,           None,  Shown(CodeBinding::of(None, met)),           0, refused),
+    ];
+    for (case, kind, binding, shown, now_ms, expected) in cases {
+        let ask = ExchangeAsk { caller: &caller, request: None, epoch: StoreEpoch(0), now: at(now_ms) };
+        let code = claim(kind, GRANT, Generation::default(), 0);
+        let grant = grant(&app, GrantStage::Issued { binding });
         assert_eq!(came(&exchange_code(&keys(), &code, &grant, &ask, shown)), expected, "{case}");
     }
 }
@@ -158,7 +192,7 @@ fn a_first_exchange_makes_a_pair_of_its_dialects_lives() {
     ] {
         let app = app(dialect);
         let Ok(Exchange::First(next)) =
-            exchange(&app, &grant(&app, GrantStage::Issued { redirect: None }), ONE, 5)
+            exchange(&app, &grant(&app, GrantStage::Issued { binding: None }), ONE, 5)
         else {
             panic!("{dialect}: the code was good");
         };
@@ -196,9 +230,9 @@ fn a_code_of_before_a_restored_backup_is_expired_for_it_may_have_been_spent_sinc
     for (case, issued_in, shown_in, expected) in cases {
         let code = claim(TokenKind::Code, GRANT, Generation::first_of(StoreEpoch(issued_in)), 0);
         let ask = ExchangeAsk { caller: &caller, request: ONE, epoch: StoreEpoch(shown_in), now: NOW };
-        let grant = grant(&app, GrantStage::Issued { redirect: None });
+        let grant = grant(&app, GrantStage::Issued { binding: None });
         assert_eq!(
-            came(&exchange_code(&keys(), &code, &grant, &ask, ShownRedirect::NotAsked)),
+            came(&exchange_code(&keys(), &code, &grant, &ask, ShownBinding::NotAsked)),
             expected,
             "{case}"
         );
@@ -210,13 +244,14 @@ fn a_codes_record_lives_ten_minutes_or_as_the_app_says() {
     let consent = Consent {
         customer: CustomerId::parse("2160000000000001").unwrap(),
         scopes: vec![Scope::parse("auth_base").unwrap()],
-        redirect: Some(RedirectDigest::of("https://shop.example/back")),
+        redirect_uri: Some("https://shop.example/back".into()),
+        challenge: None,
     };
     for (set_s, life_ms) in [(None, DEADLINE_MS), (Some(30), 30_000)] {
         let mut app = App { token_epoch: 4, ..app(Dialect::AlipayHk) };
         app.settings.code_lifetime_s = set_s;
         let issued = issue_code(&app, consent.clone(), (GRANT, SALT), NOW);
-        let stage = GrantStage::Issued { redirect: consent.redirect };
+        let stage = GrantStage::Issued { binding: CodeBinding::of(consent.redirect_uri.as_deref(), None) };
         assert_eq!((issued.stage, issued.code_expires_at), (stage, at(life_ms)));
         assert_eq!((issued.app, issued.token_epoch, issued.revision), (app.no, 4, 0));
     }
