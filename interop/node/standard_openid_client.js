@@ -1,12 +1,41 @@
 'use strict';
 
 // openid-client: finds the issuer by its metadata, and form-encodes Basic credentials to the letter (a hyphen is %2D).
+// It also takes a browser through the authorization page, with PKCE.
 
 const { pathToFileURL } = require('node:url');
 const { webcrypto } = require('node:crypto');
 const { run, PLATFORM, APP, SECRET } = require('./checks');
 
 globalThis.crypto ??= webcrypto; // Node 18 has it under another name
+
+const REDIRECT = 'http://127.0.0.1:9/back';
+
+// Lets the app be answered at REDIRECT.
+async function register() {
+  const answer = await fetch(`${process.env.MINTKEEP_ADMIN}/admin/v1/apps/${APP}`, {
+    method: 'PATCH',
+    headers: { Authorization: `Bearer ${process.env.MINTKEEP_ADMIN_TOKEN}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ settings: { redirect_urls: [REDIRECT] } }),
+  });
+  if (!answer.ok) throw new Error(`the app was not changed: ${await answer.text()}`);
+}
+
+// What a browser does with `url`: it signs in at the sandbox's wallet, and comes to REDIRECT in the end.
+async function browsed(url) {
+  let cookie = '';
+  for (let steps = 0; !url.href.startsWith(REDIRECT); steps += 1) {
+    const isWallet = url.pathname === '/sandbox/wallet';
+    const form = { return_to: url.searchParams.get('return_to'), customer: '2160000000000001' };
+    const how = isWallet ? { method: 'POST', body: new URLSearchParams(form) } : { headers: { cookie } };
+    const answer = await fetch(url, { ...how, redirect: 'manual' });
+    const to = answer.headers.get('location');
+    if (!to || steps > 5) throw new Error(`${url.pathname} led nowhere: ${answer.status} ${await answer.text()}`);
+    cookie = answer.headers.get('set-cookie')?.split(';')[0] ?? cookie;
+    url = new URL(to, url);
+  }
+  return url;
+}
 
 run('openid-client', async (checks) => {
   const oauth = await import(pathToFileURL(require.resolve('openid-client')));
@@ -32,4 +61,26 @@ run('openid-client', async (checks) => {
     await checks.rejects(`a dead refresh token by ${name} is refused`, 'ResponseBodyError', 'OAUTH_RESPONSE_BODY_ERROR', () =>
       oauth.refreshTokenGrant(app, 'dead'));
   }
+
+  await register();
+  const app = await found(APP, SECRET, oauth.ClientSecretBasic);
+  checks.that('the metadata names PKCE', app.serverMetadata().supportsPKCE(), app.serverMetadata());
+  const [pkceCodeVerifier, other] = [oauth.randomPKCECodeVerifier(), oauth.randomPKCECodeVerifier()];
+  const ask = {
+    redirect_uri: REDIRECT,
+    scope: 'auth_base',
+    state: oauth.randomState(),
+    code_challenge: await oauth.calculatePKCECodeChallenge(pkceCodeVerifier),
+    code_challenge_method: 'S256',
+  };
+  const back = await browsed(oauth.buildAuthorizationUrl(app, ask));
+  const grant = (verifier) =>
+    oauth.authorizationCodeGrant(app, back, { pkceCodeVerifier: verifier, expectedState: ask.state });
+  await checks.rejects('another verifier is refused', 'ResponseBodyError', 'OAUTH_RESPONSE_BODY_ERROR', () => grant(other));
+  const pair = await grant(pkceCodeVerifier);
+  checks.that('the code is exchanged with its verifier', pair.expires_in > 0 && pair.refresh_token, pair);
+  await checks.rejects('and only once', 'ResponseBodyError', 'OAUTH_RESPONSE_BODY_ERROR', () => grant(pkceCodeVerifier));
+  const plain = oauth.buildAuthorizationUrl(app, { ...ask, code_challenge_method: 'plain' });
+  const error = (await browsed(plain)).searchParams.get('error');
+  checks.that('a plain challenge is told at the redirect URI', error === 'invalid_request', error);
 });

@@ -2,7 +2,7 @@
 
 use form_urlencoded::Serializer;
 use mintkeep_issuer::consent::ConsentSettings;
-use mintkeep_issuer::issuer::Failure;
+use mintkeep_issuer::issuer::{Failure, TokenState};
 use mintkeep_protocol::binding::Challenge;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId};
 use mintkeep_protocol::issue::code::Consent;
@@ -140,6 +140,7 @@ async fn a_code_with_a_challenge_is_worth_nothing_without_its_verifier_and_one_w
 
     let allowed = browser.post("/authorize", &challenged).await;
     let code = parameter(allowed.location(), "code").unwrap();
+    let state = async || platform.issuer.inspect(&code).await.unwrap().state;
     let (at, other) = (Some(REDIRECT), VERIFIER.replace('d', "e"));
     let body = serde_json::json!({
         "clientId": "DING1", "clientSecret": SECRET, "grantType": "authorization_code", "code": code,
@@ -147,6 +148,7 @@ async fn a_code_with_a_challenge_is_worth_nothing_without_its_verifier_and_one_w
     let dialects_own = browser.post_json("/v1.0/oauth2/userAccessToken", &body).await;
     let is_invalid_code = dialects_own.body.contains("invalidParameter.authCode.notFound");
     assert!(dialects_own.status == 400 && is_invalid_code, "{}", dialects_own.body);
+    assert_eq!(state().await, TokenState::Good);
     #[rustfmt::skip]
     let cases = [
         ("none",                  (at, None),                      400, "invalid_grant"),
@@ -159,6 +161,7 @@ async fn a_code_with_a_challenge_is_worth_nothing_without_its_verifier_and_one_w
     for (case, shown, status, error) in cases {
         assert_eq!(exchanged_with(&browser, &code, shown).await, (status, error.to_owned()), "{case}");
     }
+    assert_eq!(state().await, TokenState::Used);
 
     let page = browser.get(&plain).await.form("decision=confirm");
     let code = parameter(browser.post("/authorize", &page).await.location(), "code").unwrap();
