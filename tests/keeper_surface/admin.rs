@@ -108,7 +108,7 @@ async fn a_consumer_is_made_with_keys_that_are_shown_once_and_revoked_at_once() 
         ("all and some",       json!({ "name": "c", "credentials": ["shop"], "all_credentials": true })),
         ("no verbs",           json!({ "name": "c", "all_credentials": true, "verbs": [] })),
         ("an unknown verb",    json!({ "name": "c", "all_credentials": true, "verbs": ["planted"] })),
-        ("too wide a margin",  json!({ "name": "c", "all_credentials": true, "margin_floor_s": 3_601 })),
+        ("too wide a margin",  json!({ "name": "c", "all_credentials": true, "margin_floor_s": 7_141 })),
         ("a key that is none", json!({ "name": "c", "all_credentials": true, "drop_in_keys": [key] })),
     ];
     for (case, body) in cases {

@@ -177,6 +177,9 @@ async fn our_own_trouble_is_the_dialects_temporary_code_and_a_valid_token_is_ser
 async fn a_library_with_a_margin_is_told_of_more_than_its_margin() {
     let rig = rig().await;
     let made = rig.consumer_with(NewConsumer { margin_floor_s: 1_500, ..consumer("shop") }).await;
+    let asked = json!({ "name": "widest", "all_credentials": true, "margin_floor_s": 7_140 });
+    let (status, widest) = rig.admin("POST", "/consumers", Some(asked)).await;
+    assert_eq!(status, 201, "{widest}");
     let plain = rig.consumer("plain").await;
     rig.clock.advance_s(6_800);
     let left =
@@ -185,4 +188,7 @@ async fn a_library_with_a_margin_is_told_of_more_than_its_margin() {
         ask(&rig, "/cgi-bin/token", "wx1", &made.drop_in_secret).await.1["expires_in"].as_u64().unwrap();
     assert!((300..400).contains(&left), "{left}");
     assert_eq!(told, 1_500 + 60);
+    let secret = widest["drop_in_secret"].as_str().unwrap();
+    let told = ask(&rig, "/cgi-bin/token", "wx1", secret).await.1["expires_in"].as_u64().unwrap();
+    assert_eq!(told, 7_200, "the most that WeChat's page lets a token live");
 }

@@ -19,8 +19,9 @@ use crate::admin::{AdminFailure, NewConsumer};
 
 /// Most public keys of one consumer.
 const KEYS_MAX: usize = 16;
-/// Longest margin that a client library can have, in seconds.
-const MARGIN_FLOOR_S_MAX: u32 = 3_600;
+/// Longest margin that a client library can have, in seconds. It is told of a minute more, and so never of more
+/// than WeChat's page allows: "Its value is within 7,200 seconds". pywe-token's is 6,600 of them.
+const MARGIN_FLOOR_S_MAX: u32 = 7_140;
 
 /// A new consumer.
 #[derive(Deserialize, ToSchema)]
