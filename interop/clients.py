@@ -36,6 +36,7 @@ APPS = {
 # name, dialect, how it is run; a fourth: the roles that it can be sent to, where that is not both
 CLIENTS = [
     ("wechatpy", "wechat", ["python", "wechat_wechatpy.py"]),
+    ("pywe-token", "wechat", ["python", "wechat_pywe.py"]),
     ("co-wechat-api", "wechat", ["node", "wechat_co_wechat_api.js"]),
     ("wechat-api", "wechat", ["node", "wechat_wechat_api.js"]),
     ("WxJava", "wechat", ["java", "WxJava"]),
@@ -50,6 +51,9 @@ CLIENTS = [
     ("alibaba-dingtalk-service-sdk", "dingtalk", ["java", "DingTalkTop"]),
     ("node-dingtalk", "dingtalk", ["node", "dingtalk_node_dingtalk.js"]),
     ("dingtalk-sdk", "dingtalk", ["python", "dingtalk_sdk.py"]),
+    ("dingapi", "dingtalk", ["python", "dingtalk_dingapi.py"]),
+    # It exchanges codes, which the keeper does by its own API.
+    ("JustAuth", "dingtalk", ["java", "JustAuth"], ("issuer",)),
     ("global-open-sdk-python", "miniprogram", ["python", "miniprogram_global_open_sdk.py"]),
     ("global-open-sdk-python", "alipayhk", ["python", "miniprogram_global_open_sdk.py"]),
     ("global-open-sdk-java", "miniprogram", ["java", "GlobalOpenSdk"]),
