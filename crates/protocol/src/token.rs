@@ -279,18 +279,22 @@ mod base62 {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
     pub fn encode(bytes: &[u8; BYTES]) -> String {
-        let mut text = Vec::with_capacity(super::TokenKeys::CHARS);
-        for group in bytes.as_chunks::<GROUP_BYTES>().0 {
-            let mut rest = u64::from_be_bytes(*group);
-            let mut digits = [b'0'; GROUP_CHARS];
-            for digit in digits.iter_mut().rev() {
-                let index = usize::try_from(rest % 62).unwrap_or_default();
-                *digit = DIGITS.get(index).copied().unwrap_or(b'0');
-                rest /= 62;
-            }
-            text.extend_from_slice(&digits);
+        let mut text = [[b'0'; GROUP_CHARS]; BYTES / GROUP_BYTES];
+        let mut rests = [0_u64; BYTES / GROUP_BYTES];
+        for (rest, group) in rests.iter_mut().zip(bytes.as_chunks::<GROUP_BYTES>().0) {
+            *rest = u64::from_be_bytes(*group);
         }
-        String::from_utf8(text).unwrap_or_default()
+        // One digit of each group in turn: a processor does divisions that don't wait for one another at once.
+        for place in (0..GROUP_CHARS).rev() {
+            for (digits, rest) in text.iter_mut().zip(&mut rests) {
+                let index = usize::try_from(*rest % 62).unwrap_or_default();
+                if let (Some(digit), Some(value)) = (digits.get_mut(place), DIGITS.get(index)) {
+                    *digit = *value;
+                }
+                *rest /= 62;
+            }
+        }
+        String::from_utf8(text.as_flattened().to_vec()).unwrap_or_default()
     }
 
     /// The bytes of a text that [`encode`] made; each has one text only.
