@@ -61,12 +61,12 @@ impl Shortcut for Desk {
         dialect_of(uri.path()).is_some() || (method == Method::POST && uri.path() == INTROSPECT)
     }
 
-    fn answer(&self, request: mintkeep_web::shortcut::Request) -> Answering {
+    fn answer(&self, request: mintkeep_web::shortcut::Request, arrival: Arrival) -> Answering {
         let desk = State(self.clone());
         if request.uri().path() == INTROSPECT {
             Box::pin(standard::introspect(desk, request))
         } else {
-            Box::pin(dialects(desk, request))
+            Box::pin(dialects(desk, arrival, request))
         }
     }
 }
@@ -97,22 +97,25 @@ pub fn refusal_form(issuer: &Arc<Issuer>) -> RefusalForm {
 /// Whose path this is. Unknown paths under a dialect's own root are answered in its form.
 fn dialect_of(path: &str) -> Option<Dialect> {
     // A public client of WeChat's doubles the slash.
-    let path = path.trim_start_matches('/');
-    match path.split('/').next()? {
-        "cgi-bin" => Some(Dialect::WeChat),
-        "v1.0" | "gettoken" | "get_jsapi_ticket" => Some(Dialect::DingTalk),
-        "v1" => Some(Dialect::MiniProgram),
-        "api" => Some(Dialect::AlipayHk),
+    let mut segments = path.as_bytes().split(|&byte| byte == b'/');
+    match segments.find(|segment| !segment.is_empty())? {
+        b"cgi-bin" => Some(Dialect::WeChat),
+        b"v1.0" | b"gettoken" | b"get_jsapi_ticket" => Some(Dialect::DingTalk),
+        b"v1" => Some(Dialect::MiniProgram),
+        b"api" => Some(Dialect::AlipayHk),
         _ => None,
     }
 }
 
 /// Any dialect's endpoint: read, strike, decode, do, encode. Knows no field and no error code.
-async fn dialects<B: HttpBody<Data = Bytes>>(State(desk): State<Desk>, request: Request<B>) -> Response {
+async fn dialects<B: HttpBody<Data = Bytes>>(
+    State(desk): State<Desk>,
+    arrival: Arrival,
+    request: Request<B>,
+) -> Response {
     let Some(dialect) = dialect_of(request.uri().path()) else {
         return nothing_here().into_response();
     };
-    let arrival = Arrival::of(&request);
     let (head, body) = request.into_parts();
     let (body, unread) = match read(body, &desk.issuer.limits).await {
         Ok(body) => (body, None),

@@ -145,12 +145,12 @@ impl DropIn {
 /// Any drop-in endpoint: read, decode, do, encode. Paths of no dialect end here too.
 pub async fn endpoints<B: HttpBody<Data = Bytes>>(
     State(desk): State<Arc<DropIn>>,
+    arrival: Arrival,
     request: http::Request<B>,
 ) -> Response {
     let Some(dialect) = dialect_of(request.uri().path()) else {
         return nothing_here().into_response();
     };
-    let arrival = Arrival::of(&request);
     let (head, body) = request.into_parts();
     let (body, unread) = match read(body, &Limits::default()).await {
         Ok(body) => (body, None),

@@ -33,14 +33,17 @@ pub(crate) struct Relay {
 }
 
 /// Sends a call with a token on; everything else is for the drop-in endpoints.
-pub(crate) async fn endpoints(State(relay): State<Relay>, request: Request<Body>) -> Response {
+pub(crate) async fn endpoints(
+    State(relay): State<Relay>,
+    arrival: Arrival,
+    request: Request<Body>,
+) -> Response {
     let token = presented(&request).filter(|_| !dropin::hands_out(request.uri().path()));
-    let Some(token) = token else { return dropin::endpoints(State(relay.drop_in), request).await };
+    let Some(token) = token else { return dropin::endpoints(State(relay.drop_in), arrival, request).await };
     let account = relay.proxy.keeper.account_of_token(&token);
     let Some(dialect) = dialect_of(account.as_deref(), &request) else {
-        return dropin::endpoints(State(relay.drop_in), request).await;
+        return dropin::endpoints(State(relay.drop_in), arrival, request).await;
     };
-    let arrival = Arrival::of(&request);
     let (head, body) = request.into_parts();
     let asked = Request::from_parts(head.clone(), Bytes::new());
     let outcome = match relay.access(account) {

@@ -13,6 +13,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{any, get, post};
 use http::{Method, Uri};
+use mintkeep_web::arrival::Arrival;
 use mintkeep_web::problem::wrong_method;
 use mintkeep_web::shortcut::{Answering, Request, Shortcut};
 use mintkeep_web::tasks::Tasks;
@@ -83,11 +84,11 @@ impl Shortcut for Busiest {
         tokens::plainly_read(method, uri).is_some() || dropin::hands_out(uri.path())
     }
 
-    fn answer(&self, request: Request) -> Answering {
+    fn answer(&self, request: Request, arrival: Arrival) -> Answering {
         if tokens::plainly_read(request.method(), request.uri()).is_some() {
             Box::pin(tokens::read_plainly(Arc::clone(&self.keeper), request))
         } else {
-            Box::pin(dropin::endpoints(State(Arc::clone(&self.drop_in)), request))
+            Box::pin(dropin::endpoints(State(Arc::clone(&self.drop_in)), arrival, request))
         }
     }
 }

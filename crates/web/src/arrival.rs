@@ -10,7 +10,8 @@ use ipnet::IpNet;
 use mintkeep_protocol::request::RequestId;
 use mintkeep_protocol::time::Timestamp;
 
-/// When a request came, from where, and its name. In every request's extensions, and an axum extractor.
+/// When a request came, from where, and its name. In the extensions of every request that a router gets, and an
+/// axum extractor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrival {
     /// Names the request.

@@ -1,6 +1,8 @@
 //! Reading a request's body, within a size and a time.
 
+use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
@@ -30,9 +32,12 @@ pub enum BodyRefused {
 ///
 /// [`BodyRefused`].
 pub async fn read(body: impl Body<Data = Bytes>, limits: &Limits) -> Result<Bytes, BodyRefused> {
-    tokio::time::timeout(limits.read_timeout, collect(body, limits.body_bytes_max))
-        .await
-        .unwrap_or(Err(BodyRefused::TooSlow))
+    let mut collecting = pin!(collect(body, limits.body_bytes_max));
+    // Most bodies came with their heads, and need no timer.
+    if let Poll::Ready(whole) = poll_fn(|cx| Poll::Ready(collecting.as_mut().poll(cx))).await {
+        return whole;
+    }
+    tokio::time::timeout(limits.read_timeout, collecting).await.unwrap_or(Err(BodyRefused::TooSlow))
 }
 
 /// Collects up to `bytes_max`; a body of one frame is handed on without a copy.

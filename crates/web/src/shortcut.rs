@@ -10,6 +10,8 @@ use axum::response::Response;
 use http::{Method, Uri};
 use hyper::body::Incoming;
 
+use crate::arrival::Arrival;
+
 /// A request as it comes off the wire, its body unread.
 pub type Request = http::Request<Incoming>;
 
@@ -21,6 +23,6 @@ pub trait Shortcut: Send + Sync {
     /// Whether the request goes this way. The router answers the others.
     fn takes(&self, method: &Method, uri: &Uri) -> bool;
 
-    /// Answers a request that it takes.
-    fn answer(&self, request: Request) -> Answering;
+    /// Answers a request that it takes. Its arrival is told here, and not put into its extensions.
+    fn answer(&self, request: Request, arrival: Arrival) -> Answering;
 }

@@ -168,7 +168,7 @@ fn write_address(address: IpAddr, out: &mut Vec<u8>) {
 /// Writes what of a path may be seen, such that it can stand in a JSON string.
 fn write_path(path: &str, out: &mut Vec<u8>) {
     let mut room = PATH_BYTES_MAX;
-    for (place, segment) in path.split('/').enumerate() {
+    for (place, segment) in path.as_bytes().split(|&byte| byte == b'/').enumerate() {
         if place > 0 {
             out.push(b'/');
         }
@@ -181,14 +181,24 @@ fn write_path(path: &str, out: &mut Vec<u8>) {
             break;
         };
         room = left.saturating_sub(1);
-        for &byte in segment.as_bytes() {
-            match byte {
+        if segment.iter().all(|&byte| is_plain(byte)) {
+            out.extend_from_slice(segment);
+            continue;
+        }
+        for &byte in segment {
+            if is_plain(byte) {
+                out.push(byte);
+            } else {
                 // Writing to memory does not fail.
-                b'"' | b'\\' | 0..=0x1f | 0x7f.. => drop(write!(out, "%{byte:02X}")),
-                _ => out.push(byte),
+                drop(write!(out, "%{byte:02X}"));
             }
         }
     }
+}
+
+/// Whether a byte can stand in a JSON string, and in a terminal, as it is.
+const fn is_plain(byte: u8) -> bool {
+    !matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f..)
 }
 
 thread_local! {

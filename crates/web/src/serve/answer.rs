@@ -109,11 +109,15 @@ impl<'c> Answerer<'c> {
 
     /// Lets the handler answer, unless it is too slow or breaks.
     async fn routed(&self, mut request: Request<Incoming>, arrival: Arrival) -> Result<Response, Refused> {
-        request.extensions_mut().insert(arrival);
         let mut handler = pin!(async {
             match &self.shared.shortcut {
-                Some(way) if way.takes(request.method(), request.uri()) => Ok(way.answer(request).await),
-                _ => self.shared.router.clone().call(request.map(Body::new)).await,
+                Some(way) if way.takes(request.method(), request.uri()) => {
+                    Ok(way.answer(request, arrival).await)
+                }
+                _ => {
+                    request.extensions_mut().insert(arrival);
+                    self.shared.router.clone().call(request.map(Body::new)).await
+                }
             }
         });
         poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {

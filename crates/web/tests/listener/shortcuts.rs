@@ -24,14 +24,14 @@ impl Shortcut for Short {
         method == Method::GET && uri.path().starts_with("/short/")
     }
 
-    fn answer(&self, request: Request) -> Answering {
+    fn answer(&self, request: Request, arrival: Arrival) -> Answering {
         Box::pin(async move {
             match request.uri().path() {
                 "/short/panic" => panic!("planted"),
                 "/short/never" => std::future::pending().await,
                 _ => {
                     let note = AnswerNote { endpoint: "test/short", code: OutcomeCode::Name("SUCCESS") };
-                    note.on(format!("short, {}", Arrival::of(&request).peer).into_response())
+                    note.on(format!("short, {}", arrival.peer).into_response())
                 }
             }
         })
