@@ -1,6 +1,7 @@
 """Measures `mintkeep dev` and its peers in turns: one core for the server, one for the generator.
 
-Called by bench/run, which builds and installs what is started here. Each figure is the median of the rounds.
+Called by bench/run, which builds and installs what is started here. Each figure is the median of the
+turns, and each ratio that of the turns' ratios: turns are short, so that two that follow each other meet the same machine.
 """
 
 import argparse
@@ -206,51 +207,58 @@ def wrk(server, ask, connections, seconds):
     return Figures(requests / duration_us * 1e6, p50_us / 1e3, p99_us / 1e3, cpu_s / requests * 1e6, server.rss_mib())
 
 
-def in_turns(server, ask, plan, connections):
-    """Runs bare hyper and `server` one after the other, with answers of the same size; gives (bare, ours)."""
-    size = len(ask.once())
-    theirs, ours = [], []
-    with bare(size) as floor:
+def in_turns(plan, *sides):
+    """Lets each side run, one after the other, again and again; gives each side's figures, turn by turn."""
+    turns = [[side() for side in sides] for _ in range(plan.turns)]
+    return [list(runs) for runs in zip(*turns)]
+
+
+def ratio(figure, ours, theirs):
+    """How many times theirs ours is, as the median of the turns: what else the machine does drifts from turn to turn."""
+    pairs = [(getattr(our, figure), getattr(their, figure)) for our, their in zip(ours, theirs)]
+    # The kernel counts CPU in hundredths of a second: on a busy machine a short turn may show none.
+    return statistics.median([our / their for our, their in pairs if their] or [float("nan")])
+
+
+def beside_bare(server, ask, plan, connections):
+    """Runs bare hyper and `server` in turns, with answers of the same size; gives (ours, bare's)."""
+    with bare(len(ask.once())) as floor:
         mirrored = Ask(urlsplit(ask.url)._replace(netloc=f"127.0.0.1:{floor.port}").geturl(), ask.method, ask.headers, ask.body)
-        for _ in range(plan.rounds):
-            theirs.append(wrk(floor, mirrored, connections, plan.seconds))
-            ours.append(wrk(server, ask, connections, plan.seconds))
-    return Figures.median(theirs), Figures.median(ours)
+        theirs, ours = in_turns(
+            plan,
+            lambda: wrk(floor, mirrored, connections, plan.seconds),
+            lambda: wrk(server, ask, connections, plan.seconds),
+        )
+    return ours, theirs
 
 
 def exchange(server, plan, connections):
     """Signed applyToken calls, each with a code of its own."""
-    runs = []
-    for _ in range(plan.rounds):
-        generator = subprocess.Popen(
-            ["taskset", "-c", GENERATOR_CORE, BUILT / "exchange", "--issuer", server.issuer, "--admin", server.admin,
-             "--admin-token", server.data / "admin.token", "--key", server.data / "sandbox/miniprogram/app_private.pem",
-             "--app", "MINI0000000000000001", "--customer", "2160000000000001",
-             "--count", str(plan.exchanges), "--connections", str(connections)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )
-        generator.stdout.readline()
-        before = server.cpu_s()
-        said, _ = generator.communicate("go\n")
-        if generator.returncode:
-            sys.exit("bench: the exchanges failed")
-        seen = json.loads(said)
-        cpu_us = (server.cpu_s() - before) / seen["requests"] * 1e6
-        runs.append(Figures(seen["requests_per_s"], seen["p50_ms"], seen["p99_ms"], cpu_us, server.rss_mib()))
-    return Figures.median(runs)
+    generator = subprocess.Popen(
+        ["taskset", "-c", GENERATOR_CORE, BUILT / "exchange", "--issuer", server.issuer, "--admin", server.admin,
+         "--admin-token", server.data / "admin.token", "--key", server.data / "sandbox/miniprogram/app_private.pem",
+         "--app", "MINI0000000000000001", "--customer", "2160000000000001",
+         "--count", str(plan.exchanges), "--connections", str(connections)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )
+    generator.stdout.readline()
+    before = server.cpu_s()
+    said, _ = generator.communicate("go\n")
+    if generator.returncode:
+        sys.exit("bench: the exchanges failed")
+    seen = json.loads(said)
+    cpu_us = (server.cpu_s() - before) / seen["requests"] * 1e6
+    return Figures(seen["requests_per_s"], seen["p50_ms"], seen["p99_ms"], cpu_us, server.rss_mib())
 
 
-def rsa_floor(plan):
-    """Gives (requests/s, CPU µs/request) of one verify and one sign, without any server around them."""
-    rates, costs = [], []
-    for _ in range(plan.rounds):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        argv = ["taskset", "-c", SERVER_CORE, BUILT / "floor", str(plan.seconds)]
-        seen = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        rates.append(seen["requests_per_s"])
-        costs.append((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / seen["requests"] * 1e6)
-    return statistics.median(rates), statistics.median(costs)
+def rsa_alone(plan):
+    """One verify and one sign, again and again, without any server around them; it has no times and no memory."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    argv = ["taskset", "-c", SERVER_CORE, BUILT / "floor", str(plan.seconds)]
+    seen = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Figures(seen["requests_per_s"], 0, 0, cpu_s / seen["requests"] * 1e6, 0)
 
 
 class Report:
@@ -275,12 +283,10 @@ class Report:
         self.lines.append(line)
         print(line, flush=True)
 
-    def add_pair(self, what, connections, floor, ours):
-        self.add(f"bare hyper, as long an answer as {what}", connections, floor)
-        # The kernel counts in hundredths of a second: on a busy machine a quick run may show none.
-        cpu = ours.cpu_us / floor.cpu_us if floor.cpu_us else float("nan")
-        rate = ours.requests_per_s / floor.requests_per_s
-        self.add(f"**{what}**", connections, ours, f"{cpu:.2f}× bare's CPU, {rate:.2f}× its requests/s")
+    def add_pair(self, what, connections, ours, floor):
+        self.add(f"bare hyper, as long an answer as {what}", connections, Figures.median(floor))
+        cpu, rate = ratio("cpu_us", ours, floor), ratio("requests_per_s", ours, floor)
+        self.add(f"**{what}**", connections, Figures.median(ours), f"{cpu:.2f}× bare's CPU, {rate:.2f}× its requests/s")
 
 
 INTROSPECTION, DINGTALK, STABLE, MINT, EXCHANGE = ISSUER_SCENARIOS = (
@@ -320,13 +326,13 @@ def issuer(report, plan, folder):
             if not plan.wants(name):
                 continue
             for connections in (16, 64):
-                report.add_pair(name, connections, *in_turns(server, ask(), plan, connections))
+                report.add_pair(name, connections, *beside_bare(server, ask(), plan, connections))
         if plan.wants(EXCHANGE):
-            rate, cpu_us = rsa_floor(plan)
-            report.add("RSA-2048 alone: one verify and one sign", per_s=rate, cpu_us=cpu_us)
-            ours = exchange(server, plan, 64)
-            shares = f"{ours.requests_per_s / rate:.2f}× RSA's requests/s, {cpu_us / ours.cpu_us:.2f} of its CPU is RSA's"
-            report.add(f"**{EXCHANGE}**", 64, ours, shares)
+            rsa, ours = in_turns(plan, lambda: rsa_alone(plan), lambda: exchange(server, plan, 64))
+            alone = Figures.median(rsa)
+            report.add("RSA-2048 alone: one verify and one sign", per_s=alone.requests_per_s, cpu_us=alone.cpu_us)
+            rate, share = ratio("requests_per_s", ours, rsa), ratio("cpu_us", rsa, ours)
+            report.add(f"**{EXCHANGE}**", 64, Figures.median(ours), f"{rate:.2f}× RSA's requests/s, {share:.2f} of its CPU is RSA's")
 
 
 def lift_quotas(server):
@@ -341,9 +347,9 @@ def slow_disk(report, plan, folder):
     with Mintkeep(folder, env) as server:
         lift_quotas(server)
         mint = asks_of(server)[MINT]()
-        runs = [wrk(server, mint, 64, plan.seconds) for _ in range(plan.rounds)]
-        report.add("**WeChat token, each fsync 4 ms**", 64, Figures.median(runs))
-        report.add("**signed applyToken, each fsync 4 ms**", 64, exchange(server, plan, 64))
+        mints, exchanges = in_turns(plan, lambda: wrk(server, mint, 64, plan.seconds), lambda: exchange(server, plan, 64))
+        report.add("**WeChat token, each fsync 4 ms**", 64, Figures.median(mints))
+        report.add("**signed applyToken, each fsync 4 ms**", 64, Figures.median(exchanges))
 
 
 def oidc_provider(report, plan):
@@ -357,7 +363,7 @@ def oidc_provider(report, plan):
         token = json.loads(mint.once())["access_token"]
         introspection = Ask(f"http://127.0.0.1:{port}/token/introspection", "POST", headers, f"token={token}")
         for name, ask in (("introspection", introspection), ("client_credentials, in memory", mint)):
-            runs = [wrk(server, ask, 64, plan.seconds) for _ in range(plan.rounds)]
+            runs = [wrk(server, ask, 64, plan.seconds) for _ in range(plan.turns)]
             report.add(f"npm oidc-provider, {name}", 64, Figures.median(runs))
 
 
@@ -368,7 +374,7 @@ def keeper(report, plan, folder):
         key = server.secret("sandbox/consumer.key")
         ask = Ask(f"http://{server.keeper}/v1/tokens/wechat-sandbox", headers={"Authorization": f"Bearer {key}"})
         for connections in (16, 64):
-            report.add_pair("keeper token read", connections, *in_turns(server, ask, plan, connections))
+            report.add_pair("keeper token read", connections, *beside_bare(server, ask, plan, connections))
         beside_redis(report, plan, server, ask)
 
 
@@ -383,14 +389,14 @@ def beside_redis(report, plan, server, ask):
         value = "x" * len(ask.once())
         subprocess.run(["redis-cli", "-p", str(port), "SET", "k", value], check=True, capture_output=True)
         for connections in (16, 64):
-            theirs, ours = [], []
-            for _ in range(plan.rounds):
-                theirs.append(repeat(redis, (f"127.0.0.1:{port}", "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"), connections, plan.seconds))
-                ours.append(repeat(server, (server.keeper, reading), connections, plan.seconds))
-            theirs, ours = Figures.median(theirs), Figures.median(ours)
-            report.add("Redis GET, a value as long", connections, theirs)
-            ratios = f"{ours.requests_per_s / theirs.requests_per_s:.2f}× Redis's requests/s, {ours.p99_ms / theirs.p99_ms:.2f}× its p99"
-            report.add("**keeper token read, by the same loop**", connections, ours, ratios)
+            theirs, ours = in_turns(
+                plan,
+                lambda: repeat(redis, (f"127.0.0.1:{port}", "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"), connections, plan.seconds),
+                lambda: repeat(server, (server.keeper, reading), connections, plan.seconds),
+            )
+            report.add("Redis GET, a value as long", connections, Figures.median(theirs))
+            ratios = f"{ratio('requests_per_s', ours, theirs):.2f}× Redis's requests/s, {ratio('p99_ms', ours, theirs):.2f}× its p99"
+            report.add("**keeper token read, by the same loop**", connections, Figures.median(ours), ratios)
 
 
 def repeat(server, asked, connections, seconds):
@@ -426,7 +432,7 @@ generator on the other. Absolute figures are this machine's; the ratios travel.
 
 @dataclass
 class Plan:
-    rounds: int
+    turns: int
     seconds: int
     exchanges: int
     names: list
@@ -440,7 +446,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("names", nargs="*", metavar="NAME")
     asked = parser.parse_args()
-    plan = Plan(1, 2, 3_000, asked.names) if asked.quick else Plan(3, 4, 8_000, asked.names)
+    plan = Plan(2, 1, 500, asked.names) if asked.quick else Plan(12, 1, 1_000, asked.names)
     if os.cpu_count() < 2:
         sys.exit("bench: needs two cores, one for the server and one for the generator")
     report = Report()

@@ -11,14 +11,14 @@ import json
 import os
 import shutil
 import signal
-import statistics
 import subprocess
 import tempfile
 import threading
 import time
 from pathlib import Path
 
-from harness import (DINGTALK_APP, DINGTALK_SECRET, GENERATOR_CORE, MADE, Ask, Figures, Mintkeep, Report, Server, Serving, free_port, wrk)
+from harness import (DINGTALK_APP, DINGTALK_SECRET, GENERATOR_CORE, MADE, Ask, Figures, Mintkeep, Report, Server, Serving, free_port,
+                     in_turns, ratio, wrk)
 
 CREDENTIAL = "outage"
 RENEWALS_EVERY_S = 0.1
@@ -124,7 +124,7 @@ def turn(keeper, reading, beside, asked):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--seconds", type=int, default=2)
     plan = parser.parse_args()
     MADE.mkdir(parents=True, exist_ok=True)
@@ -135,14 +135,13 @@ def main():
         keeper = running.enter_context(Keeper(folders[1], database.url()))
         reading = keeper.reading(platform)
         for connections in (16, 64):
-            runs = {False: [], True: []}
-            for _ in range(plan.rounds):
-                for is_frozen in runs:
-                    runs[is_frozen].append(turn(keeper, reading, (platform, database), (connections, plan.seconds, is_frozen)))
-            report.add("keeper token read, all well, a renewal every 0.1 s", connections, Figures.median(runs[False]))
-            # Of each turn and the one just before: what else the machine does drifts.
-            ratio = statistics.median(frozen.p99_ms / well.p99_ms for well, frozen in zip(*runs.values()))
-            report.add("**the same, platform and database frozen**", connections, Figures.median(runs[True]), f"{ratio:.2f}× the p99 of all well")
+            def reads(is_frozen):
+                return turn(keeper, reading, (platform, database), (connections, plan.seconds, is_frozen))
+
+            well, frozen = in_turns(plan, lambda: reads(False), lambda: reads(True))
+            report.add("keeper token read, all well, a renewal every 0.1 s", connections, Figures.median(well))
+            beside = f"{ratio('p99_ms', frozen, well):.2f}× the p99 of all well"
+            report.add("**the same, platform and database frozen**", connections, Figures.median(frozen), beside)
 
 
 main()
