@@ -1,4 +1,4 @@
-//! What the bins of the load harness share: how long something took.
+//! What the bins of the load harness share: how long something took, and how they tell.
 
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,12 @@ impl Stopwatch {
 pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let rank = sorted.len().saturating_mul(percent).div_ceil(100).saturating_sub(1);
     sorted.get(rank).copied().unwrap_or_default()
+}
+
+/// Tells the harness something, as a line of JSON on the standard output.
+#[expect(clippy::print_stdout, reason = "the harness reads it from there")]
+pub fn tell(what: &serde_json::Value) {
+    println!("{what}");
 }
 
 #[cfg(test)]

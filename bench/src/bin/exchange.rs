@@ -19,7 +19,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
-use mintkeep_bench::{Stopwatch, percentile};
+use mintkeep_bench::{Stopwatch, percentile, tell};
 use mintkeep_protocol::crypto::RsaPrivateKey;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -115,11 +115,6 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         "p99_ms": percentile(&latencies, 99).as_secs_f64() * 1e3,
     }));
     Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "the harness reads it from there")]
-fn tell(what: &Value) {
-    println!("{what}");
 }
 
 async fn make_codes(arguments: &Arguments) -> anyhow::Result<Vec<String>> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
-use mintkeep_bench::{Stopwatch, percentile};
+use mintkeep_bench::{Stopwatch, percentile, tell};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -54,16 +54,12 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let seconds = watch.elapsed().as_secs_f64();
     latencies.sort_unstable();
     let requests = u32::try_from(latencies.len())?;
-    let report = serde_json::json!({
+    tell(&serde_json::json!({
         "requests": requests,
         "requests_per_s": f64::from(requests) / seconds,
         "p50_ms": percentile(&latencies, 50).as_secs_f64() * 1e3,
         "p99_ms": percentile(&latencies, 99).as_secs_f64() * 1e3,
-    });
-    #[expect(clippy::print_stdout, reason = "the harness reads it from there")]
-    {
-        println!("{report}");
-    }
+    }));
     Ok(())
 }
 

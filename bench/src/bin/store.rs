@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::{Parser, ValueEnum};
-use mintkeep_bench::{Stopwatch, percentile};
+use mintkeep_bench::{Stopwatch, percentile, tell};
 use mintkeep_protocol::ident::{CustomerId, RecordId, Scope};
 use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
 use mintkeep_protocol::record::{
@@ -106,17 +106,13 @@ async fn main() -> anyhow::Result<()> {
     let took = watch.elapsed();
     waits.sort_unstable();
     let changes = u32::try_from(waits.len())?;
-    let report = serde_json::json!({
+    tell(&serde_json::json!({
         "changes": changes,
         "codes": issued.len(),
         "changes_per_s": f64::from(changes) / took.as_secs_f64(),
         "p50_ms": percentile(&waits, 50).as_secs_f64() * 1_000.0,
         "p99_ms": percentile(&waits, 99).as_secs_f64() * 1_000.0,
-    });
-    #[expect(clippy::print_stdout, reason = "the harness reads it from there")]
-    {
-        println!("{report}");
-    }
+    }));
     Ok(())
 }
 
