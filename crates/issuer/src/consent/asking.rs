@@ -21,7 +21,7 @@ const STATE_BYTES_MAX: usize = 512;
 pub struct Asking {
     /// Who asks.
     pub client_id: AppId,
-    /// For what, each once, in the order asked. None if there is a fault, and never none else.
+    /// For what, each once, in the order asked; empty if there is a fault, and only then.
     pub scopes: Vec<Scope>,
     /// Where the answer goes.
     pub way: WayBack,
@@ -55,8 +55,9 @@ impl Asking {
     /// `redirect_url` or `origin`; or the standard's `response_type=code`, `redirect_uri`, `scope` and
     /// `code_challenge` instead.
     ///
-    /// Source of those: RFC 6749, section 4.1.1; RFC 7636, section 4.3. That `redirect_uri` is always needed is ours. What is wrong
-    /// beside `client_id` and `redirect_uri` is kept there as [`Self::fault`], for the client (section 4.1.2.1).
+    /// Source of those: RFC 6749, section 4.1.1; RFC 7636, section 4.3. That `redirect_uri` is always needed is
+    /// ours. What is wrong beside `client_id` and `redirect_uri` is kept there as [`Self::fault`], for the client
+    /// (RFC 6749, section 4.1.2.1).
     ///
     /// # Errors
     ///
