@@ -69,8 +69,8 @@ impl Drop for Proxy {
 fn replicas_that_are_restarted_one_after_the_other_behind_a_proxy_fail_no_request() {
     let url = new_database();
     migrate(&url);
-    let homes = [[free_address(), free_address()], [free_address(), free_address()]];
-    let mut replicas = Vec::from(homes.map(|home| Replica::start_at(&url, home)));
+    let mut replicas = Vec::from(Replica::start_all::<2>(&url));
+    let homes: Vec<_> = replicas.iter().map(|replica| [replica.issuer, replica.admin]).collect();
     let proxy = Proxy::before(&replicas);
     let load = Load::new(&replicas);
     *load.doors.0.lock().unwrap() = vec![(proxy.issuer, proxy.admin)];
