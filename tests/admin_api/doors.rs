@@ -93,7 +93,12 @@ async fn every_route_of_the_issuers_listener_is_described_and_every_described_on
     let source = include_str!("../../crates/issuer/src/routes.rs");
     served.extend(source.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
     assert!(served.contains("/oauth2/token") && served.contains("/wallet/v1/codes"), "{served:?}");
-    served.extend(wechat::Endpoint::ALL.map(|place| place.path().to_owned()));
+    for place in wechat::Endpoint::ALL {
+        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD] {
+            let is_described = all.contains_key(&(method.to_string(), place.path().to_owned()));
+            assert_eq!(is_described, place.takes(&method), "{method} {place:?}");
+        }
+    }
     for gateway in [Gateway::MiniProgram, Gateway::AlipayHk] {
         served.extend(gateway.endpoints().iter().map(|(path, _)| (*path).to_owned()));
     }
@@ -120,6 +125,27 @@ async fn every_route_of_the_issuers_listener_is_described_and_every_described_on
         let is_there = status != 405 && !is_missing.iter().any(|missing| told.contains(missing));
         assert!(is_there, "{method} {path}: {status} {told}");
     }
+}
+
+/// An appid that can be read is unknown (40013); one that can't is missing (41002).
+#[tokio::test]
+async fn a_token_can_be_posted_for_in_every_kind_that_is_described() {
+    let desk = Desk::sandbox().await;
+    let api = serde_json::to_value(&desk.api).unwrap();
+    let body = &api["paths"]["/cgi-bin/token"]["post"]["requestBody"];
+    assert_ne!(body["required"], true, "the query alone is enough");
+    let kinds = body["content"].as_object().unwrap();
+    for kind in kinds.keys() {
+        let fields = match kind.as_str() {
+            "application/x-www-form-urlencoded" => "grant_type=client_credential&appid=wx9&secret=s",
+            "application/json" => r#"{"grant_type":"client_credential","appid":"wx9","secret":"s"}"#,
+            other => panic!("no token was asked for by {other}"),
+        };
+        let request = Request::post("/cgi-bin/token").header("content-type", kind);
+        let (_, told) = answer_of(&desk.dialects, request.body(Body::from(fields)).unwrap()).await;
+        assert_eq!(told["errcode"], 40013, "{kind}: {told}");
+    }
+    assert_eq!(kinds.len(), 2);
 }
 
 #[tokio::test]

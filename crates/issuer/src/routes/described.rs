@@ -1,7 +1,9 @@
 //! What the issuer's listener takes, for `/openapi.json`: the standards, the wallet's call, and each dialect's.
 //!
 //! Dialects are described by path and method alone: their fields are the vendors', and `docs/dialect` has them.
+//! Where a body may be one of several kinds, these are named too.
 
+use http::Method;
 use mintkeep_protocol::dialect::alipay::Gateway;
 use mintkeep_protocol::dialect::{dingtalk, wechat};
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
@@ -148,8 +150,8 @@ pub(crate) fn description(public_url: &str) -> OpenApi {
     for door in &DOORS {
         paths = paths.path(door.path, door.item(public_url));
     }
-    for (method, path, page) in dialects() {
-        paths = paths.path(path, dialect_item((method, path, page), public_url));
+    for place in dialects() {
+        paths = paths.path(place.path, place.item(public_url));
     }
     let basic = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Basic).build());
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
@@ -184,50 +186,77 @@ impl Door {
     }
 }
 
-/// Every endpoint of every dialect: its method, its path, and the page of `docs/dialect` that has its fields.
-fn dialects() -> Vec<(HttpMethod, &'static str, &'static str)> {
-    let method = |method: http::Method| {
-        if method == http::Method::GET { HttpMethod::Get } else { HttpMethod::Post }
+/// One method of one endpoint of a dialect.
+struct Place {
+    method: HttpMethod,
+    path: &'static str,
+    /// The page of `docs/dialect` that has its fields.
+    page: &'static str,
+    /// The media types of a body that repeats what another method has in its query; none: its page's own method.
+    instead_of_a_query: &'static [&'static str],
+}
+
+/// Every endpoint of every dialect, by each method that it takes.
+fn dialects() -> Vec<Place> {
+    let of_page = |method: &Method, path, page| {
+        let method = if *method == Method::GET { HttpMethod::Get } else { HttpMethod::Post };
+        Place { method, path, page, instead_of_a_query: &[] }
     };
-    let mut found: Vec<_> = wechat::Endpoint::ALL
-        .into_iter()
-        .map(|place| (method(place.method()), place.path(), "wechat"))
-        .collect();
+    let mut found = Vec::new();
+    for place in wechat::Endpoint::ALL {
+        found.push(of_page(&place.method(), place.path(), "wechat"));
+        if place.method() == Method::GET && place.takes(&Method::POST) {
+            let posted = of_page(&Method::POST, place.path(), "wechat");
+            found.push(Place { instead_of_a_query: &[FORM, JSON], ..posted });
+        }
+    }
     for path in DINGTALK {
         let place = dingtalk::Endpoint::at(&path.replace("{corpId}", "corp"));
-        found.extend(place.map(|place| (method(place.method()), path, "dingtalk")));
+        found.extend(place.map(|place| of_page(&place.method(), path, "dingtalk")));
     }
     for (gateway, page) in [(Gateway::MiniProgram, "miniprogram"), (Gateway::AlipayHk, "alipayhk")] {
-        found.extend(gateway.endpoints().iter().map(|(path, _)| (HttpMethod::Post, *path, page)));
+        found.extend(gateway.endpoints().iter().map(|(path, _)| of_page(&Method::POST, *path, page)));
     }
     found
 }
 
-fn dialect_item(
-    (method, path, page): (HttpMethod, &'static str, &'static str),
-    public_url: &str,
-) -> PathItem {
-    let words = path.split(['/', '.', '_', '{', '}']).filter(|word| !word.is_empty());
-    let id = words.fold(page.to_owned(), |mut id, word| {
-        let (first, rest) = word.split_at_checked(1).unwrap_or_default();
-        id.push_str(&first.to_ascii_uppercase());
-        id.push_str(rest);
-        id
-    });
-    let mut operation = OperationBuilder::new()
-        .operation_id(Some(id))
-        .tag(page)
-        .summary(Some(format!("As the platform's own; docs/dialect/{page}.md has its fields and codes.")))
-        .servers(Some([Server::new(public_url)]))
-        .securities(Some(Vec::new()))
-        .response("200", ResponseBuilder::new().description("What the dialect answers"));
-    if path.contains("{corpId}") {
-        let parameter = ParameterBuilder::new()
-            .name("corpId")
-            .parameter_in(ParameterIn::Path)
-            .required(Required::True)
-            .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
-        operation = operation.parameter(parameter);
+impl Place {
+    fn item(&self, public_url: &str) -> PathItem {
+        let Self { method, path, page, instead_of_a_query: kinds } = self;
+        let mut operation = OperationBuilder::new()
+            .operation_id(Some(self.id()))
+            .tag(*page)
+            .summary(Some(format!("As the platform's own; docs/dialect/{page}.md has its fields and codes.")))
+            .servers(Some([Server::new(public_url)]))
+            .securities(Some(Vec::new()))
+            .response("200", ResponseBuilder::new().description("What the dialect answers"));
+        if path.contains("{corpId}") {
+            let parameter = ParameterBuilder::new()
+                .name("corpId")
+                .parameter_in(ParameterIn::Path)
+                .required(Required::True)
+                .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+            operation = operation.parameter(parameter);
+        }
+        if !kinds.is_empty() {
+            let body =
+                RequestBodyBuilder::new().description(Some("The fields, if they are not in the query"));
+            let content = || ContentBuilder::new().schema(Some(ObjectBuilder::new())).build();
+            let body = kinds.iter().fold(body, |body, kind| body.content(*kind, content()));
+            operation = operation.request_body(Some(body.build()));
+        }
+        PathItem::new(method.clone(), operation)
     }
-    PathItem::new(method, operation)
+
+    /// The operation's name, of its path's words; with the method if it is not its page's.
+    fn id(&self) -> String {
+        let further = if self.instead_of_a_query.is_empty() { "" } else { "post" };
+        let words = self.path.split(['/', '.', '_', '{', '}']).chain([further]);
+        words.filter(|word| !word.is_empty()).fold(self.page.to_owned(), |mut id, word| {
+            let (first, rest) = word.split_at_checked(1).unwrap_or_default();
+            id.push_str(&first.to_ascii_uppercase());
+            id.push_str(rest);
+            id
+        })
+    }
 }

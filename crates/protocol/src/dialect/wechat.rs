@@ -96,7 +96,8 @@ impl Endpoint {
     }
 
     /// Whether it takes `method`: its page's, and a token by POST too, as public clients ask for one.
-    fn takes(self, method: &Method) -> bool {
+    #[must_use]
+    pub fn takes(self, method: &Method) -> bool {
         *method == self.method() || (self == Self::Token && *method == Method::POST)
     }
 
