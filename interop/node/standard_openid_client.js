@@ -1,7 +1,7 @@
 'use strict';
 
 // openid-client: finds the issuer by its metadata, and form-encodes Basic credentials to the letter (a hyphen is %2D).
-// It also takes a browser through the authorization page, with PKCE.
+// It also takes a browser through the authorization page, with PKCE, and looks who says that it was there (RFC 9207).
 
 const { pathToFileURL } = require('node:url');
 const { webcrypto } = require('node:crypto');
@@ -77,6 +77,13 @@ run('openid-client', async (checks) => {
   const grant = (verifier) =>
     oauth.authorizationCodeGrant(app, back, { pkceCodeVerifier: verifier, expectedState: ask.state });
   await checks.rejects('another verifier is refused', 'ResponseBodyError', 'OAUTH_RESPONSE_BODY_ERROR', () => grant(other));
+  for (const [sentence, issuer] of [['nobody', null], ['somebody else', 'http://127.0.0.1:9']]) {
+    const planted = new URL(back);
+    if (issuer) planted.searchParams.set('iss', issuer);
+    else planted.searchParams.delete('iss');
+    await checks.rejects(`a code that ${sentence} says to have sent is refused`, 'ClientError', 'OAUTH_INVALID_RESPONSE', () =>
+      oauth.authorizationCodeGrant(app, planted, { pkceCodeVerifier, expectedState: ask.state }));
+  }
   const pair = await grant(pkceCodeVerifier);
   checks.that('the code is exchanged with its verifier', pair.expires_in > 0 && pair.refresh_token, pair);
   await checks.rejects('and only once', 'ResponseBodyError', 'OAUTH_RESPONSE_BODY_ERROR', () => grant(pkceCodeVerifier));

@@ -20,6 +20,9 @@ const CHALLENGE: &str =
 const PLAIN: &str = "response_type=code&code_challenge_method=plain&code_challenge=\
     E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
+/// [`PUBLIC_URL`](super::browser::PUBLIC_URL) in a query.
+const ISS: &str = "iss=https%3A%2F%2Fid.example";
+
 /// What `DING1` gets for a code at `/oauth2/token`: the status, and the error if there is one.
 async fn exchanged(browser: &Browser, code: &str, redirect_uri: Option<&str>) -> (u16, String) {
     exchanged_with(browser, code, (redirect_uri, None)).await
@@ -58,7 +61,7 @@ async fn a_code_is_worth_nothing_at_another_redirect_uri_than_the_browser_carrie
     assert_eq!(exchanged(&browser, &code, Some(&sent_to)).await, refused, "a second time");
 }
 
-/// Source: RFC 6749, sections 4.1.1 to 4.1.4.
+/// Source: RFC 6749, sections 4.1.1 to 4.1.4; RFC 9207, section 2, for who says so.
 #[tokio::test]
 async fn a_client_that_knows_only_the_standard_gets_its_token_by_the_page() {
     let platform = Platform::open(ConsentSettings::default()).await;
@@ -70,13 +73,13 @@ async fn a_client_that_knows_only_the_standard_gets_its_token_by_the_page() {
     };
     let page = browser.get(&ask("auth_base%20auth_user")).await;
     let refused = browser.post("/authorize", &page.form("decision=refuse")).await;
-    assert_eq!(refused.location(), format!("{REDIRECT}?error=access_denied&state=s1"));
+    assert_eq!(refused.location(), format!("{REDIRECT}?error=access_denied&state=s1&{ISS}"));
     let elsewhere = browser.get(&ask("auth_user").replace("&scope", "?code=planted&scope")).await;
     assert_eq!(elsewhere.status, 400, "a query that was not registered");
 
     let allowed = browser.post("/authorize", &page.form("decision=confirm")).await;
     let code = parameter(allowed.location(), "code").unwrap();
-    assert_eq!(allowed.location(), format!("{REDIRECT}?code={code}&state=s1"));
+    assert_eq!(allowed.location(), format!("{REDIRECT}?code={code}&state=s1&{ISS}"));
     assert_eq!(exchanged(&browser, &code, None).await, (400, "invalid_grant".to_owned()));
     assert_eq!(exchanged(&browser, &code, Some(REDIRECT)).await, (200, String::new()));
 }
@@ -107,6 +110,7 @@ async fn a_fault_of_a_standard_request_is_told_at_its_redirect_uri_if_that_is_go
             assert!(told.location().starts_with(&format!("{REDIRECT}?error={error}&")), "{case}");
             assert_eq!(parameter(told.location(), "state").as_deref(), Some("s1"), "{case}");
             assert!(parameter(told.location(), "error_description").is_some(), "{case}");
+            assert!(told.location().ends_with(&format!("&{ISS}")), "{case}: {}", told.location());
         }
         let stranger = platform.browser().get(&url).await;
         assert_eq!((stranger.status.as_u16(), stranger.header("location")), (401, ""), "{case}: a stranger");

@@ -123,6 +123,7 @@ async fn the_metadata_names_what_is_there() {
     let modes = (&metadata["response_types_supported"], &metadata["response_modes_supported"]);
     assert_eq!(modes, (&json!(["code"]), &json!(["query"])));
     assert_eq!(metadata["code_challenge_methods_supported"], json!(["S256"]));
+    assert_eq!(metadata["authorization_response_iss_parameter_supported"], true);
 }
 
 #[tokio::test]

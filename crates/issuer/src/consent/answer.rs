@@ -218,7 +218,9 @@ impl Desk {
     fn back(&self, words: &'static Words, known: &KnownAsking, verdict: &Verdict) -> Response {
         match &known.asking.way {
             WayBack::Redirect(url) => see_other(&redirect(url, known.asking.state.as_deref(), verdict)),
-            WayBack::Standard(uri) => see_other(&standard_redirect(uri, known, verdict)),
+            WayBack::Standard(uri) => {
+                see_other(&standard_redirect(uri, known, verdict, &self.0.issuer.public_url))
+            }
             WayBack::Message { origin } => {
                 let message = Message { state: known.asking.state.as_deref(), said: said(known, verdict) };
                 let message = serde_json::to_string(&message).unwrap_or_default();
@@ -233,7 +235,8 @@ impl Desk {
 
 /// The app's URL with the answer in its query.
 ///
-/// Source: AlipayHK, `authCode` and `authResult` = `SUCCESS`, `FAIL` or `ERROR` "in the redirect url".
+/// Source: AlipayHK, `authCode` and `authResult` = `SUCCESS`, `FAIL` or `ERROR` "in the redirect url". No page has an
+/// `iss` there, so there is none.
 fn redirect(url: &str, state: Option<&str>, verdict: &Verdict) -> String {
     let mut answer = Vec::new();
     match verdict {
@@ -245,14 +248,18 @@ fn redirect(url: &str, state: Option<&str>, verdict: &Verdict) -> String {
     with_answer(url, &answer)
 }
 
-/// The app's URI with the standard's answer in its query. Source: RFC 6749, sections 4.1.2 and 4.1.2.1.
-fn standard_redirect(uri: &str, known: &KnownAsking, verdict: &Verdict) -> String {
+/// The app's URI with the standard's answer in its query, and in each the `issuer` of the metadata.
+///
+/// Source: RFC 6749, sections 4.1.2 and 4.1.2.1; RFC 9207, section 2, "In authorization responses to the client,
+/// including error responses", `iss`.
+fn standard_redirect(uri: &str, known: &KnownAsking, verdict: &Verdict, issuer: &str) -> String {
     let mut answer = match (verdict, known.fault().map(Fault::told)) {
         (Verdict::Allowed(code), _) => vec![("code", code.expose())],
         (Verdict::Impossible, Some((error, text))) => vec![("error", error), ("error_description", text)],
         (Verdict::Refused, _) | (Verdict::Impossible, None) => vec![("error", "access_denied")],
     };
     answer.extend(known.asking.state.as_deref().map(|state| ("state", state)));
+    answer.push(("iss", issuer));
     with_answer(uri, &answer)
 }
 

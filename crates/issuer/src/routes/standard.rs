@@ -238,6 +238,7 @@ pub(super) async fn metadata(State(desk): State<Desk>) -> Response {
         "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
+        "authorization_response_iss_parameter_supported": true,
         "code_challenge_methods_supported": ["S256"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "scopes_supported": ["auth_base", "auth_user"],
