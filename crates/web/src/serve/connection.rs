@@ -80,3 +80,94 @@ fn after(wait: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(wait).unwrap_or(now)
 }
+
+/// Time is the runtime's own here: it stands still, but for what somebody waits for.
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+
+    use axum::Router;
+    use axum::routing::get;
+    use mintkeep_protocol::port::entropy::SystemEntropy;
+    use tokio::io::{AsyncReadExt, duplex};
+    use tokio::time::sleep;
+
+    use super::super::{House, Manners, http_builder};
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::limits::Limits;
+    use crate::metrics::HttpMetrics;
+    use crate::readiness::Readiness;
+    use crate::tasks::Tasks;
+
+    const IDLE: Duration = Duration::from_millis(600);
+    /// How late a limit may be kept: a quarter of the read timeout.
+    const LATE: Duration = Duration::from_millis(50);
+    const BODY: &str = "an answer that is a good deal longer than what the way to its peer can hold";
+    /// How much of an answer is on its way to a peer that takes none of it.
+    const WAY_BYTES: usize = 16;
+
+    fn shared() -> Shared {
+        let limits = Limits { read_timeout: LATE * 4, idle_timeout: IDLE, ..Limits::default() };
+        let manners = Manners { limits, ..Manners::default() };
+        Shared {
+            name: "test",
+            router: Router::new().route("/", get(async || BODY)),
+            shortcut: None,
+            tls: None,
+            http: http_builder(&manners),
+            manners,
+            house: House {
+                clock: Arc::new(SystemClock),
+                entropy: Arc::new(SystemEntropy),
+                access_log: None,
+                readiness: Readiness::default(),
+                tasks: Tasks::new(1),
+            },
+            metrics: HttpMetrics::new("test"),
+        }
+    }
+
+    /// What a peer gets that takes a byte of its answer each `pace`, `bytes_max` at most, and how long after the last
+    /// of them it is let go.
+    async fn served(pace: Duration, bytes_max: usize) -> (String, Duration) {
+        let (shared, (ours, mut theirs)) = (shared(), duplex(WAY_BYTES));
+        let server = async {
+            drive(ours, Ipv4Addr::LOCALHOST.into(), &shared).await;
+            Instant::now()
+        };
+        let peer = async {
+            theirs.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+            let (mut taken, mut last) = (String::new(), Instant::now());
+            while taken.len() < bytes_max {
+                sleep(pace).await;
+                let Ok(byte) = theirs.read_u8().await else { break };
+                taken.push(byte.into());
+                last = Instant::now();
+            }
+            (taken, last)
+        };
+        let (ended, (taken, last)) =
+            timeout(IDLE * 1_000, async { tokio::join!(server, peer) }).await.expect("the connection ends");
+        (taken, ended.saturating_duration_since(last))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_no_more_of_its_answer_is_let_go_at_the_idle_limit() {
+        for bytes in [0, 1, WAY_BYTES, 100] {
+            let (taken, still) = served(IDLE / 2, bytes).await;
+            assert_eq!(taken.len(), bytes);
+            assert!(!taken.ends_with(BODY), "there was more to take than {bytes}");
+            assert!((IDLE..=IDLE + LATE).contains(&still), "{bytes} bytes, then let go after {still:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_its_answer_byte_by_byte_gets_all_of_it_if_each_is_within_the_idle_limit() {
+        for (pace, is_whole) in [(IDLE - LATE, true), (IDLE + LATE * 2, false)] {
+            let (taken, _still) = served(pace, usize::MAX).await;
+            assert_eq!(taken.ends_with(BODY), is_whole, "a byte each {pace:?}: {taken}");
+        }
+    }
+}
