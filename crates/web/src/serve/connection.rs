@@ -102,14 +102,15 @@ mod tests {
     use crate::tasks::Tasks;
 
     const IDLE: Duration = Duration::from_millis(600);
-    /// How late a limit may be kept: a quarter of the read timeout.
-    const LATE: Duration = Duration::from_millis(50);
+    /// The limit, and a quarter of the read timeout: as late as it may be kept.
+    const IDLE_AT_LAST: Duration = Duration::from_millis(650);
     const BODY: &str = "an answer that is a good deal longer than what the way to its peer can hold";
     /// How much of an answer is on its way to a peer that takes none of it.
     const WAY_BYTES: usize = 16;
 
     fn shared() -> Shared {
-        let limits = Limits { read_timeout: LATE * 4, idle_timeout: IDLE, ..Limits::default() };
+        let limits =
+            Limits { read_timeout: Duration::from_millis(200), idle_timeout: IDLE, ..Limits::default() };
         let manners = Manners { limits, ..Manners::default() };
         Shared {
             name: "test",
@@ -148,24 +149,26 @@ mod tests {
             }
             (taken, last)
         };
-        let (ended, (taken, last)) =
-            timeout(IDLE * 1_000, async { tokio::join!(server, peer) }).await.expect("the connection ends");
+        let (ended, (taken, last)) = timeout(Duration::from_mins(10), async { tokio::join!(server, peer) })
+            .await
+            .expect("the connection ends");
         (taken, ended.saturating_duration_since(last))
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_no_more_of_its_answer_is_let_go_at_the_idle_limit() {
         for bytes in [0, 1, WAY_BYTES, 100] {
-            let (taken, still) = served(IDLE / 2, bytes).await;
+            let (taken, still) = served(Duration::from_millis(300), bytes).await;
             assert_eq!(taken.len(), bytes);
             assert!(!taken.ends_with(BODY), "there was more to take than {bytes}");
-            assert!((IDLE..=IDLE + LATE).contains(&still), "{bytes} bytes, then let go after {still:?}");
+            assert!((IDLE..=IDLE_AT_LAST).contains(&still), "{bytes} bytes, then let go after {still:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_its_answer_byte_by_byte_gets_all_of_it_if_each_is_within_the_idle_limit() {
-        for (pace, is_whole) in [(IDLE - LATE, true), (IDLE + LATE * 2, false)] {
+        for (pace, is_whole) in [(599, true), (651, false)] {
+            let pace = Duration::from_millis(pace);
             let (taken, _still) = served(pace, usize::MAX).await;
             assert_eq!(taken.ends_with(BODY), is_whole, "a byte each {pace:?}: {taken}");
         }
