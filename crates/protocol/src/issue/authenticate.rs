@@ -119,6 +119,9 @@ fn check_signature(app: &App, signature: &RequestSignature, now: Timestamp) -> R
 mod tests {
     use std::net::Ipv4Addr;
 
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
     use crate::app::{AppKey, AppSettings};
     use crate::crypto::RsaPrivateKey;
@@ -176,6 +179,21 @@ mod tests {
         for (case, status, end, secret, expected) in cases {
             let proof = ClientProof::Secret(ClientSecret::new(secret.into()));
             assert_eq!(refusal(&with(status, end), &proof, HERE), expected, "{case}");
+        }
+    }
+
+    /// Reckoned by a script of its own.
+    #[test]
+    fn a_stored_secret_is_the_same_in_every_version() {
+        let gateway = ServiceId::parse("gateway").unwrap();
+        #[rustfmt::skip]
+        let cases = [
+            (SecretOwner::App(RecordId::from_number(9)), "pfbBQtABp5PvED0hbko11ggGlZBlkdGn1H88S03+a4s="),
+            (SecretOwner::Service(&gateway),             "7WxEbnmlWVDa1wI6Pq4fliqK0wa39fubauhk9945Q8M="),
+        ];
+        for (owner, stored) in cases {
+            let mac = secret_mac(&MacKey::new(b"key"), owner, &ClientSecret::new("a-secret".into()));
+            assert_eq!(STANDARD.encode(mac), stored);
         }
     }
 
