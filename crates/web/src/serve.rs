@@ -258,6 +258,9 @@ pub async fn serve(listener: Listener, house: House) {
 }
 
 /// HTTP/1.1 as we speak it. What exceeds twice the limits of a head is refused before it is whole.
+///
+/// That, and what is no head at all, hyper answers by itself, with a status and no body: it has no hook there, and
+/// whose path it would be is not known, so it has nobody's form.
 fn http_builder(manners: &Manners) -> http1::Builder {
     /// The least that hyper takes, in bytes.
     const BUFFER_BYTES_MIN: usize = 8192;
