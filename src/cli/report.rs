@@ -1,15 +1,22 @@
 //! Answers as people read them: tables, facts, single values.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 
 use mintkeep_protocol::dialect::alipay::format_instant;
 use mintkeep_protocol::time::Timestamp;
 use serde_json::Value;
 
-/// Writes to standard output. Whoever closed it does not want to read on.
+/// Writes to standard output, or ends the process: with 0 when whoever reads has read enough, else with 1 and
+/// the reason, for an answer that is lost may have held a secret that is shown once.
 pub fn write_out(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
-    let _closed = out.write_all(bytes).and_then(|()| out.flush());
+    if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+        if error.kind() == ErrorKind::BrokenPipe {
+            std::process::exit(0);
+        }
+        note(&format!("mintkeep: done, but the answer is lost, for it can't be written: {error}"));
+        std::process::exit(1);
+    }
 }
 
 /// Writes one line.

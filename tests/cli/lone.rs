@@ -2,7 +2,7 @@
 
 use mintkeep_protocol::crypto::{MasterKey, RsaPrivateKey};
 
-use super::sandbox::{Ran, mode};
+use super::sandbox::{Ran, alone, mode};
 
 #[test]
 fn keys_are_made_without_a_server() {
@@ -87,4 +87,13 @@ fn completions_are_printed_for_each_shell() {
         assert!(ran.out.contains("revoke-tokens"), "{shell}");
     }
     assert_eq!(Ran::alone(&["completions", "cmd"]).code, 2);
+}
+
+#[test]
+fn an_answer_that_can_not_be_written_is_no_success() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let args = ["completions", "bash"];
+    let ran = Ran::of(&args, &alone(&args).stdout(full).output().unwrap());
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("the answer is lost"), "{ran:?}");
 }
