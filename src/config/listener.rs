@@ -1,6 +1,5 @@
 //! The settings that all listeners have: where, and over which TLS.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use mintkeep_web::tls::{Tls, TlsRejected};
@@ -49,21 +48,28 @@ pub fn read_keeper(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> O
     listener
 }
 
-/// Notes addresses that two listeners want.
+/// Notes ports that two listeners want at one address, or at one and at all of this machine's.
 pub fn check_addresses<'l>(
     listeners: impl IntoIterator<Item = Option<(&'static str, &'l ListenerSettings)>>,
     notes: &Notes<'_>,
 ) {
-    let mut taken = HashMap::new();
+    let mut taken: Vec<(SocketAddr, &str)> = Vec::new();
     for (name, listener) in listeners.into_iter().flatten() {
-        if listener.listen.port() == 0 {
-            continue;
-        }
-        if let Some(other) = taken.insert(listener.listen, name) {
-            let what = format!("`{name}.listen` is the same address as `{other}.listen`");
+        let wanted = listener.listen;
+        if let Some((_, other)) =
+            taken.iter().find(|(address, _)| covers(*address, wanted) || covers(wanted, *address))
+        {
+            let what = format!("`{name}.listen` takes the port of `{other}.listen`");
             notes.mistake(listener.line, what, "give each listener a port of its own");
         }
+        taken.push((wanted, name));
     }
+}
+
+/// Whether whoever listens at `one` leaves nothing of `other`. `[::]` stands for every address, `0.0.0.0` for those of IPv4.
+fn covers(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_every = one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4());
+    one.port() != 0 && one.port() == other.port() && (one.ip() == other.ip() || is_every)
 }
 
 fn read_tls(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> Option<Tls> {

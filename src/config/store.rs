@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mintkeep_store::{DatabaseError, PostgresStore};
 use zeroize::Zeroizing;
 
 use super::StoreSettings;
@@ -14,7 +15,7 @@ pub fn read(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> Option<S
     let (notes, line) = (section.notes(), section.line);
     section.finish();
     match (path, url) {
-        (Some(path), None) => Some(StoreSettings::Embedded(around.path(&path.value))),
+        (Some(path), None) => folder(&path, around, notes).map(StoreSettings::Embedded),
         (None, Some(url)) => database("store.url", &url, around, notes).map(StoreSettings::Postgres),
         (Some(_), Some(url)) => {
             let what = "`store.path` and `store.url` are both given";
@@ -26,6 +27,19 @@ pub fn read(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> Option<S
             None
         }
     }
+}
+
+/// The folder of an embedded store. It is made when it is not there, so what is there on the way to it must be folders.
+fn folder(named: &At<String>, around: &Surroundings<'_>, notes: &Notes<'_>) -> Option<PathBuf> {
+    let path = around.path(&named.value);
+    let in_the_way = path.ancestors().find(|part| part.exists()).filter(|part| !part.is_dir());
+    let what = match in_the_way {
+        Some(file) => format!("`store.path` needs a folder where {} is a file", file.display()),
+        None if named.value.is_empty() => "`store.path` is empty".to_owned(),
+        None => return Some(path),
+    };
+    notes.mistake(named.line, what, "write the path of a folder that only this server uses");
+    None
 }
 
 /// The URL of a database that the command line names as the configuration does: with a password only by reference.
@@ -58,16 +72,20 @@ fn database(
     around: &Surroundings<'_>,
     notes: &Notes<'_>,
 ) -> Option<Zeroizing<String>> {
-    if is_postgres(&url.value) && !has_password(&url.value) {
-        return Some(Zeroizing::new(url.value.clone()));
-    }
-    let text = around.secret(setting, url, notes)?;
-    if !is_postgres(&text) {
+    let text = if is_postgres(&url.value) && !has_password(&url.value) {
+        Zeroizing::new(url.value.clone())
+    } else {
+        around.secret(setting, url, notes)?
+    };
+    let readable = if is_postgres(&text) { PostgresStore::check_url(&text) } else { Err(DatabaseError::Url) };
+    let Err(error) = readable else { return Some(text) };
+    if let DatabaseError::Tls { cause } = error {
+        notes.mistake(url.line, format!("`{setting}` asks for TLS that can't be had"), cause);
+    } else {
         let what = format!("`{setting}` does not refer to the URL of a PostgreSQL database");
         notes.mistake(url.line, what, "write postgres://USER@HOST/DATABASE there");
-        return None;
     }
-    Some(text)
+    None
 }
 
 fn is_postgres(url: &str) -> bool {

@@ -75,6 +75,15 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
+    /// Checks that a URL can be read and what it asks for be had, without connecting.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::Url`], [`DatabaseError::Tls`].
+    pub fn check_url(url: &str) -> Result<(), DatabaseError> {
+        open::address(url).map(drop)
+    }
+
     /// Connects, and checks that the tables are there.
     ///
     /// The URL may name several hosts, with `target_session_attrs=read-write` for the one that is no standby,
