@@ -18,10 +18,10 @@ pub struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  mintkeep dev                     both roles on this machine, sandbox on, nothing to set up
-  mintkeep dev --ephemeral         the same, and nothing is left behind
-  mintkeep app list                asks the server that runs on this machine
-  mintkeep clock advance 2h        makes every lifetime of the sandbox pass
+  mintkeep dev                # both roles, sandbox on, nothing to set up
+  mintkeep dev --ephemeral    # the same, and nothing is left behind
+  mintkeep app list           # asks the server that runs on this machine
+  mintkeep clock advance 2h   # makes every lifetime of the sandbox pass
 
 Exit codes: 0 done, 1 the server said no, 2 usage, 3 it could not be reached.";
 
@@ -44,9 +44,11 @@ pub enum Command {
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
-  mintkeep config example > mintkeep.toml    a commented file to begin with
-  mintkeep config check mintkeep.toml        the line and the remedy of each mistake
-  mintkeep serve --config mintkeep.toml      logs to standard error; SIGTERM stops it gracefully";
+  mintkeep config example > mintkeep.toml    # a commented file to begin with
+  mintkeep config check mintkeep.toml        # each mistake's line and remedy
+  mintkeep serve --config mintkeep.toml      # logs to standard error
+
+SIGTERM stops it gracefully.";
 
 /// Options of `mintkeep serve`.
 #[derive(Debug, clap::Args)]
@@ -72,10 +74,10 @@ pub enum ConfigCommand {
 
 const DEV_EXAMPLES: &str = "\
 Examples:
-  mintkeep dev                             state is kept in ./mintkeep-data
-  mintkeep dev --ephemeral                 state is gone at exit
-  mintkeep dev --data /tmp/a --issuer 127.0.0.1:0 --keeper 127.0.0.1:0 --admin 127.0.0.1:0
-                                           free ports; the table that is printed tells which";
+  mintkeep dev                # state is kept in ./mintkeep-data
+  mintkeep dev --ephemeral    # state is gone at exit
+  mintkeep dev --data /tmp/a --issuer 127.0.0.1:0 --keeper 127.0.0.1:0 \\
+      --admin 127.0.0.1:0     # free ports; the table that is printed tells which";
 
 /// Options of `mintkeep dev`.
 #[derive(Debug, clap::Args)]

@@ -33,7 +33,7 @@ pub enum AppVerb {
     Set(Set),
     /// Gives an app a new secret, shown once; the old one stays good for a while.
     #[command(
-        after_help = "Examples:\n  mintkeep app rotate-secret wx0000000000000001\n  mintkeep app rotate-secret wx0000000000000001 --overlap 0s    after a leak"
+        after_help = "Examples:\n  mintkeep app rotate-secret wx0000000000000001\n  mintkeep app rotate-secret wx0000000000000001 --overlap 0s    # after a leak"
     )]
     RotateSecret {
         #[command(flatten)]
@@ -78,14 +78,16 @@ pub enum AppVerb {
 const CREATE_EXAMPLES: &str = "\
 Examples:
   mintkeep app create --dialect wechat --name 'Corner shop'
-  mintkeep app create --dialect dingtalk --name Bot --address 192.0.2.0/24 --setting access_lifetime_s=3600
+  mintkeep app create --dialect dingtalk --name Bot \\
+      --address 192.0.2.0/24 --setting access_lifetime_s=3600
   mintkeep app create --dialect miniprogram --name Shop --public-key app_public.pem
   mintkeep app create --dialect alipayhk --name Shop --private-key-out app_private.pem";
 
 const SET_EXAMPLES: &str = "\
 Examples:
-  mintkeep app set wx0000000000000001 --setting access_lifetime_s=3600 --setting daily_quota=0
-  mintkeep app set wx0000000000000001 --setting access_lifetime_s=null    the dialect's default again
+  mintkeep app set wx0000000000000001 --setting access_lifetime_s=3600
+  mintkeep app set wx0000000000000001 --setting access_lifetime_s=null \\
+      --setting daily_quota=null    # the dialect's defaults again
   mintkeep app set wx0000000000000001 --address 192.0.2.0/24
   mintkeep app set wx0000000000000001 --any-address";
 

@@ -28,11 +28,13 @@ pub struct Backup {
 
 pub const EXAMPLES: &str = "\
 Examples:
-  mintkeep backup --config mintkeep.toml --to /backups/monday.db    its server may run on
+  mintkeep backup --config mintkeep.toml --to /backups/monday.db
   mintkeep backup --data mintkeep-data --to monday.db
 
-To restore: stop the server, put the file in its folder's place of mintkeep.db, start the server. It begins a new
-epoch by itself, so that nothing is handed out that was handed out after the backup. The master key is not in the
+The store's server may run on.
+
+To restore: stop the server, put the file in its folder's place of mintkeep.db, start the server. It begins a new \
+epoch by itself, so that nothing is handed out that was handed out after the backup. The master key is not in the \
 backup and is needed with it. For PostgreSQL use pg_dump or pg_basebackup, then `mintkeep store mark-restored`.
 
 Exit codes: 0 done, 1 it can't be done, 2 usage.";

@@ -35,9 +35,11 @@ pub enum CredentialVerb {
 
 const ADD_EXAMPLES: &str = "\
 Examples:
-  mintkeep credential add wechat-shop --dialect wechat --app wx5f1c9a7e2b3d4c60 --secret-file secret.txt
-  mintkeep credential add wallet-shop --dialect miniprogram --app MINI0000000000000009 \\
-      --base-url https://wallet.example --private-key app_private.pem --platform-key platform_public.pem";
+  mintkeep credential add wechat-shop --dialect wechat \\
+      --app wx5f1c9a7e2b3d4c60 --secret-file secret.txt
+  mintkeep credential add wallet-shop --dialect miniprogram \\
+      --app MINI0000000000000009 --base-url https://wallet.example \\
+      --private-key app_private.pem --platform-key platform_public.pem";
 
 /// A new credential.
 #[derive(Debug, clap::Args)]

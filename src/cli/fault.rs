@@ -18,7 +18,7 @@ pub enum FaultVerb {
     #[command(after_help = "Example:\n  mintkeep fault list")]
     List,
     /// Ends a rule, or all of them.
-    #[command(after_help = "Examples:\n  mintkeep fault clear 3\n  mintkeep fault clear        all of them")]
+    #[command(after_help = "Examples:\n  mintkeep fault clear 3\n  mintkeep fault clear    # all of them")]
     Clear {
         /// The rule's number; left out: all rules.
         id: Option<u64>,
@@ -28,8 +28,10 @@ pub enum FaultVerb {
 const ADD_EXAMPLES: &str = "\
 Examples:
   mintkeep fault add --dialect wechat --action drop-after --count 1
-  mintkeep fault add --dialect wechat --endpoint /cgi-bin/token --action answer --code 45009
-  mintkeep fault add --dialect dingtalk --action delay --delay 3s --probability 0.5";
+  mintkeep fault add --dialect wechat --endpoint /cgi-bin/token \\
+      --action answer --code 45009
+  mintkeep fault add --dialect dingtalk --action delay --delay 3s \\
+      --probability 0.5";
 
 /// What a rule does.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]

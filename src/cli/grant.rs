@@ -56,7 +56,7 @@ pub enum CustomerVerb {
 pub enum CodeVerb {
     /// Issues a code, as a wallet does after the customer's consent.
     #[command(
-        after_help = "Example:\n  mintkeep code issue --app MINI0000000000000001 --customer 2160000000000001 --scope auth_user"
+        after_help = "Example:\n  mintkeep code issue --app MINI0000000000000001 \\\n      --customer 2160000000000001 --scope auth_user"
     )]
     Issue {
         /// For which app.
@@ -99,7 +99,7 @@ pub enum GrantVerb {
 
 pub(super) const INSPECT_EXAMPLES: &str = "\
 Examples:
-  mintkeep inspect - < token.txt       the token stays out of the list of processes
+  mintkeep inspect - < token.txt    # the token stays out of `ps`
   mintkeep inspect TOKEN";
 
 /// What to inspect.

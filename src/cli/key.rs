@@ -32,8 +32,8 @@ pub enum KeyVerb {
 
 const EXAMPLES: &str = "\
 Examples:
-  mintkeep key generate --out keys        keys/app_private.pem, keys/app_public.pem
-  mintkeep key generate --master          ./master.key";
+  mintkeep key generate --out keys    # keys/app_private.pem, keys/app_public.pem
+  mintkeep key generate --master      # ./master.key";
 
 impl KeyVerb {
     /// Whether the answer is wanted as JSON.

@@ -28,10 +28,11 @@ pub enum MasterKeyVerb {
 
 const ROTATE_EXAMPLES: &str = "\
 Examples:
-  mintkeep key generate --master --out new           then, in the configuration file of every server on the store:
-                                                     [master_key] current = the new key, older = [the old one]
-  mintkeep master-key rotate                         asks one of them; no restart is needed
-  mintkeep master-key show                           once nothing is left: take the old key out of `older`
+  mintkeep key generate --master --out new
+  # In the configuration file of every server on the store:
+  # [master_key] current = the new key, older = [the old one]
+  mintkeep master-key rotate    # asks one of them; no restart is needed
+  mintkeep master-key show      # nothing left: take the old key out of `older`
 
 It covers both roles, whatever roles the server that is asked has. Run again, it does what was left.
 A backup that was made before needs the old key still.";

@@ -27,13 +27,13 @@ pub struct Migrate {
 
 pub const EXAMPLES: &str = "\
 Examples:
-  mintkeep migrate --config mintkeep.toml    before the first start, and before each update
+  mintkeep migrate --config mintkeep.toml    # before the first start and each update
 
 Tells of each step as it goes: which schema it leads to, what it makes or changes, how long it took.
 
-Forward only, all steps or none. A database may be migrated beside running servers of this version and of the one
-before; a table that is in use for more than 5 s ends it, with nothing changed. Run twice, it does nothing the second
-time; of two that run at once, one waits for the other. An embedded store's server must not run: it does the same by
+Forward only, all steps or none. A database may be migrated beside running servers of this version and of the one \
+before; a table that is in use for more than 5 s ends it, with nothing changed. Run twice, it does nothing the second \
+time; of two that run at once, one waits for the other. An embedded store's server must not run: it does the same by \
 itself at its start.
 
 Exit codes: 0 done, 1 the store said no, 2 usage, 3 the database could not be reached.";

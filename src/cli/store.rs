@@ -35,9 +35,9 @@ pub enum StoreVerb {
 const RESTORED_EXAMPLES: &str = "\
 Examples:
   pg_restore -d mintkeep backup.dump
-  mintkeep store mark-restored --config mintkeep.toml    then start the servers
+  mintkeep store mark-restored --config mintkeep.toml    # then start the servers
 
-Without it a token could be handed out that was handed out before, after the backup was taken. Doing it once too
+Without it a token could be handed out that was handed out before, after the backup was taken. Doing it once too \
 often costs nothing but codes that are not exchanged yet. An embedded store needs it not: its backups are marked.
 
 Exit codes: 0 done, 1 the database said no (a server works on it), 2 usage, 3 it could not be reached.";

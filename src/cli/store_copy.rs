@@ -32,11 +32,13 @@ pub struct Copy {
 
 pub const EXAMPLES: &str = "\
 Examples:
-  mintkeep store copy --from sqlite:/var/lib/mintkeep --to postgres://mintkeep@db/mintkeep
-  mintkeep store copy --from sqlite:mintkeep-data --to file:database.url    the URL has a password
+  mintkeep store copy --from sqlite:/var/lib/mintkeep \\
+      --to postgres://mintkeep@db/mintkeep
+  mintkeep store copy --from sqlite:mintkeep-data \\
+      --to file:database.url    # the URL has a password
 
-Stop the embedded store's server first, and leave it stopped. The database must be empty, or hold a part of this
-store's copy: run again after an interruption, it goes on where it stopped. At the end every record is compared, and
+Stop the embedded store's server first, and leave it stopped. The database must be empty, or hold a part of this \
+store's copy: run again after an interruption, it goes on where it stopped. At the end every record is compared, and \
 only if all are the same will servers start on the database. They need the same master key.
 
 Exit codes: 0 done and the same, 1 it can't be done or something differs, 2 usage, 3 it could not be reached.";

@@ -79,6 +79,32 @@ fn every_command_helps_with_examples_and_the_server_is_asked_only_by_those_that_
     }
 }
 
+/// A shell is given all examples of a help at once, in a folder and a home of their own and with no server to ask.
+#[test]
+fn every_example_is_understood_when_it_is_pasted() {
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_mintkeep")).parent().unwrap();
+    for command in commands(&[]) {
+        let args: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = Ran::alone(&args).out;
+        let Some((_, examples)) = help.split_once("Example:\n").or_else(|| help.split_once("Examples:\n"))
+        else {
+            continue;
+        };
+        // `dev` would run on.
+        let lines = examples.lines().take_while(|line| line.starts_with("  ")).map(str::trim_start);
+        let script = lines.filter(|line| !line.starts_with("mintkeep dev")).collect::<Vec<_>>().join("\n");
+        let folder = tempfile::tempdir().unwrap();
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &script]).current_dir(folder.path()).stdin(std::process::Stdio::null());
+        shell.env_clear().env("HOME", folder.path()).env("MINTKEEP_ADMIN_TOKEN", "none");
+        shell
+            .env("MINTKEEP_ADMIN_URL", "http://127.0.0.1:1")
+            .env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+        let ran = Ran::of(&args, &shell.output().unwrap());
+        assert!(!ran.err.lines().any(|line| line.starts_with("error:")), "{script}{ran:?}");
+    }
+}
+
 #[test]
 fn completions_are_printed_for_each_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
