@@ -243,8 +243,9 @@ impl Renewal<'_> {
     fn debit(&self) -> Option<QuotaDebit> {
         let is_empty = self.slot.good(self.keeper.clock.now()).is_none();
         let urgency = if is_empty { Urgency::Emergency } else { self.errand.urgency };
-        let ceiling = ceiling(&self.account.terms, urgency)?;
-        let account = self.keeper.quota_account(&self.account, self.kind());
+        let kind = self.kind();
+        let ceiling = ceiling(&self.account.terms, kind, urgency)?;
+        let account = self.keeper.quota_account(&self.account, kind);
         Some(QuotaDebit { account, ceiling })
     }
 

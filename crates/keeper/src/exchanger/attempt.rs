@@ -196,7 +196,7 @@ impl Attempt<'_> {
 
     fn debit(&self) -> Option<QuotaDebit> {
         let kind = self.account.terms.semantics.kind;
-        let ceiling = ceiling(&self.account.terms, Urgency::Emergency)?;
+        let ceiling = ceiling(&self.account.terms, kind, Urgency::Emergency)?;
         Some(QuotaDebit { account: self.keeper.quota_account(&self.account, kind), ceiling })
     }
 

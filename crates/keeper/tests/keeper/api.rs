@@ -20,7 +20,7 @@ use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::consumer::{CredentialScope, Verb};
 use mintkeep_protocol::keep::credential::TokenSource;
 use mintkeep_protocol::keep::plan::Reported;
-use mintkeep_protocol::keep::slot::{HolderId, Upkeep};
+use mintkeep_protocol::keep::slot::{HolderId, Trouble, Upkeep};
 use mintkeep_protocol::record::{AuditAction, AuditEntry};
 use mintkeep_protocol::time::Clock as _;
 use mintkeep_web::tasks::Tasks;
@@ -287,6 +287,22 @@ async fn the_master_key_is_exchanged_while_everything_runs_and_the_old_one_can_g
     let StartFault::KeysMissing(missing) = fault else { panic!("{fault}") };
     assert!(missing.to_string().starts_with(&format!("{due} of")), "{missing}");
     assert_eq!(missing.names(), [key_name(ring(8).ring().current().id())]);
+}
+
+/// `stable_token` is forced only by an operator, and its app has 20 of these calls a day at the platform.
+#[tokio::test(start_paused = true)]
+async fn the_21st_forced_renewal_of_a_day_is_refused_before_it_is_sent() {
+    let world = settled().await;
+    let (keeper, account) = (&world.processes[0].keeper, world.account(0, "stable"));
+    for nth in 1..=20 {
+        let renewed = keeper.refresh(&account, None).await;
+        assert!(renewed.is_ok(), "{nth}: {:?}", renewed.err());
+    }
+    let before = world.platform.arrived("stable");
+    let refused = keeper.refresh(&account, None).await.err();
+    assert!(matches!(refused, Some(AdminFailure::Renewal(Trouble::QuotaExhausted))), "{refused:?}");
+    assert_eq!(world.platform.arrived("stable"), before);
+    assert!(world.read(0, "stable", None).await.is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::issue::access::FORCED_A_DAY_MAX;
+use crate::port::keeper_store::CallKind;
 use crate::time::Timestamp;
 
 use super::semantics::Terms;
@@ -103,13 +105,17 @@ pub enum Urgency {
     Emergency,
 }
 
-/// How many calls a day there may be after this one; `None`: without end.
+/// How many calls of one kind there may be in a day after this one; `None`: without end.
 #[must_use]
-pub fn ceiling(terms: &Terms, urgency: Urgency) -> Option<u32> {
+pub fn ceiling(terms: &Terms, kind: CallKind, urgency: Urgency) -> Option<u32> {
     let limit = terms.daily_limit?;
-    match urgency {
-        Urgency::Ordinary => Some(limit.saturating_sub(terms.daily_reserve)),
-        Urgency::Emergency => Some(limit),
+    match (kind, urgency) {
+        // Only an operator forces, so all of them are for that.
+        (CallKind::ForcedStableToken, _) => Some(limit.min(FORCED_A_DAY_MAX)),
+        (CallKind::Token | CallKind::StableToken | CallKind::ApplyToken, Urgency::Ordinary) => {
+            Some(limit.saturating_sub(terms.daily_reserve))
+        }
+        (CallKind::Token | CallKind::StableToken | CallKind::ApplyToken, Urgency::Emergency) => Some(limit),
     }
 }
 
@@ -223,8 +229,17 @@ mod tests {
     #[test]
     fn the_reserve_is_for_emergencies() {
         let limited = terms(TokenSource::WeChatToken);
-        assert_eq!(ceiling(&limited, Urgency::Ordinary), Some(1_800));
-        assert_eq!(ceiling(&limited, Urgency::Emergency), Some(2_000));
-        assert_eq!(ceiling(&terms(TokenSource::DingTalk), Urgency::Ordinary), None);
+        assert_eq!(ceiling(&limited, CallKind::Token, Urgency::Ordinary), Some(1_800));
+        assert_eq!(ceiling(&limited, CallKind::Token, Urgency::Emergency), Some(2_000));
+        assert_eq!(ceiling(&terms(TokenSource::DingTalk), CallKind::Token, Urgency::Ordinary), None);
+    }
+
+    #[test]
+    fn forced_calls_have_a_limit_of_their_own_and_no_reserve() {
+        let forced = |terms| ceiling(&terms, CallKind::ForcedStableToken, Urgency::Emergency);
+        let stable = terms(TokenSource::WeChatStable);
+        assert_eq!(forced(stable), Some(20));
+        assert_eq!(forced(Terms { daily_limit: Some(7), ..stable }), Some(7));
+        assert_eq!(forced(Terms { daily_limit: None, ..stable }), None);
     }
 }
