@@ -92,7 +92,8 @@ pub(crate) fn problem_of(failure: &AdminFailure) -> Problem {
     let told = failure.to_string();
     match failure {
         AdminFailure::NameTaken => {
-            Problem::new(StatusCode::CONFLICT, "name-taken", "The name is taken", told)
+            let detail = "remove what has it, or choose another";
+            Problem::new(StatusCode::CONFLICT, "name-taken", "The name is taken", detail)
         }
         AdminFailure::NotFound => not_found(
             "no-such-token",
@@ -112,8 +113,8 @@ pub(crate) fn problem_of(failure: &AdminFailure) -> Problem {
         AdminFailure::Seal => {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "master-key", "The master key is missing", told)
         }
-        AdminFailure::Renewal(_) => {
-            Problem::new(StatusCode::BAD_GATEWAY, "renewal-failed", "The renewal failed", told)
+        AdminFailure::Renewal(trouble) => {
+            Problem::new(StatusCode::BAD_GATEWAY, "renewal-failed", "The renewal failed", trouble.to_string())
         }
         AdminFailure::Store(error) => {
             tracing::error!(%error, "the keeper's admin API could not use its store");
