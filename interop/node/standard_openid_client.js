@@ -9,14 +9,15 @@ const { run, PLATFORM, APP, SECRET } = require('./checks');
 
 globalThis.crypto ??= webcrypto; // Node 18 has it under another name
 
-const REDIRECT = 'http://127.0.0.1:9/back';
+const REGISTERED = 'http://127.0.0.1/back';
+const REDIRECT = 'http://127.0.0.1:9/back'; // an app on the customer's own machine takes any port
 
 // Lets the app be answered at REDIRECT.
 async function register() {
   const answer = await fetch(`${process.env.MINTKEEP_ADMIN}/admin/v1/apps/${APP}`, {
     method: 'PATCH',
     headers: { Authorization: `Bearer ${process.env.MINTKEEP_ADMIN_TOKEN}`, 'Content-Type': 'application/json' },
-    body: JSON.stringify({ settings: { redirect_urls: [REDIRECT] } }),
+    body: JSON.stringify({ settings: { redirect_urls: [REGISTERED] } }),
   });
   if (!answer.ok) throw new Error(`the app was not changed: ${await answer.text()}`);
 }

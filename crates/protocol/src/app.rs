@@ -155,7 +155,8 @@ pub struct AppSettings {
     pub scopes: Vec<Scope>,
     /// The scopes for which no page is shown; `auth_base` always is one.
     pub silent_scopes: Vec<Scope>,
-    /// Where a browser may be sent back to, compared exactly but for the query.
+    /// Where a browser may be sent back to, compared exactly but for the query; for the standard's `redirect_uri`,
+    /// exactly but for a loopback host's port.
     pub redirect_urls: Vec<String>,
     /// The logo on the authorization page, a URL.
     pub logo_url: Option<String>,

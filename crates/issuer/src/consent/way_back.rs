@@ -19,6 +19,9 @@ pub enum WayBack {
     Standard(String),
 }
 
+/// How the URL of an app on the customer's own machine begins.
+const LOOPBACK: [&str; 3] = ["http://127.0.0.1", "http://[::1]", "http://localhost"];
+
 /// The parameters that only we may put into a redirect URL.
 const OURS: [&str; 2] = ["authCode", "authResult"];
 
@@ -28,13 +31,17 @@ impl WayBack {
     /// A redirect URL must equal a registered one exactly, its query apart; an origin must be a registered
     /// URL's. Source: AlipayHK, `authCode`: "given in the redirect url as a query parameter".
     ///
-    /// The standard's must equal one with its query: "using simple string comparison" (RFC 6749, section 3.1.2.3).
+    /// The standard's must equal one with its query: "using simple string comparison" (RFC 6749, section 3.1.2.3),
+    /// but for the port of a loopback address: an app on the customer's own machine listens where there is room,
+    /// and a server "MUST allow any port" (RFC 8252, section 7.3; for `localhost`, RFC 9700, section 2.1).
     #[must_use]
     pub fn is_registered(&self, app: &App) -> bool {
         let registered = || app.settings.redirect_urls.iter().map(|url| without_query(url));
         match self {
             Self::Redirect(url) => is_plain(url) && registered().any(|known| known == without_query(url)),
-            Self::Standard(uri) => is_plain(uri) && app.settings.redirect_urls.contains(uri),
+            Self::Standard(uri) => {
+                is_plain(uri) && app.settings.redirect_urls.iter().any(|known| is_same(known, uri))
+            }
             Self::Message { origin } => registered().any(|known| origin_of(known) == Some(origin)),
         }
     }
@@ -62,6 +69,20 @@ fn is_plain(url: &str) -> bool {
     url.len() <= REDIRECT_BYTES_MAX
         && url.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&byte))
         && (url.starts_with("https://") || url.starts_with("http://"))
+}
+
+/// Whether `uri` is `known` letter by letter, but for the port where both are of one loopback host.
+fn is_same(known: &str, uri: &str) -> bool {
+    let port_apart = without_loopback_port(known);
+    known == uri || (port_apart.is_some() && port_apart == without_loopback_port(uri))
+}
+
+/// A loopback URL's scheme and host, and what follows its port, if it has one. `None` for any other URL.
+fn without_loopback_port(url: &str) -> Option<(&str, &str)> {
+    let (host, rest) = LOOPBACK.iter().find_map(|host| url.strip_prefix(host).map(|rest| (*host, rest)))?;
+    let (port, after) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok();
+    (port.is_empty() || port.strip_prefix(':').is_some_and(is_port)).then_some((host, after))
 }
 
 fn without_query(url: &str) -> &str {
@@ -141,6 +162,34 @@ mod tests {
             ("with a query",          "https://shop.example/back?code=1", false),
             ("a slash more",          "https://shop.example/back/",       false),
             ("script, though listed", "javascript:alert(1)",              false),
+        ];
+        for (case, uri, is_registered) in cases {
+            assert_eq!(WayBack::Standard(uri.into()).is_registered(&app), is_registered, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_uri_of_the_standards_may_have_any_port_of_a_registered_loopback_host() {
+        let app =
+            app(&["http://127.0.0.1", "http://[::1]:9/a?x=1", "http://localhost/a", "https://127.0.0.1/s"]);
+        #[rustfmt::skip]
+        let cases = [
+            ("a port more",            "http://127.0.0.1:38855",           true),
+            ("the last port",          "http://127.0.0.1:65535",           true),
+            ("no port",                "http://127.0.0.1:65536",           false),
+            ("an empty port",          "http://127.0.0.1:",                false),
+            ("a signed port",          "http://127.0.0.1:+80",             false),
+            ("a path more",            "http://127.0.0.1:38855/",          false),
+            ("a longer name",          "http://127.0.0.1.shop.example",    false),
+            ("a user name",            "http://127.0.0.1:80@shop.example", false),
+            ("a neighbour",            "http://127.0.0.2:80",              false),
+            ("another port",           "http://[::1]:10/a?x=1",            true),
+            ("a port less",            "http://[::1]/a?x=1",               true),
+            ("another query",          "http://[::1]:9/a?x=2",             false),
+            ("another name of it",     "http://127.0.0.1:9/a?x=1",         false),
+            ("the name",               "http://localhost:3000/a",          true),
+            ("the name's longer name", "http://localhost3000/a",           false),
+            ("by https",               "https://127.0.0.1:444/s",          false),
         ];
         for (case, uri, is_registered) in cases {
             assert_eq!(WayBack::Standard(uri.into()).is_registered(&app), is_registered, "{case}");
