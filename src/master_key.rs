@@ -229,7 +229,7 @@ impl Desk {
             let found = self.walk(Pass::Reseal, audit, tell).await?;
             resealed = resealed.saturating_add(found.resealed);
             let is_clean = found.left == 0 && (found.resealed == 0 || !self.keeper.is_shared());
-            if is_clean || found.missing.none().is_err() {
+            if is_clean || !found.missing.names().is_empty() {
                 break;
             }
             tokio::select! {

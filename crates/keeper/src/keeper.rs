@@ -133,7 +133,7 @@ impl Keeper {
         let mut missing = KeysMissing::default();
         self.load_roster(&mut missing).await?;
         self.load_slots(&mut missing).await?;
-        missing.none()?;
+        missing.into_result()?;
         for account in self.roster.accounts() {
             if let Some(key) = account.own_slot()
                 && self.shelf.get(&key).is_none()

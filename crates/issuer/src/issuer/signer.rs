@@ -115,7 +115,7 @@ impl Signer {
         for stored in store.platform_keys().await? {
             missing.look(&master.ring(), stored.sealed.master_key_id().as_slice());
         }
-        missing.none()?;
+        missing.into_result()?;
         let signer = Arc::new(Self { store, keys: ArcSwap::default(), master, tasks: tasks.clone() });
         signer.load().await?;
         let lacks = |dialect: &Dialect| dialect.is_signed() && signer.latest(*dialect).is_none();

@@ -140,10 +140,12 @@ impl KeysMissing {
         self.keys.iter().copied().map(key_name).collect()
     }
 
+    /// What came of looking at all records: nothing to say, or what is missing.
+    ///
     /// # Errors
     ///
     /// Itself, if a key is missing.
-    pub fn none(self) -> Result<(), Self> {
+    pub fn into_result(self) -> Result<(), Self> {
         if self.keys.is_empty() { Ok(()) } else { Err(self) }
     }
 }
@@ -223,10 +225,10 @@ mod tests {
         let ids = [1, 2, 3].map(|byte| ring(byte, &[]).current().id());
         let mut missing = KeysMissing::default();
         assert!(missing.look(&ring(1, &[2]), &[ids[0], ids[1]]) && missing.look(&ring(1, &[]), &[]));
-        assert_eq!(missing.clone().none(), Ok(()));
+        assert_eq!(missing.clone().into_result(), Ok(()));
         assert!(!missing.look(&ring(1, &[]), &[ids[1], ids[0], ids[1]]));
         assert!(!missing.look(&ring(1, &[]), &[ids[2]]));
-        let told = missing.none().unwrap_err().to_string();
+        let told = missing.into_result().unwrap_err().to_string();
         assert!(
             told.starts_with("2 of") && ids[1..].iter().all(|id| told.contains(&key_name(*id))),
             "{told}"
