@@ -110,7 +110,11 @@ async fn the_sandbox_moves_its_clock_and_has_its_bad_days() {
 
     let hostile = "/<script>alert(1)</script>";
     let rule = [("dialect", "wechat"), ("action", "answer"), ("code", "40001"), ("count", "2")];
-    let added = operator.deed("/sandbox/faults", &[&rule[..], &[("endpoint", hostile)]].concat()).await;
+    let refused = operator.deed("/sandbox/faults", &[&rule[..], &[("endpoint", hostile)]].concat()).await;
+    check(&refused, "/sandbox");
+    assert!(refused.html.contains("class=\"notice bad\""), "{}", refused.html);
+    let added =
+        operator.deed("/sandbox/faults", &[&rule[..], &[("endpoint", "/cgi-bin/token")]].concat()).await;
     check(&added, "/sandbox");
     assert!(added.html.contains("answered 40001, 2 more times"), "{}", added.html);
     check(&operator.get("/audit").await, "/audit");

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use mintkeep_protocol::dialect::alipay::Gateway;
+use mintkeep_protocol::dialect::{dingtalk, wechat};
 use mintkeep_protocol::ident::Dialect;
 use mintkeep_protocol::port::entropy::{Entropy, draw};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -98,6 +100,11 @@ pub struct Strike {
 /// Why a rule was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RuleRejected {
+    /// The dialect has no such path, so the rule would never strike.
+    #[error(
+        "endpoint must be a path of the dialect, as docs/dialect lists them; leave it out for all of them"
+    )]
+    NoEndpoint,
     /// `delay` needs a delay.
     #[error("give delay_ms, 1 to 60000, with the action delay")]
     NoDelay,
@@ -137,6 +144,9 @@ impl Faults {
     ///
     /// [`RuleRejected`]. Whether `code` is one of the dialect's is the caller's to check.
     pub fn add(&self, rule: FaultRule) -> Result<u64, RuleRejected> {
+        if rule.endpoint.as_deref().is_some_and(|path| !has_endpoint(rule.dialect, path)) {
+            return Err(RuleRejected::NoEndpoint);
+        }
         let has_delay = rule.delay_ms.is_some_and(|ms| (1..=DELAY_MS_MAX).contains(&ms));
         if rule.action == FaultAction::Delay && !has_delay {
             return Err(RuleRejected::NoDelay);
@@ -175,6 +185,7 @@ impl Faults {
     /// What becomes of a request. All rules that match and are lucky strike together.
     #[must_use]
     pub fn strike(&self, dialect: Dialect, path: &str) -> Option<Strike> {
+        let path = single_slashed(path);
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         let mut strike = None::<Strike>;
         for fault in &mut rules.active {
@@ -206,6 +217,22 @@ impl Faults {
     }
 }
 
+/// Whether requests of `dialect` can come to `path`.
+fn has_endpoint(dialect: Dialect, path: &str) -> bool {
+    match dialect {
+        Dialect::WeChat => single_slashed(path) == path && wechat::Endpoint::at(path).is_some(),
+        Dialect::DingTalk => dingtalk::Endpoint::at(path).is_some(),
+        Dialect::MiniProgram | Dialect::AlipayHk => {
+            Gateway::of(dialect).is_some_and(|gateway| gateway.endpoint(path).is_some())
+        }
+    }
+}
+
+/// The path without the first slash of two, which a public client of WeChat's begins its paths with.
+fn single_slashed(path: &str) -> &str {
+    path.strip_prefix('/').filter(|rest| rest.starts_with('/')).unwrap_or(path)
+}
+
 #[cfg(test)]
 mod tests {
     use mintkeep_protocol::port::entropy::SystemEntropy;
@@ -231,8 +258,8 @@ mod tests {
         faults.add(FaultRule { endpoint, count: Some(2), ..rule(FaultAction::DropAfter) }).unwrap();
         assert_eq!(faults.strike(Dialect::DingTalk, "/cgi-bin/token"), None);
         assert_eq!(faults.strike(Dialect::WeChat, "/cgi-bin/stable_token"), None);
-        for _ in 0..2 {
-            assert!(faults.strike(Dialect::WeChat, "/cgi-bin/token").unwrap().drop_after);
+        for path in ["/cgi-bin/token", "//cgi-bin/token"] {
+            assert!(faults.strike(Dialect::WeChat, path).unwrap().drop_after, "{path}");
         }
         assert_eq!(faults.strike(Dialect::WeChat, "/cgi-bin/token"), None);
         assert!(faults.list().is_empty(), "a rule that is used up is gone");

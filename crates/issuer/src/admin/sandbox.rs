@@ -19,8 +19,8 @@ use crate::routes::outcome_of_code;
 
 /// How far the clock can be ahead in all, in seconds: a hundred years.
 const OFFSET_S_MAX: u64 = 36_525 * 86_400;
-/// Longest code or endpoint of a rule, in bytes.
-const RULE_TEXT_BYTES_MAX: usize = 256;
+/// Longest code of a rule, in bytes.
+const CODE_BYTES_MAX: usize = 256;
 
 /// How far to move the clock.
 #[derive(Deserialize, ToSchema)]
@@ -126,18 +126,13 @@ pub(crate) async fn add_fault(
 ) -> Result<(StatusCode, Json<FaultAdded>), Problem> {
     let sandbox = desk.only_in_sandbox()?;
     if let Some(code) = &rule.code {
-        let is_known = code.len() <= RULE_TEXT_BYTES_MAX && outcome_of_code(rule.dialect, code).is_some();
+        let is_known = code.len() <= CODE_BYTES_MAX && outcome_of_code(rule.dialect, code).is_some();
         if !is_known {
             return Err(unfit(format!(
                 "code must be one that {} answers; docs/dialect lists them",
                 rule.dialect
             )));
         }
-    }
-    if rule.endpoint.as_ref().is_some_and(|path| !path.starts_with('/') || path.len() > RULE_TEXT_BYTES_MAX) {
-        return Err(unfit(
-            "endpoint must be a path such as /cgi-bin/token; leave it out for all of the dialect",
-        ));
     }
     if rule.count == Some(0) {
         return Err(unfit("count must be 1 or more; leave it out for a rule without end"));
@@ -147,9 +142,10 @@ pub(crate) async fn add_fault(
         RuleRejected::TooMany => {
             Problem::new(StatusCode::CONFLICT, "too-many", "There are many rules", rejected.to_string())
         }
-        RuleRejected::NoDelay | RuleRejected::NoCode | RuleRejected::NoProbability => {
-            unfit(rejected.to_string())
-        }
+        RuleRejected::NoEndpoint
+        | RuleRejected::NoDelay
+        | RuleRejected::NoCode
+        | RuleRejected::NoProbability => unfit(rejected.to_string()),
     })?;
     desk.note(AuditAction::FaultAdded, format!("fault {id}: {subject}"), &arrival).await?;
     Ok((StatusCode::CREATED, Json(FaultAdded { id })))
