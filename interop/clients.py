@@ -63,6 +63,8 @@ CLIENTS = [
     ("Authlib", "wechat", ["python", "standard_authlib.py"], ("issuer",)),
     ("openid-client", "dingtalk", ["node", "standard_openid_client.js"], ("issuer",)),
     ("simple-oauth2", "wechat", ["node", "standard_simple_oauth2.js"], ("issuer",)),
+    ("MCP", "dingtalk", ["node", "standard_mcp.js"], ("issuer",)),
+    ("Spring", "dingtalk", ["java", "SpringIntrospection"], ("issuer",)),
 ]
 
 

@@ -63,6 +63,11 @@ async fn only_a_resource_server_may_introspect_and_only_one_token() {
     assert_eq!(rig.post("/oauth2/introspect", in_form(GATEWAY.1)).await.json(), json!({"active": false}));
     assert_eq!(rig.post("/oauth2/introspect", in_form("wrong")).await.status, 401);
     assert_eq!(ask(GATEWAY, &in_form(GATEWAY.1)).await, (400, "invalid_request".to_owned()), "twice itself");
+    let empty_beside_basic = "token=a&client_id=&client_secret="; // as Dovecot's passdb asks
+    assert_eq!(
+        rig.form("/oauth2/introspect", GATEWAY, empty_beside_basic).await.json(),
+        json!({"active": false})
+    );
     for body in ["", "token=", "token=%zz", &format!("token=a&{}", many.join("&"))] {
         assert_eq!(ask(GATEWAY, body).await, (400, "invalid_request".to_owned()), "{body}");
     }
