@@ -53,7 +53,7 @@ fn an_embedded_store_is_migrated_step_by_step_and_the_second_time_not_at_all() {
     assert_eq!(told, serde_json::json!({ "found_schema": 3, "schema": 3, "steps": [] }));
 
     fs::remove_dir_all(path("data")).unwrap();
-    fs::write(path("data"), "").unwrap();
+    fs::create_dir_all(path("data/mintkeep.db")).unwrap();
     let failed = Ran::alone(&migrate);
     assert!(failed.code == 1 && failed.err.contains("check that it exists"), "{failed:?}");
 }
