@@ -4,7 +4,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use mintkeep_protocol::ident::ServiceId;
 use mintkeep_protocol::secret::{AccessToken, ClientSecret};
 use percent_encoding::percent_decode_str;
 
@@ -26,11 +25,18 @@ pub fn bearer(headers: &HeaderMap) -> Option<AccessToken> {
 /// `%2D`, and most leave it out. Names and secrets of ours have neither `%` nor `+`, so a percent escape is
 /// always the encoding, and a `+` is left as it is. Source: RFC 7617 section 2.
 #[must_use]
-pub fn basic(headers: &HeaderMap) -> Option<(ServiceId, ClientSecret)> {
+pub fn basic(headers: &HeaderMap) -> Option<(String, ClientSecret)> {
     let pair = zeroize::Zeroizing::new(STANDARD.decode(credentials(headers, "basic")?).ok()?);
-    let (id, secret) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
-    let plain = |text| percent_decode_str(text).decode_utf8().ok();
-    Some((ServiceId::parse(&plain(id)?).ok()?, ClientSecret::new(plain(secret)?.into_owned())))
+    let (name, secret) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+    Some((plain(name)?, ClientSecret::new(plain(secret)?)))
+}
+
+/// `text` without its percent escapes, or `None` if they hide what is not UTF-8.
+fn plain(text: &str) -> Option<String> {
+    if !text.contains('%') {
+        return Some(text.to_owned());
+    }
+    percent_decode_str(text).decode_utf8().ok().map(Into::into)
 }
 
 /// What follows `scheme` in the only `Authorization` line.
@@ -85,7 +91,7 @@ mod tests {
             ("a plus",           "Basic Z2F0ZXdheTpzZStjcmV0",     Some(("gateway", "se+cret"))),
             ("escaped not UTF-8", "Basic Z2F0ZXdheTolRkY=",        None),
             ("no colon",         "Basic Z2F0ZXdheQ==",             None),
-            ("empty name",       "Basic OnNlY3JldA==",             None),
+            ("empty name",       "Basic OnNlY3JldA==",             Some(("", "secret"))),
             ("not base64",       "Basic gateway:secret",           None),
             ("not UTF-8",        "Basic /zpzZWNyZXQ=",             None),
         ];

@@ -170,7 +170,7 @@ impl Issuer {
         match claim.kind {
             TokenKind::WeChatToken | TokenKind::WeChatStable | TokenKind::DingTalkToken => {
                 let good = self.good_pool_token(claim).await?;
-                let subject = good.app.id.to_string();
+                let subject = good.app.id.as_str().to_owned();
                 Ok(Introspection {
                     app: good.app,
                     subject,

@@ -82,7 +82,7 @@ fn client_of(headers: &HeaderMap, form: &Query<'_>) -> Result<(String, ClientSec
     if secret.is_some() {
         return Err(Unproved::Twice);
     }
-    auth::basic(headers).map(|(id, secret)| (id.to_string(), secret)).ok_or(Unproved::Nobody)
+    auth::basic(headers).ok_or(Unproved::Nobody)
 }
 
 /// Why a request names no one client.

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use mintkeep_protocol::ident::{AppId, CustomerId, Scope};
+use mintkeep_protocol::ident::{AppId, CustomerId, Scope, ServiceId};
 use mintkeep_protocol::issue::code::Consent;
 use mintkeep_protocol::outcome::Refusal;
 use mintkeep_protocol::record::ServiceRole;
@@ -67,9 +67,10 @@ pub(super) async fn issue_code(
     request: http::Request<Body>,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let Some((id, secret)) = auth::basic(&head.headers) else {
+    let Some((name, secret)) = auth::basic(&head.headers) else {
         return wallet_unknown().into_response();
     };
+    let Ok(id) = ServiceId::parse(&name) else { return wallet_unknown().into_response() };
     if let Err(failure) = desk.issuer.service(&id, &secret, ServiceRole::Wallet).await {
         return problem_of(&failure).into_response();
     }
