@@ -1,8 +1,8 @@
 //! Who is known: credentials by name and number, consumers by key.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use ahash::HashMap;
 use arc_swap::ArcSwap;
 use mintkeep_protocol::ident::{AppId, ConsumerName, CredentialName, Dialect, RecordId};
 use mintkeep_protocol::keep::consumer::{Consumer, KeyDigest, Verb};

@@ -1,9 +1,10 @@
 //! A map for many readers: 256 shards, each behind a lock that is held for a lookup and no longer.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use ahash::{HashMap, RandomState};
 
 const SHARDS: usize = 256;
 

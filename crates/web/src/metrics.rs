@@ -1,12 +1,11 @@
 //! What a listener counts. No label comes from a caller, and no request makes a new one's text.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use ::metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram};
 use ::metrics::{Unit, gauge, histogram};
+use ahash::HashMap;
 
 use crate::note::{AnswerNote, OutcomeCode};
 
@@ -24,29 +23,8 @@ pub fn describe() {
     );
 }
 
-/// A hash (FNV-1a) for keys that no caller can choose; the usual one, which nobody can aim at, costs more.
-struct OurOwnWords(u64);
-
-impl Default for OurOwnWords {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for OurOwnWords {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 /// A counter for each status and note that was answered.
-type Counters = HashMap<(u16, Option<AnswerNote>), Counter, BuildHasherDefault<OurOwnWords>>;
+type Counters = HashMap<(u16, Option<AnswerNote>), Counter>;
 
 /// One listener's counters, registered before they are needed, or when an endpoint first says a new code.
 pub struct HttpMetrics {

@@ -5,9 +5,9 @@
 //! The exact end is kept here. After a crash, or on another replica, the token lives up to a second
 //! longer than the last answer promised, never shorter.
 
-use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
+use ahash::HashMap;
 use mintkeep_protocol::record::{Pool, PoolKey};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::TokenKind;

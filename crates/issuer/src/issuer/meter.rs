@@ -1,8 +1,8 @@
 //! Calls a minute, for the apps that have a limit.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use ahash::HashMap;
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::ident::RecordId;
 use mintkeep_protocol::outcome::Refusal;

@@ -3,9 +3,9 @@
 //! A `stable_token` that is the same again, and an extension within one second, change no record. They count
 //! all the same; how many may be counted here alone is the rule's to say (`issue::access`).
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use ahash::HashMap;
 use mintkeep_protocol::record::PoolKey;
 use mintkeep_protocol::time::Timestamp;
 

@@ -1,10 +1,10 @@
 //! Who was given which token, and who asks again for the same one.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use ahash::HashMap;
 use mintkeep_protocol::ident::RecordId;
 use mintkeep_protocol::keep::semantics::Repeat;
 use mintkeep_protocol::keep::slot::{SlotKey, TokenDigest};
