@@ -59,6 +59,22 @@ async fn what_is_in_flight_finishes_and_what_is_idle_is_closed() {
 }
 
 #[tokio::test]
+async fn who_ends_its_own_side_after_asking_is_still_answered() {
+    let Gated { rig, began, gate } = start().await;
+    let (mut half_closed, mut other) = (rig.connect().await, rig.connect().await);
+    ask(&mut half_closed, "/gated").await;
+    began.acquire().await.unwrap().forget();
+    half_closed.shutdown().await.unwrap();
+    // By the time another is answered, the server has been told of the end.
+    ask(&mut other, "/hello").await;
+    assert_eq!(status(&answer(&mut other).await), "200");
+
+    gate.add_permits(1);
+    let last = rest(&mut half_closed).await;
+    assert!(last.ends_with("gated"), "{last:?}");
+}
+
+#[tokio::test]
 async fn a_request_that_crosses_the_stop_on_the_wire_is_still_answered() {
     let Gated { rig, .. } = start().await;
     let mut idle = rig.connect().await;
