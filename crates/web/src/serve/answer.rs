@@ -157,8 +157,6 @@ impl<'c> Answerer<'c> {
 fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refused> {
     /// The two spaces and the version of a request line.
     const LINE_REST_BYTES: usize = " ".len() * 2 + "HTTP/1.1".len();
-    /// The colon, the space and the line end of a header.
-    const HEADER_REST_BYTES: usize = ": ".len() + "\r\n".len();
     if *request.method() == Method::CONNECT {
         return Err(Refused::TunnelAsked);
     }
@@ -167,43 +165,51 @@ fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refused> {
     if line_bytes > limits.request_line_bytes_max {
         return Err(Refused::TargetTooLong);
     }
-    let header_bytes = request
-        .headers()
-        .iter()
-        .map(|(name, value)| {
-            name.as_str().len().saturating_add(value.len()).saturating_add(HEADER_REST_BYTES)
-        })
-        .fold(0, usize::saturating_add);
-    if header_bytes > limits.header_bytes_max {
+    let headers = Headers::of(request.headers());
+    if headers.bytes > limits.header_bytes_max {
         return Err(Refused::HeadersTooLarge);
     }
-    if is_ambiguous(request.headers()) {
+    if headers.hosts > 1 || headers.codings > 1 || !headers.coding_is_chunked {
         return Err(Refused::HeadAmbiguous);
     }
-    if !has_host(request) {
+    if !headers.host_is_one || (headers.hosts == 0 && request.version() >= Version::HTTP_11) {
         return Err(Refused::HostMissing);
     }
     Ok(())
 }
 
-/// Whether a host is named where the version wants one, of the characters that one can have (RFC 3986,
-/// section 3.2). An empty one is a host: the target has none.
-fn has_host<B>(request: &Request<B>) -> bool {
-    const MARKS: &[u8] = b"-._~%!$&'()*+,;=:[]";
-    match request.headers().get(HOST) {
-        Some(host) => host.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || MARKS.contains(byte)),
-        None => request.version() < Version::HTTP_11,
-    }
+/// What a head's headers must be looked through for, in one pass.
+struct Headers {
+    /// As they were on the wire.
+    bytes: usize,
+    hosts: usize,
+    /// Whether each host is of the characters that one can have (RFC 3986, section 3.2). An empty one is a
+    /// host: the target has none.
+    host_is_one: bool,
+    codings: usize,
+    coding_is_chunked: bool,
 }
 
-/// Whether a proxy before us may have seen another host, or another body.
-fn is_ambiguous(headers: &HeaderMap) -> bool {
-    if headers.get_all(HOST).iter().nth(1).is_some() {
-        return true;
+impl Headers {
+    fn of(headers: &HeaderMap) -> Self {
+        /// The colon, the space and the line end of a header.
+        const REST_BYTES: usize = ": ".len() + "\r\n".len();
+        const HOST_MARKS: &[u8] = b"-._~%!$&'()*+,;=:[]";
+        let mut seen = Self { bytes: 0, hosts: 0, host_is_one: true, codings: 0, coding_is_chunked: true };
+        for (name, value) in headers {
+            let bytes = name.as_str().len().saturating_add(value.len()).saturating_add(REST_BYTES);
+            seen.bytes = seen.bytes.saturating_add(bytes);
+            if name == HOST {
+                seen.hosts = seen.hosts.saturating_add(1);
+                let fits = |byte: &u8| byte.is_ascii_alphanumeric() || HOST_MARKS.contains(byte);
+                seen.host_is_one &= value.as_bytes().iter().all(fits);
+            } else if name == TRANSFER_ENCODING {
+                seen.codings = seen.codings.saturating_add(1);
+                seen.coding_is_chunked &= value.as_bytes().eq_ignore_ascii_case(b"chunked");
+            }
+        }
+        seen
     }
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return false };
-    !coding.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.next().is_some()
 }
 
 /// The length of a request target in whichever of its four forms.
