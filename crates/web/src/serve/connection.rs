@@ -1,9 +1,12 @@
 //! One connection, from the handshake to its end.
 
+use std::future::Future;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -13,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use super::answer::Answerer;
 use super::patience::{Gauge, Patient, Watch};
 use super::{LAST_LOOK, Shared};
+use crate::limits::Limits;
 
 /// What is answered to a head that did not become whole in time. Whose path it would be is not known, so it has
 /// nobody's form. Source: RFC 9110 section 15.5.9, "the server SHOULD send the \"close\" connection option".
@@ -33,6 +37,12 @@ pub(super) async fn serve(stream: TcpStream, peer: IpAddr, shared: &Shared) {
     }
 }
 
+/// What ends a connection that its peer does not.
+enum Turn {
+    PatienceEnded,
+    Stopping,
+}
+
 /// Speaks HTTP over `stream` until either side ends it, patience does, or the process stops.
 async fn drive<I: AsyncRead + AsyncWrite + Unpin>(stream: I, peer: IpAddr, shared: &Shared) {
     let limits = &shared.manners.limits;
@@ -42,25 +52,20 @@ async fn drive<I: AsyncRead + AsyncWrite + Unpin>(stream: I, peer: IpAddr, share
     let io = TokioIo::new(Patient::new(stream, &gauge));
     let mut connection = shared.http.serve_connection(io, service);
 
-    let mut watch = Watch::new(limits);
-    let period = Watch::period(limits);
-    let mut looks = interval_at(after(period), period);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut stop = pin!(async {
-        shared.house.tasks.stopping().await;
-        tokio::time::sleep(LAST_LOOK).await;
-    });
-    let mut stopped = false;
+    // Only those that were woken are polled, where `select!` would poll each of them with every request.
+    let mut turns = FuturesUnordered::<Pin<Box<dyn Future<Output = Turn> + Send + '_>>>::new();
+    turns.push(Box::pin(patience(&gauge, limits)));
+    turns.push(Box::pin(stop(shared)));
     loop {
         tokio::select! {
             biased;
+            // First, so that the connection sees at once that its handler is overdue.
+            Some(turn) = turns.next() => match turn {
+                Turn::PatienceEnded => break,
+                Turn::Stopping => Pin::new(&mut connection).graceful_shutdown(),
+            },
             // What is wrong with one connection is its peer's doing and has been answered, if it could be.
             _ended = &mut connection => return,
-            _look = looks.tick() => if watch.look(&gauge) { break },
-            () = stop.as_mut(), if !stopped => {
-                stopped = true;
-                std::pin::Pin::new(&mut connection).graceful_shutdown();
-            }
         }
     }
     let parts = connection.into_parts();
@@ -71,8 +76,29 @@ async fn drive<I: AsyncRead + AsyncWrite + Unpin>(stream: I, peer: IpAddr, share
             stream.shutdown().await
         };
         // Who is too slow to take even this has lost nothing.
-        let _untold = timeout(period, told).await;
+        let _untold = timeout(Watch::period(limits), told).await;
     }
+}
+
+/// Looks at the gauge again and again, until patience has ended.
+async fn patience(gauge: &Gauge, limits: &Limits) -> Turn {
+    let mut watch = Watch::new(limits);
+    let period = Watch::period(limits);
+    let mut looks = interval_at(after(period), period);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        if watch.look(gauge) {
+            return Turn::PatienceEnded;
+        }
+    }
+}
+
+/// Waits for the stop, and for what was sent before the peer could know of it.
+async fn stop(shared: &Shared) -> Turn {
+    shared.house.tasks.stopping().await;
+    tokio::time::sleep(LAST_LOOK).await;
+    Turn::Stopping
 }
 
 /// The runtime's instant `wait` from now.
