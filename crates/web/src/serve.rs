@@ -1,6 +1,7 @@
 //! A listener: accepts connections, serves each within its limits, and leaves without dropping a request.
 
 mod answer;
+mod bell;
 mod connection;
 mod patience;
 
@@ -20,6 +21,8 @@ use mintkeep_protocol::port::entropy::Entropy;
 use mintkeep_protocol::time::Clock;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use bell::Arriving;
 
 use crate::access_log::AccessLog;
 use crate::limits::Limits;

@@ -8,12 +8,12 @@ use std::pin::Pin;
 
 use axum::response::Response;
 use http::{Method, Uri};
-use hyper::body::Incoming;
 
 use crate::arrival::Arrival;
+use crate::serve::Arriving;
 
 /// A request as it comes off the wire, its body unread.
-pub type Request = http::Request<Incoming>;
+pub type Request = http::Request<Arriving>;
 
 /// An answer in the making.
 pub type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;

@@ -17,7 +17,7 @@ use mintkeep_protocol::request::RequestId;
 use tower::Service;
 
 use super::patience::Gauge;
-use super::{Refused, Shared};
+use super::{Arriving, Refused, Shared};
 use crate::access_log::Line;
 use crate::arrival::{Arrival, peer_behind};
 use crate::limits::Limits;
@@ -51,7 +51,7 @@ impl<'c> Answerer<'c> {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let arrival = self.arrival(&request);
         let answered = match check_head(&request, &self.shared.manners.limits) {
-            Ok(()) => self.routed(request, arrival).await.map_err(|refused| {
+            Ok(()) => self.routed(request.map(Arriving::new), arrival).await.map_err(|refused| {
                 let mut bare = Request::new(());
                 (*bare.method_mut(), *bare.uri_mut()) = (method.clone(), uri.clone());
                 (bare, refused)
@@ -108,7 +108,7 @@ impl<'c> Answerer<'c> {
     }
 
     /// Lets the handler answer, unless it is too slow or breaks.
-    async fn routed(&self, mut request: Request<Incoming>, arrival: Arrival) -> Result<Response, Refused> {
+    async fn routed(&self, mut request: Request<Arriving>, arrival: Arrival) -> Result<Response, Refused> {
         let mut handler = pin!(async {
             match &self.shared.shortcut {
                 Some(way) if way.takes(request.method(), request.uri()) => {

@@ -1,8 +1,10 @@
 //! One connection, from the handshake to its end.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -14,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::answer::Answerer;
+use super::bell::Bell;
 use super::patience::{Gauge, Patient, Watch};
 use super::{LAST_LOOK, Shared};
 use crate::limits::Limits;
@@ -51,6 +54,8 @@ async fn drive<I: AsyncRead + AsyncWrite + Unpin>(stream: I, peer: IpAddr, share
     let service = service_fn(|request| answerer.answer(request));
     let io = TokioIo::new(Patient::new(stream, &gauge));
     let mut connection = shared.http.serve_connection(io, service);
+    let bell = Arc::<Bell>::default();
+    let waker = Waker::from(Arc::clone(&bell));
 
     // Only those that were woken are polled, where `select!` would poll each of them with every request.
     let mut turns = FuturesUnordered::<Pin<Box<dyn Future<Output = Turn> + Send + '_>>>::new();
@@ -65,7 +70,10 @@ async fn drive<I: AsyncRead + AsyncWrite + Unpin>(stream: I, peer: IpAddr, share
                 Turn::Stopping => Pin::new(&mut connection).graceful_shutdown(),
             },
             // What is wrong with one connection is its peer's doing and has been answered, if it could be.
-            _ended = &mut connection => return,
+            _ended = poll_fn(|cx| {
+                bell.is_for(cx.waker());
+                Pin::new(&mut connection).poll(&mut Context::from_waker(&waker))
+            }) => return,
         }
     }
     let parts = connection.into_parts();
