@@ -22,7 +22,7 @@ use mintkeep_protocol::ident::Dialect;
 use mintkeep_protocol::outcome::{Outcome, Refusal};
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::body::{BodyRefused, read};
-use mintkeep_web::note::{AnswerNote, DropConnection, OutcomeCode};
+use mintkeep_web::note::{AnswerNote, DropConnection, Noted, OutcomeCode};
 use mintkeep_web::problem::{self, Problem};
 use mintkeep_web::serve::RefusalForm;
 use mintkeep_web::shortcut::{Answering, Shortcut};
@@ -89,7 +89,9 @@ pub fn refusal_form(issuer: &Arc<Issuer>) -> RefusalForm {
             };
             let arrival = Arrival::of(&request);
             let request = request.map(|()| Bytes::new());
-            answer(&issuer, dialect, &request, (Some(Told::of(refused.outcome())), &arrival)).await
+            answer(&issuer, dialect, &request, (Some(Told::of(refused.outcome())), &arrival))
+                .await
+                .into_response()
         })
     })
 }
@@ -112,9 +114,9 @@ async fn dialects<B: HttpBody<Data = Bytes>>(
     State(desk): State<Desk>,
     arrival: Arrival,
     request: Request<B>,
-) -> Response {
+) -> Noted {
     let Some(dialect) = dialect_of(request.uri().path()) else {
-        return nothing_here().into_response();
+        return nothing_here().into_response().into();
     };
     let (head, body) = request.into_parts();
     let (body, unread) = match read(body, &desk.issuer.limits).await {
@@ -126,7 +128,7 @@ async fn dialects<B: HttpBody<Data = Bytes>>(
 
     let strike = desk.faults.as_ref().and_then(|faults| faults.strike(dialect, path)).unwrap_or_default();
     if strike.drop_before {
-        return dropped();
+        return dropped().into();
     }
     let told = match told_before_work(dialect, &strike, unread) {
         Some(told) => Some(told),
@@ -136,8 +138,8 @@ async fn dialects<B: HttpBody<Data = Bytes>>(
             None
         }
     };
-    let response = answer(&desk.issuer, dialect, &request, (told, &arrival)).await;
-    if strike.drop_after { dropped() } else { response }
+    let noted = answer(&desk.issuer, dialect, &request, (told, &arrival)).await;
+    if strike.drop_after { dropped().into() } else { noted }
 }
 
 /// Decodes, does and encodes; only encodes if the outcome is told.
@@ -146,12 +148,12 @@ async fn answer(
     dialect: Dialect,
     request: &Request<Bytes>,
     told: (Option<Told>, &Arrival),
-) -> Response {
-    let response = match Gateway::of(dialect) {
+) -> Noted {
+    let (response, note) = match Gateway::of(dialect) {
         None => secret_dialects::answer(issuer, dialect, request, told).await,
         Some(gateway) => signed_dialects::answer(issuer, gateway, request, told).await,
     };
-    response.map(Body::from)
+    Noted { response: response.map(Body::from), note: Some(note) }
 }
 
 /// What is answered without doing anything.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::StatusCode;
 use mintkeep_protocol::app::{App, AppSettings, AppStatus, Behaviour};
@@ -30,7 +30,7 @@ use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::body::{BodyRefused, read};
 use mintkeep_web::limits::Limits;
-use mintkeep_web::note::{AnswerNote, OutcomeCode};
+use mintkeep_web::note::{AnswerNote, Noted, OutcomeCode};
 use mintkeep_web::problem::Problem;
 use mintkeep_web::serve::RefusalForm;
 use mintkeep_web::throttle::Throttle;
@@ -68,7 +68,7 @@ impl DropIn {
                 };
                 let arrival = Arrival::of(&request);
                 let told = Some(refused.outcome());
-                desk.answer(dialect, &request.map(|()| Bytes::new()), (told, &arrival)).await
+                desk.answer(dialect, &request.map(|()| Bytes::new()), (told, &arrival)).await.into_response()
             })
         })
     }
@@ -79,12 +79,12 @@ impl DropIn {
         dialect: Dialect,
         request: &http::Request<Bytes>,
         (told, arrival): (Option<Outcome>, &Arrival),
-    ) -> Response {
-        let response = match Gateway::of(dialect) {
+    ) -> Noted {
+        let (response, note) = match Gateway::of(dialect) {
             None => secrets::answer(self, dialect, request, (told, arrival)).await,
             Some(gateway) => signed::answer(self, gateway, request, (told, arrival)).await,
         };
-        response.map(Body::from)
+        Noted { response: response.map(Body::from), note: Some(note) }
     }
 
     /// The credential of an app, as far as this consumer may use it.
@@ -147,9 +147,9 @@ pub async fn endpoints<B: HttpBody<Data = Bytes>>(
     State(desk): State<Arc<DropIn>>,
     arrival: Arrival,
     request: http::Request<B>,
-) -> Response {
+) -> Noted {
     let Some(dialect) = dialect_of(request.uri().path()) else {
-        return nothing_here().into_response();
+        return nothing_here().into_response().into();
     };
     let (head, body) = request.into_parts();
     let (body, unread) = match read(body, &Limits::default()).await {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::Response;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use mintkeep_protocol::dialect::dingtalk::TOKEN_HEADER;
@@ -18,6 +17,7 @@ use mintkeep_protocol::keep::consumer::Verb;
 use mintkeep_protocol::outcome::{Outcome, Refusal};
 use mintkeep_protocol::secret::AccessToken;
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::note::Noted;
 use mintkeep_web::problem::Problem;
 
 use crate::dropin::{self, DropIn};
@@ -33,11 +33,7 @@ pub(crate) struct Relay {
 }
 
 /// Sends a call with a token on; everything else is for the drop-in endpoints.
-pub(crate) async fn endpoints(
-    State(relay): State<Relay>,
-    arrival: Arrival,
-    request: Request<Body>,
-) -> Response {
+pub(crate) async fn endpoints(State(relay): State<Relay>, arrival: Arrival, request: Request<Body>) -> Noted {
     let token = presented(&request).filter(|_| !dropin::hands_out(request.uri().path()));
     let Some(token) = token else { return dropin::endpoints(State(relay.drop_in), arrival, request).await };
     let account = relay.proxy.keeper.account_of_token(&token);
@@ -49,7 +45,7 @@ pub(crate) async fn endpoints(
     let outcome = match relay.access(account) {
         Err(refusal) => Outcome::Refused(refusal),
         Ok(access) => match relay.proxy.pass_on(access, (head, body), &token).await {
-            Ok(answer) => return answer,
+            Ok(answer) => return answer.into(),
             Err(problem) => outcome_of(&problem),
         },
     };

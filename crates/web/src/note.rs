@@ -1,6 +1,6 @@
 //! What a handler tells the listener of its answer.
 
-use http::Response;
+use axum::response::{IntoResponse, Response};
 
 /// Which endpoint answered and with what code of its dialect, for the access log and the metrics.
 ///
@@ -26,9 +26,34 @@ pub enum OutcomeCode {
 impl AnswerNote {
     /// Puts the note onto `response`.
     #[must_use]
-    pub fn on<B>(self, mut response: Response<B>) -> Response<B> {
+    pub fn on(self, mut response: Response) -> Response {
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// An answer with its note beside it, for those that are asked for so often that extensions are felt.
+#[derive(Debug)]
+pub struct Noted {
+    /// The answer.
+    pub response: Response,
+    /// What is said of it.
+    pub note: Option<AnswerNote>,
+}
+
+impl From<Response> for Noted {
+    fn from(response: Response) -> Self {
+        let note = response.extensions().get().copied();
+        Self { response, note }
+    }
+}
+
+impl IntoResponse for Noted {
+    fn into_response(self) -> Response {
+        match self.note {
+            Some(note) => note.on(self.response),
+            None => self.response,
+        }
     }
 }
 

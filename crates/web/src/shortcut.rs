@@ -6,17 +6,17 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use axum::response::Response;
 use http::{Method, Uri};
 
 use crate::arrival::Arrival;
+use crate::note::Noted;
 use crate::serve::Arriving;
 
 /// A request as it comes off the wire, its body unread.
 pub type Request = http::Request<Arriving>;
 
 /// An answer in the making.
-pub type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
+pub type Answering = Pin<Box<dyn Future<Output = Noted> + Send>>;
 
 /// Answers some endpoints with the very handlers that the listener's router has for them.
 pub trait Shortcut: Send + Sync {

@@ -8,6 +8,7 @@ use mintkeep_protocol::dialect::{AnswerContext, dingtalk, wechat};
 use mintkeep_protocol::ident::Dialect;
 use mintkeep_protocol::outcome::Outcome;
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::note::AnswerNote;
 
 use super::Told;
 use crate::issuer::{Answered, Issuer};
@@ -18,7 +19,7 @@ pub(super) async fn answer(
     dialect: Dialect,
     request: &Request<Bytes>,
     (told, arrival): (Option<Told>, &Arrival),
-) -> Response<Bytes> {
+) -> (Response<Bytes>, AnswerNote) {
     let is_wechat = dialect == Dialect::WeChat;
     let decoded =
         || if is_wechat { wechat::decode_request(request) } else { dingtalk::decode_request(request) };
@@ -43,5 +44,5 @@ pub(super) async fn answer(
     } else {
         dingtalk::encode_response(outcome, &context)
     };
-    super::note(dialect, outcome).on(response)
+    (response, super::note(dialect, outcome))
 }

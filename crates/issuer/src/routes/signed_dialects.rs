@@ -12,6 +12,7 @@ use mintkeep_protocol::outcome::{Granted, Outcome, Refusal};
 use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::request::ClientProof;
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::note::AnswerNote;
 
 use super::Told;
 use crate::issuer::{Failure, Issuer};
@@ -30,7 +31,7 @@ pub(super) async fn answer(
     gateway: Gateway,
     request: &Request<Bytes>,
     (told, arrival): (Option<Told>, &Arrival),
-) -> Response<Bytes> {
+) -> (Response<Bytes>, AnswerNote) {
     let echo = Echo::of(request);
     let mut known = Known::default();
     let outcome = match told {
@@ -48,7 +49,7 @@ pub(super) async fn answer(
     };
     let unsigned = alipay::answer(gateway, &echo, &outcome, &context);
     let note = super::note(gateway.dialect(), &outcome);
-    note.on(sign(issuer, gateway, unsigned, known).await)
+    (sign(issuer, gateway, unsigned, known).await, note)
 }
 
 /// Does it; once more if the app was changed after it was let in, for nothing came of it then.

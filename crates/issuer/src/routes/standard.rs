@@ -24,6 +24,7 @@ use mintkeep_web::arrival::Arrival;
 use mintkeep_web::auth;
 use mintkeep_web::body::read;
 use mintkeep_web::json;
+use mintkeep_web::note::Noted;
 use mintkeep_web::problem::Problem;
 use serde::Serialize;
 use serde_json::json;
@@ -140,8 +141,8 @@ fn scope_text(found: &Introspection) -> String {
 pub(super) async fn introspect<B: HttpBody<Data = Bytes>>(
     State(desk): State<Desk>,
     request: http::Request<B>,
-) -> Response {
-    introspected(&desk, request).await.unwrap_or_else(|refused| refused)
+) -> Noted {
+    introspected(&desk, request).await.unwrap_or_else(|refused| refused).into()
 }
 
 async fn introspected(

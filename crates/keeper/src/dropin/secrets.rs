@@ -10,6 +10,7 @@ use mintkeep_protocol::keep::consumer::{Consumer, Verb};
 use mintkeep_protocol::outcome::{Granted, Outcome, Refusal};
 use mintkeep_protocol::request::{Ask, Call, Caller, ClientProof};
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::note::AnswerNote;
 
 use super::usable::{told, usable};
 use super::{DropIn, copy, note, shape};
@@ -21,7 +22,7 @@ pub(super) async fn answer(
     dialect: Dialect,
     request: &Request<Bytes>,
     (refused, arrival): (Option<Outcome>, &Arrival),
-) -> Response<Bytes> {
+) -> (Response<Bytes>, AnswerNote) {
     let is_wechat = dialect == Dialect::WeChat;
     let mut app = None;
     let decoded = match refused {
@@ -46,7 +47,7 @@ pub(super) async fn answer(
     } else {
         dingtalk::encode_response(&outcome, &context)
     };
-    note(dialect, &outcome).on(response)
+    (response, note(dialect, &outcome))
 }
 
 /// The proof first, so that a stranger learns nothing of what is kept here.

@@ -21,6 +21,7 @@ use mintkeep_protocol::request::{Ask, RequestSignature};
 use mintkeep_protocol::secret::{AuthCode, RefreshToken};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::note::AnswerNote;
 
 use super::usable::{told, usable};
 use super::{DropIn, copy, note, shape};
@@ -52,7 +53,7 @@ pub(super) async fn answer(
     gateway: Gateway,
     request: &Request<Bytes>,
     (refused, arrival): (Option<Outcome>, &Arrival),
-) -> Response<Bytes> {
+) -> (Response<Bytes>, AnswerNote) {
     let echo = Echo::of(request);
     let mut known = Known::default();
     let outcome = match refused {
@@ -68,7 +69,8 @@ pub(super) async fn answer(
         profile: None,
     };
     let unsigned = alipay::answer(gateway, &echo, &outcome, &context);
-    note(gateway.dialect(), &outcome).on(sign(&desk.keeper, unsigned, known).await)
+    let note = note(gateway.dialect(), &outcome);
+    (sign(&desk.keeper, unsigned, known).await, note)
 }
 
 /// The checks in the order of the Mini Program pages, then the work.

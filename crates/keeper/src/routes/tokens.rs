@@ -13,6 +13,7 @@ use mintkeep_protocol::keep::consumer::Verb;
 use mintkeep_protocol::keep::plan::Reported;
 use mintkeep_protocol::keep::slot::{TokenDigest, TokenVersion};
 use mintkeep_protocol::time::Timestamp;
+use mintkeep_web::note::Noted;
 use mintkeep_web::problem::Problem;
 use mintkeep_web::shortcut::Request;
 use serde::{Deserialize, Serialize};
@@ -92,13 +93,13 @@ pub(super) fn plainly_read<'u>(method: &Method, uri: &'u Uri) -> Option<&'u str>
 }
 
 /// [`read_own`] for what [`plainly_read`] takes, straight from the request.
-pub(super) async fn read_plainly(keeper: Arc<Keeper>, request: Request) -> Response {
+pub(super) async fn read_plainly(keeper: Arc<Keeper>, request: Request) -> Noted {
     let credential = plainly_read(request.method(), request.uri()).unwrap_or_default();
     let read = async {
         let access = Access::grant(&keeper, request.headers(), (Verb::Read, credential))?;
         read(&keeper, &access, None, (Duration::ZERO, request.headers())).await
     };
-    read.await.into_response()
+    read.await.into_response().into()
 }
 
 pub(super) async fn read_customers(

@@ -21,7 +21,7 @@ use super::{Arriving, Refused, Shared};
 use crate::access_log::Line;
 use crate::arrival::{Arrival, peer_behind};
 use crate::limits::Limits;
-use crate::note::{AnswerNote, DropConnection};
+use crate::note::{DropConnection, Noted};
 use crate::stopwatch::Stopwatch;
 
 /// Answers the requests of one connection, one at a time.
@@ -60,19 +60,18 @@ impl<'c> Answerer<'c> {
         };
         self.gauge.handler_ended();
         let mut is_last = self.shared.house.readiness.is_leaving();
-        let mut response = match answered {
-            Ok(response) => response,
+        let Noted { mut response, note } = match answered {
+            Ok(noted) => noted,
             Err((request, refused)) => {
                 // What follows on the connection may be the body that a proxy saw, or its next request.
                 is_last |= matches!(refused, Refused::HeadAmbiguous | Refused::TunnelAsked);
-                self.refuse(request, arrival, refused).await
+                self.refuse(request, arrival, refused).await.into()
             }
         };
 
         let duration = stopwatch.elapsed();
         let dropped = response.extensions().get::<DropConnection>().is_some();
         let status = if dropped { 0 } else { response.status().as_u16() };
-        let note = response.extensions().get::<AnswerNote>().copied();
         self.shared.metrics.answered(status, note, duration);
         if let Some(log) = &self.shared.house.access_log {
             log.put(&Line {
@@ -108,7 +107,7 @@ impl<'c> Answerer<'c> {
     }
 
     /// Lets the handler answer, unless it is too slow or breaks.
-    async fn routed(&self, mut request: Request<Arriving>, arrival: Arrival) -> Result<Response, Refused> {
+    async fn routed(&self, mut request: Request<Arriving>, arrival: Arrival) -> Result<Noted, Refused> {
         let mut handler = pin!(async {
             match &self.shared.shortcut {
                 Some(way) if way.takes(request.method(), request.uri()) => {
@@ -116,12 +115,12 @@ impl<'c> Answerer<'c> {
                 }
                 _ => {
                     request.extensions_mut().insert(arrival);
-                    self.shared.router.clone().call(request.map(Body::new)).await
+                    self.shared.router.clone().call(request.map(Body::new)).await.map(Noted::from)
                 }
             }
         });
         poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-            Ok(Poll::Ready(Ok(response))) => Poll::Ready(Ok(response)),
+            Ok(Poll::Ready(Ok(noted))) => Poll::Ready(Ok(noted)),
             Ok(Poll::Pending) if self.gauge.is_overdue() => Poll::Ready(Err(Refused::DeadlinePassed)),
             Ok(Poll::Pending) => Poll::Pending,
             Err(_panic) => Poll::Ready(Err(Refused::Panicked)),

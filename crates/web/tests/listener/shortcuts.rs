@@ -9,7 +9,7 @@ use axum::routing::any;
 use http::{Method, Uri};
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::limits::Limits;
-use mintkeep_web::note::{AnswerNote, OutcomeCode};
+use mintkeep_web::note::{AnswerNote, Noted, OutcomeCode};
 use mintkeep_web::serve::Manners;
 use mintkeep_web::shortcut::{Answering, Request, Shortcut};
 use tokio::io::AsyncWriteExt;
@@ -31,7 +31,8 @@ impl Shortcut for Short {
                 "/short/never" => std::future::pending().await,
                 _ => {
                     let note = AnswerNote { endpoint: "test/short", code: OutcomeCode::Name("SUCCESS") };
-                    note.on(format!("short, {}", arrival.peer).into_response())
+                    let response = format!("short, {}", arrival.peer).into_response();
+                    Noted { response, note: Some(note) }
                 }
             }
         })
