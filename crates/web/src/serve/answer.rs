@@ -168,10 +168,10 @@ fn check_head<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refused> {
     if headers.bytes > limits.header_bytes_max {
         return Err(Refused::HeadersTooLarge);
     }
-    if headers.hosts > 1 || headers.codings > 1 || !headers.coding_is_chunked {
+    if headers.hosts > 1 || headers.codings > 1 || !headers.codings_fit {
         return Err(Refused::HeadAmbiguous);
     }
-    if !headers.host_is_one || (headers.hosts == 0 && request.version() >= Version::HTTP_11) {
+    if !headers.hosts_fit || (headers.hosts == 0 && request.version() >= Version::HTTP_11) {
         return Err(Refused::HostMissing);
     }
     Ok(())
@@ -184,9 +184,10 @@ struct Headers {
     hosts: usize,
     /// Whether each host is of the characters that one can have (RFC 3986, section 3.2). An empty one is a
     /// host: the target has none.
-    host_is_one: bool,
+    hosts_fit: bool,
     codings: usize,
-    coding_is_chunked: bool,
+    /// Whether each transfer coding is `chunked`.
+    codings_fit: bool,
 }
 
 impl Headers {
@@ -194,17 +195,17 @@ impl Headers {
         /// The colon, the space and the line end of a header.
         const REST_BYTES: usize = ": ".len() + "\r\n".len();
         const HOST_MARKS: &[u8] = b"-._~%!$&'()*+,;=:[]";
-        let mut seen = Self { bytes: 0, hosts: 0, host_is_one: true, codings: 0, coding_is_chunked: true };
+        let mut seen = Self { bytes: 0, hosts: 0, hosts_fit: true, codings: 0, codings_fit: true };
         for (name, value) in headers {
             let bytes = name.as_str().len().saturating_add(value.len()).saturating_add(REST_BYTES);
             seen.bytes = seen.bytes.saturating_add(bytes);
             if name == HOST {
                 seen.hosts = seen.hosts.saturating_add(1);
                 let fits = |byte: &u8| byte.is_ascii_alphanumeric() || HOST_MARKS.contains(byte);
-                seen.host_is_one &= value.as_bytes().iter().all(fits);
+                seen.hosts_fit &= value.as_bytes().iter().all(fits);
             } else if name == TRANSFER_ENCODING {
                 seen.codings = seen.codings.saturating_add(1);
-                seen.coding_is_chunked &= value.as_bytes().eq_ignore_ascii_case(b"chunked");
+                seen.codings_fit &= value.as_bytes().eq_ignore_ascii_case(b"chunked");
             }
         }
         seen

@@ -33,11 +33,7 @@ impl Bell {
 
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
-        if HELD.get() {
-            RUNG.set(Some(self));
-        } else {
-            self.0.wake();
-        }
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
