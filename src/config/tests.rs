@@ -114,6 +114,7 @@ fn each_mistake_is_told_with_its_line_and_its_remedy() {
         ("same address",      with("7800", "7600"),                                    "line 5: `admin.listen` takes the port of `issuer.listen`"),
         ("port of all IPv4",  with("127.0.0.1:7800", "0.0.0.0:7600"),                  "line 5: `admin.listen` takes the port of `issuer.listen`"),
         ("port of all",       with("127.0.0.1:7600", "[::]:7800"),                     "line 5: `admin.listen` takes the port of `issuer.listen`"),
+        ("port of all IPv6",  with("127.0.0.1:7600", "[::]:7600").replace("127.0.0.1:7800", "[::1]:7600"), "line 5: `admin.listen` takes the port of `issuer.listen`"),
         ("unknown setting",   with("[admin]", "lissen = 1\n[admin]"),                  "line 4: there is no setting `issuer.lissen`; remove it, or write one of listen, title_case_headers, tls, public_url, wallet_url, frame_origins"),
         ("unknown section",   with("[store]", "[limit]\n[store]"),                     "line 7: there is no setting `limit`; remove it, or write one of issuer, keeper"),
         ("sandbox",           with("[store]", "[sandbox]\nclock = true\n[store]"),     "line 7: there is no setting `sandbox`; remove it; the sandbox, its clock and its fault rules exist only under `mintkeep dev`"),

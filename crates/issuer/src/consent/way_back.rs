@@ -170,8 +170,13 @@ mod tests {
 
     #[test]
     fn a_redirect_uri_of_the_standards_may_have_any_port_of_a_registered_loopback_host() {
-        let app =
-            app(&["http://127.0.0.1", "http://[::1]:9/a?x=1", "http://localhost/a", "https://127.0.0.1/s"]);
+        let app = app(&[
+            "http://127.0.0.1",
+            "http://[::1]:9/a?x=1",
+            "http://localhost/a",
+            "http://localhost?x=1",
+            "https://127.0.0.1/s",
+        ]);
         #[rustfmt::skip]
         let cases = [
             ("a port more",            "http://127.0.0.1:38855",           true),
@@ -188,6 +193,7 @@ mod tests {
             ("another query",          "http://[::1]:9/a?x=2",             false),
             ("another name of it",     "http://127.0.0.1:9/a?x=1",         false),
             ("the name",               "http://localhost:3000/a",          true),
+            ("a query alone",          "http://localhost:3000?x=1",        true),
             ("the name's longer name", "http://localhost3000/a",           false),
             ("by https",               "https://127.0.0.1:444/s",          false),
         ];
