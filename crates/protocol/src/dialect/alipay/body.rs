@@ -64,9 +64,8 @@ impl SignedBody {
     /// unreadable `Encrypt` header or a ciphertext that is not base64.
     pub(super) fn read(headers: &HeaderMap, body: &Bytes) -> Result<Self, Refusal> {
         let encrypt = only(headers, &ENCRYPT)?;
-        if let Some(media_type) = only(headers, &CONTENT_TYPE)?
-            && !takes(media_type, encrypt.is_some())
-        {
+        // The official Go client says it twice, with a charset and without: whichever is read, it is JSON.
+        if !headers.get_all(CONTENT_TYPE).iter().all(|media_type| takes(media_type, encrypt.is_some())) {
             return Err(Refusal::FieldIllegal);
         }
         let Some(encrypt) = encrypt else {

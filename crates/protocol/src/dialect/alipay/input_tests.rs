@@ -120,6 +120,7 @@ fn a_bad_header_is_told_at_its_step() {
     let (id, time, signature) =
         (("client-id", CLIENT), ("request-time", "0"), ("signature", "signature=AQI"));
     let typed = |media_type| vec![id, time, signature, ("content-type", media_type)];
+    let json = ("content-type", "application/json");
     let good = "client MINI0000000000000001 by a signature asks refresh r";
     let unsigned = "client MINI0000000000000001 by ProofInvalid asks refresh r";
     let timeless = "client MINI0000000000000001 by RequestTimeIllegal asks refresh r";
@@ -147,6 +148,8 @@ fn a_bad_header_is_told_at_its_step() {
         ("a form",                 typed("application/x-www-form-urlencoded"),         untyped),
         ("text that is plain",     typed("text/plain; charset=UTF-8"),                 untyped),
         ("no type at all",         typed(""),                                          untyped),
+        ("JSON twice over",        vec![id, time, signature, json, ("content-type", "application/json; charset=UTF-8")], good),
+        ("JSON, and then a form",  vec![id, time, signature, json, ("content-type", "application/x-www-form-urlencoded")], untyped),
     ];
     for (case, headers, expected) in cases {
         assert_eq!(describe(&read(Gateway::MiniProgram, &post(&headers, BODY))), expected, "{case}");

@@ -7,16 +7,22 @@ use crate::time::Timestamp;
 /// Longest text that is looked at, in bytes. ISO 8601 to the nanosecond has 35.
 const TEXT_BYTES_MAX: usize = 64;
 
+/// How many digits the nanoseconds since 1970 have, from 2001 on to 2286. As milliseconds they would be
+/// thirty million years.
+const NANOSECONDS_DIGITS: usize = 19;
+
 /// Reads a time: ISO 8601 with an offset (`+08:00`, `+0800` or `Z`), with no or up to nine digits of
-/// fraction, with or without seconds; or milliseconds since the Unix epoch. Without an offset it is no
-/// point in time, and refused.
+/// fraction, with or without seconds; or milliseconds since the Unix epoch, or nanoseconds, which are told
+/// by their digits. Without an offset it is no point in time, and refused.
 #[must_use]
 pub fn parse_instant(text: &str) -> Option<Timestamp> {
     if text.is_empty() || text.len() > TEXT_BYTES_MAX {
         return None;
     }
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().ok().map(Timestamp::from_unix_ms);
+        let number: i64 = text.parse().ok()?;
+        let unix_ms = if text.len() == NANOSECONDS_DIGITS { number / 1_000_000 } else { number };
+        return Some(Timestamp::from_unix_ms(unix_ms));
     }
     let read: jiff::Timestamp = text.parse().ok()?;
     Some(Timestamp::from_unix_ms(read.as_millisecond()))
@@ -54,6 +60,10 @@ mod tests {
             ("2024-05-22T06:42+05:30",              Some(SAMPLE_MS - 21_000)),
             ("1716340341000",                       Some(SAMPLE_MS)),
             ("0",                                   Some(0)),
+            ("1716340341000999999",                 Some(SAMPLE_MS)),
+            ("999999999999999999",                  Some(999_999_999_999_999_999)),
+            ("1000000000000000000",                 Some(1_000_000_000_000)),
+            ("9223372036854775808",                 None),
             ("2024-05-22T06:42:21",                 None),
             ("2024-05-22",                          None),
             ("2024-13-22T06:42:21+05:30",           None),
