@@ -108,9 +108,14 @@ impl Gateway {
         }
     }
 
-    /// What `path` leads to.
+    /// What `path` leads to. Wallets of the Mini Program family, and so their clients, also write it with
+    /// `.htm` at its end.
     #[must_use]
     pub fn endpoint(self, path: &str) -> Option<Endpoint> {
+        let path = match self {
+            Self::MiniProgram => path.strip_suffix(".htm").unwrap_or(path),
+            Self::AlipayHk => path,
+        };
         self.endpoints().iter().find(|(known, _)| *known == path).map(|(_, endpoint)| *endpoint)
     }
 
