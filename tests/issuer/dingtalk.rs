@@ -135,7 +135,7 @@ async fn a_ticket_is_drawn_with_a_token_in_its_header_and_nowhere_else() {
     let token = rig.dingtalk_token().await.text("/accessToken");
     rig.pass(Duration::from_secs(200));
     let drawn = ticket(&rig, Some(&token), "").await;
-    assert_eq!((drawn.status, drawn.text("/expireIn")), (200, "7000".into()));
+    assert_eq!((drawn.status, drawn.text("/expireIn")), (200, "7200".into()));
     assert_ne!(drawn.text("/jsapiTicket"), token);
     assert!(!rig.is_active(&drawn.text("/jsapiTicket")).await, "a ticket is no access token");
 

@@ -1,4 +1,4 @@
-//! Tickets for a page's JSAPI and cards: drawn with an app's own token, and good as long as it.
+//! Tickets for a page's JSAPI and cards: drawn with an app's own token, and good for two hours from then.
 
 use std::time::Duration;
 
@@ -21,8 +21,9 @@ async fn state(rig: &Rig, ticket: &str) -> TokenState {
     rig.issuer.inspect(ticket).await.unwrap_or_else(|failure| panic!("{failure}")).state
 }
 
+/// The rig's time begins as a ticket's turn does.
 #[tokio::test]
-async fn wechats_tickets_are_one_of_each_type_for_as_long_as_the_token_that_drew_them() {
+async fn wechats_tickets_are_one_of_each_type_and_good_for_two_hours_whatever_becomes_of_the_token() {
     let rig = Rig::new().await;
     for is_stable in [false, true] {
         let stable = async || rig.stable_token(false).await.text("/access_token");
@@ -30,28 +31,39 @@ async fn wechats_tickets_are_one_of_each_type_for_as_long_as_the_token_that_drew
         rig.pass(Duration::from_secs(100));
         let drawn = of_wechat(&rig, &token, "jsapi").await;
         let ticket = drawn.text("/ticket");
-        let body = json!({"errcode": 0, "errmsg": "ok", "ticket": ticket, "expires_in": 7100});
-        assert_eq!((drawn.status, drawn.json()), (200, body));
-        assert_eq!(of_wechat(&rig, &token, "jsapi").await.text("/ticket"), ticket, "a repeat");
+        let body = json!({"errcode": 0, "errmsg": "ok", "ticket": ticket, "expires_in": 7200});
+        assert_eq!((drawn.status, drawn.json()), (200, body.clone()));
         let card = of_wechat(&rig, &token, "wx_card").await.text("/ticket");
         assert!(card != ticket && ticket != token && card != token);
-
         assert!(!rig.is_active(&ticket).await && !rig.is_active(&card).await, "a ticket is no access token");
-        assert_eq!(
-            (state(&rig, &ticket).await, state(&rig, &card).await),
-            (TokenState::Good, TokenState::Good)
-        );
+
         rig.pass(Duration::from_millis(7_099_999));
-        assert_eq!(of_wechat(&rig, &token, "jsapi").await.text("/expires_in"), "0");
+        assert_eq!(of_wechat(&rig, &token, "jsapi").await.json(), body, "the token's last millisecond");
+        rig.pass(Duration::from_millis(1));
+        assert_eq!(of_wechat(&rig, &token, "jsapi").await.text("/errcode"), "42001");
+        for ticket in [&ticket, &card] {
+            assert_eq!(state(&rig, ticket).await, TokenState::Good, "it was drawn a millisecond ago");
+        }
+        rig.pass(Duration::from_millis(7_199_999));
+        assert_eq!(state(&rig, &ticket).await, TokenState::Good);
         rig.pass(Duration::from_millis(1));
         assert_eq!(state(&rig, &ticket).await, TokenState::Expired);
-        assert_eq!(of_wechat(&rig, &token, "jsapi").await.text("/errcode"), "42001");
     }
+}
+
+#[tokio::test]
+async fn a_ticket_outlives_the_token_that_drew_it_but_not_the_apps_mass_revocation() {
+    let rig = Rig::new().await;
     let first = rig.wechat_token().await;
     let ticket = of_wechat(&rig, &first, "jsapi").await.text("/ticket");
-    let (_second, _third) = (rig.wechat_token().await, rig.wechat_token().await);
+    let (_second, third) = (rig.wechat_token().await, rig.wechat_token().await);
     assert_eq!(of_wechat(&rig, &first, "jsapi").await.text("/errcode"), "40001");
-    assert_eq!(state(&rig, &ticket).await, TokenState::Superseded);
+    assert_eq!(of_wechat(&rig, &third, "jsapi").await.text("/ticket"), ticket, "whichever token draws it");
+    assert_eq!(state(&rig, &ticket).await, TokenState::Good);
+    rig.change_app(WECHAT, |app| app.token_epoch += 1).await;
+    assert_eq!(state(&rig, &ticket).await, TokenState::Revoked);
+    let token = rig.wechat_token().await;
+    assert_ne!(of_wechat(&rig, &token, "jsapi").await.text("/ticket"), ticket);
 }
 
 #[tokio::test]
@@ -61,17 +73,19 @@ async fn dingtalks_older_endpoint_draws_the_ticket_of_the_newer_one() {
     rig.pass(Duration::from_secs(200));
     let drawn = of_dingtalk(&rig, &token).await;
     let ticket = drawn.text("/ticket");
-    let body = json!({"errcode": 0, "errmsg": "ok", "ticket": ticket, "expires_in": 7000});
+    let body = json!({"errcode": 0, "errmsg": "ok", "ticket": ticket, "expires_in": 7200});
     assert_eq!((drawn.status, drawn.json()), (200, body));
     let newer = http::Request::post("/v1.0/oauth2/jsapiTickets")
         .header("x-acs-dingtalk-access-token", &token)
         .body(axum::body::Body::empty())
         .unwrap();
-    assert_eq!(rig.send(newer).await.text("/jsapiTicket"), ticket);
-    assert_eq!(state(&rig, &ticket).await, TokenState::Good);
+    assert_eq!(rig.send(newer).await.json(), json!({"jsapiTicket": ticket, "expireIn": 7200}));
     assert_eq!(rig.dingtalk_token().await.text("/expireIn"), "7200", "the token is extended");
     rig.pass(Duration::from_secs(7_199));
-    assert_eq!(of_dingtalk(&rig, &token).await.text("/expires_in"), "1");
+    let next = of_dingtalk(&rig, &token).await;
+    assert_eq!(next.text("/expires_in"), "7200");
+    assert_ne!(next.text("/ticket"), ticket, "the next one's turn has come");
+    assert_eq!(state(&rig, &ticket).await, TokenState::Good, "the one before is good for a while");
     rig.pass(Duration::from_secs(1));
     assert_eq!(of_dingtalk(&rig, &token).await.text("/errcode"), "42001");
 }

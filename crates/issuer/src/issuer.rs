@@ -173,11 +173,11 @@ impl Issuer {
         if is_same { Ok(()) } else { Err(Failure::Overtaken) }
     }
 
-    /// The text of one of a pool's tokens.
-    fn pool_token_text(&self, pool: &Pool, kind: TokenKind) -> String {
+    /// The text of a pool's token, or of a ticket that is drawn with one.
+    fn pool_token_text(&self, pool: &Pool, kind: TokenKind, generation: Generation) -> String {
         let place =
             TokenPlace { kind, record: pool.key.app, salt: &pool.salt, token_epoch: pool.token_epoch };
-        self.tokens.mint(&place, pool.current.generation)
+        self.tokens.mint(&place, generation)
     }
 
     /// A new salt.

@@ -7,3 +7,4 @@ pub mod code;
 pub mod refresh;
 #[cfg(test)]
 mod sample;
+pub mod ticket;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::ident::{AppId, Dialect};
-use mintkeep_protocol::issue::access::{daily_quota, remaining};
+use mintkeep_protocol::issue::access::daily_quota;
 use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::issue::check::{customer_may, grant_token, pool_token};
+use mintkeep_protocol::issue::ticket;
 use mintkeep_protocol::outcome::{Granted, Refusal};
 use mintkeep_protocol::port::issuer_store::Commit;
 use mintkeep_protocol::record::{AuditAction, Grant, GrantStage, Held, Pool, PoolKey};
@@ -58,10 +59,11 @@ impl Issuer {
             Ask::PlatformAddresses => Ok(Granted::Addresses(PLATFORM_ADDRESSES.to_vec())),
             Ask::ClearQuota(id) => self.clear_quota(&good.app, &id, arrival).await,
             Ask::QuotaOf { pool } => self.quota_of(&good.app, pool).await,
-            Ask::Ticket { kind } => Ok(Granted::Ticket {
-                ticket: AccessToken::new(self.pool_token_text(&good.pool, kind)),
-                expires_in: remaining(&good.app, &good.held, self.clock.now()),
-            }),
+            Ask::Ticket { kind } => {
+                let turn = ticket::turn(self.clock.now());
+                let ticket = AccessToken::new(self.pool_token_text(&good.pool, kind, turn));
+                Ok(Granted::Ticket { ticket, expires_in: ticket::TICKET_LIFE })
+            }
             Ask::AppToken { .. }
             | Ask::ExchangeCode(_)
             | Ask::Refresh(_)

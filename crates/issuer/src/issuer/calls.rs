@@ -109,9 +109,10 @@ impl Issuer {
         match ask {
             &Ask::AppToken { pool: kind, force } => {
                 let settled = self.app_token_pool(client, (kind, force), arrival).await?;
+                let current = settled.pool.current;
                 Ok(Granted::AppToken {
-                    token: AccessToken::new(self.pool_token_text(&settled.pool, kind)),
-                    expires_in: remaining(client.app(), &settled.pool.current, settled.at),
+                    token: AccessToken::new(self.pool_token_text(&settled.pool, kind, current.generation)),
+                    expires_in: remaining(client.app(), &current, settled.at),
                 })
             }
             Ask::ExchangeCode(code) => {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use mintkeep_protocol::app::{App, AppStatus};
 use mintkeep_protocol::ident::{CustomerId, Scope};
 use mintkeep_protocol::issue::check::customer_may;
-use mintkeep_protocol::record::{ActiveTokens, Grant, GrantStage, Held, Pool, PoolKey};
+use mintkeep_protocol::issue::ticket;
+use mintkeep_protocol::record::{ActiveTokens, Grant, GrantStage, Held, PoolKey};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::{Salt, TokenClaim, TokenKind};
 use serde::Serialize;
@@ -109,7 +110,8 @@ impl Issuer {
         let pool = self.extensions.exact(&pool);
         let life = match self.barred(&claim, &pool.salt, &app) {
             Some(state) => (state, None),
-            None => pool_life(&claim, &pool, self.clock.now()),
+            None if claim.kind == kind => newest_life(&claim, pool.current, pool.previous, self.clock.now()),
+            None => ticket_life(&claim, self.clock.now()),
         };
         Ok(Inspection { app: Some(app), ..gone }.with_life(life))
     }
@@ -142,8 +144,10 @@ impl Issuer {
     }
 }
 
-fn pool_life(claim: &TokenClaim, pool: &Pool, now: Timestamp) -> (TokenState, Option<Held>) {
-    newest_life(claim, pool.current, pool.previous, now)
+/// A ticket has a life of its own.
+fn ticket_life(claim: &TokenClaim, now: Timestamp) -> (TokenState, Option<Held>) {
+    let life = ticket::life(claim.generation);
+    (if now < life.expires_at { TokenState::Good } else { TokenState::Expired }, Some(life))
 }
 
 /// The life of a token of which the latest and perhaps the one before are good.
