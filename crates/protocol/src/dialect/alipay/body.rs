@@ -65,7 +65,7 @@ impl SignedBody {
     pub(super) fn read(headers: &HeaderMap, body: &Bytes) -> Result<Self, Refusal> {
         let encrypt = only(headers, &ENCRYPT)?;
         // The official Go client says it twice, with a charset and without: whichever is read, it is JSON.
-        if !headers.get_all(CONTENT_TYPE).iter().all(|media_type| takes(media_type, encrypt.is_some())) {
+        if !headers.get_all(CONTENT_TYPE).iter().all(|value| takes(value, encrypt.is_some())) {
             return Err(Refusal::FieldIllegal);
         }
         let Some(encrypt) = encrypt else {
@@ -78,10 +78,14 @@ impl SignedBody {
     }
 }
 
-/// Whether a body may be of this media type: JSON, or text if it is encrypted, in UTF-8.
-fn takes(media_type: &HeaderValue, encrypted: bool) -> bool {
-    let Ok(text) = media_type.to_str() else { return false };
-    let mut parts = text.split(';').map(str::trim);
+/// Whether a body may be of this media type, or of each of these, as a proxy joins two headers of a name.
+fn takes(media_types: &HeaderValue, encrypted: bool) -> bool {
+    media_types.to_str().is_ok_and(|text| text.split(',').all(|media_type| takes_one(media_type, encrypted)))
+}
+
+/// JSON, or text if it is encrypted, in UTF-8.
+fn takes_one(media_type: &str, encrypted: bool) -> bool {
+    let mut parts = media_type.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
     let right = essence.eq_ignore_ascii_case("application/json")
         || (encrypted && essence.eq_ignore_ascii_case("text/plain"));

@@ -149,6 +149,8 @@ fn a_bad_header_is_told_at_its_step() {
         ("text that is plain",     typed("text/plain; charset=UTF-8"),                 untyped),
         ("no type at all",         typed(""),                                          untyped),
         ("JSON twice over",        vec![id, time, signature, json, ("content-type", "application/json; charset=UTF-8")], good),
+        ("the same, joined",       typed("application/json,application/json; charset=UTF-8"), good),
+        ("a form, joined",         typed("application/json, application/x-www-form-urlencoded"), untyped),
         ("JSON, and then a form",  vec![id, time, signature, json, ("content-type", "application/x-www-form-urlencoded")], untyped),
     ];
     for (case, headers, expected) in cases {
