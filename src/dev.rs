@@ -59,8 +59,8 @@ pub async fn run(options: DevOptions) -> Result<()> {
         }
     }
     let data = data_folder(&options)?;
-    let metrics = telemetry::install(LOG)?;
     let (log, log_writer) = AccessLog::start(LOG.format, std::io::stderr())?;
+    let metrics = telemetry::install(LOG, &log)?;
     let clock = Arc::new(SandboxClock::open(data.path.join("sandbox").join("clock"))?);
     let process = wiring::process(clock.clone(), Some(log));
     let store = SqliteStore::open(&data.path, SqliteOptions::new(clock.clone()))?;

@@ -13,7 +13,7 @@ use axum::Router;
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use mintkeep_web::access_log::Format;
+use mintkeep_web::access_log::{AccessLog, Format};
 use mintkeep_web::tasks::Tasks;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -33,10 +33,12 @@ const REQUEST_SECONDS_BUCKETS: [f64; 14] =
 #[derive(Clone)]
 pub struct Metrics(PrometheusHandle);
 
-/// Starts log and metrics, once in a process.
-pub fn install(log: LogSettings) -> Result<Metrics> {
+/// Starts log and metrics, once in a process. Events go where requests leave their lines, so that nobody waits for who
+/// reads the log.
+pub fn install(log: LogSettings, shared: &AccessLog) -> Result<Metrics> {
     let ours = Targets::new().with_default(LevelFilter::WARN).with_target("mintkeep", log.level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let shared = shared.clone();
+    let lines = tracing_subscriber::fmt::layer().with_writer(move || shared.events());
     let lines = match log.format {
         Format::Json => {
             lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()

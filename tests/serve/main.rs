@@ -3,6 +3,7 @@
 
 mod browsers;
 mod config;
+mod log;
 mod master_key;
 mod patience;
 mod server;

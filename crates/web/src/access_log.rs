@@ -1,4 +1,4 @@
-//! One line a request, formatted once and written in batches by a thread of its own.
+//! One line a request, formatted once and written in batches by a thread of its own; events go the same way.
 //!
 //! Only what is ours or bounded gets into a line: never a query, a header or a body, and of the path no
 //! segment that is as long as a secret.
@@ -16,6 +16,12 @@ pub use line::Line;
 /// How many bytes of lines may wait for the writer. When it is slower than that, lines are dropped and
 /// counted: requests never wait for a log.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How many bytes of events may wait beyond that: where requests are many, what went wrong is told all the same.
+const EVENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long the end of the process waits for who reads its log.
+const LAST_WRITE_MAX: Duration = Duration::from_secs(3);
 
 /// So many waiting bytes are written without further delay.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -39,7 +45,22 @@ pub struct AccessLog {
     queue: Arc<Queue>,
 }
 
-/// The thread that writes them. Dropping it writes what waits and ends the thread.
+/// Where events leave their lines, each whole in one write. It never waits for who reads the log.
+#[derive(Debug)]
+pub struct EventLog(Arc<Queue>);
+
+impl Write for EventLog {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line, WAITING_BYTES_MAX.saturating_add(EVENT_BYTES_MAX));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The thread that writes them. Dropping it writes what waits, if somebody takes it, and ends the thread.
 #[derive(Debug)]
 pub struct AccessLogWriter {
     queue: Arc<Queue>,
@@ -57,6 +78,8 @@ struct Waiting {
     bytes: Vec<u8>,
     lines_dropped: u64,
     closed: bool,
+    /// Everything is written, and the thread is at its end.
+    ended: bool,
 }
 
 thread_local! {
@@ -83,8 +106,14 @@ impl AccessLog {
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.clear();
             line.format(self.format, scratch);
-            self.queue.push(scratch);
+            self.queue.push(scratch, WAITING_BYTES_MAX);
         });
+    }
+
+    /// Where events leave their lines.
+    #[must_use]
+    pub fn events(&self) -> EventLog {
+        EventLog(Arc::clone(&self.queue))
     }
 }
 
@@ -93,11 +122,11 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, line: &[u8]) {
+    fn push(&self, line: &[u8], bytes_max: usize) {
         let mut waiting = self.lock();
         let before = waiting.bytes.len();
         let after = before.saturating_add(line.len());
-        if after > WAITING_BYTES_MAX || waiting.closed {
+        if after > bytes_max || waiting.closed {
             waiting.lines_dropped = waiting.lines_dropped.saturating_add(1);
             drop(waiting);
             metrics::counter!("mintkeep_access_log_lines_dropped_total").increment(1);
@@ -137,6 +166,8 @@ impl Queue {
                 tracing::warn!(lines_dropped, "the access log's writer is too slow; lines were dropped");
             }
             if closed {
+                self.lock().ended = true;
+                self.changed.notify_all();
                 return;
             }
         }
@@ -145,9 +176,13 @@ impl Queue {
 
 impl Drop for AccessLogWriter {
     fn drop(&mut self) {
-        self.queue.lock().closed = true;
-        self.queue.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
+        let mut waiting = self.queue.lock();
+        waiting.closed = true;
+        self.queue.changed.notify_all();
+        // Where nobody reads the log, the thread stands in a write without end: it goes with the process.
+        let waited = self.queue.changed.wait_timeout_while(waiting, LAST_WRITE_MAX, |waiting| !waiting.ended);
+        let ended = waited.unwrap_or_else(PoisonError::into_inner).0.ended;
+        if let Some(thread) = self.thread.take().filter(|_| ended) {
             let _panicked = thread.join();
         }
     }
@@ -186,7 +221,7 @@ mod tests {
         let line = [b'x'; 1024];
         let fitting = WAITING_BYTES_MAX / line.len();
         for _ in 0..3 * fitting {
-            log.queue.push(&line);
+            log.queue.push(&line, WAITING_BYTES_MAX);
         }
 
         drop(open);
@@ -194,5 +229,33 @@ mod tests {
         let taken = taken.lock().unwrap().len();
         assert_eq!(taken % line.len(), 0, "whole lines only");
         assert!((fitting..=2 * fitting).contains(&(taken / line.len())), "{taken}");
+    }
+
+    #[test]
+    fn an_event_is_told_where_requests_lines_are_dropped() {
+        let (open, gate) = mpsc::channel();
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let (log, writer) =
+            AccessLog::start(Format::Text, Gated { gate, taken: Arc::clone(&taken) }).unwrap();
+        for _ in 0..=2 * WAITING_BYTES_MAX / BATCH_BYTES {
+            log.queue.push(&vec![b'x'; BATCH_BYTES], WAITING_BYTES_MAX);
+        }
+        log.events().write_all(b"event\n").unwrap();
+        drop((open, writer));
+        assert!(taken.lock().unwrap().ends_with(b"event\n"));
+    }
+
+    #[test]
+    fn the_end_waits_for_nobody_who_never_reads() {
+        let (held, gate) = mpsc::channel();
+        let (log, writer) = AccessLog::start(Format::Text, Gated { gate, taken: Arc::default() }).unwrap();
+        log.events().write_all(b"event\n").unwrap();
+        let (say, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            drop(writer);
+            say.send(())
+        });
+        ended.recv_timeout(4 * LAST_WRITE_MAX).expect("it ends while the reader holds it");
+        drop(held);
     }
 }
