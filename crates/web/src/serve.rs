@@ -21,6 +21,7 @@ use mintkeep_protocol::port::entropy::Entropy;
 use mintkeep_protocol::time::Clock;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 pub use bell::Arriving;
 
@@ -35,6 +36,9 @@ use crate::tls::Tls;
 
 /// How long accepting pauses when the operating system has no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often the log is told so while it lasts.
+const ACCEPT_TELL_EVERY: Duration = Duration::from_mins(1);
 
 /// How long connections are still read after the stop, for requests that were sent before they could know.
 const LAST_LOOK: Duration = Duration::from_millis(100);
@@ -232,13 +236,17 @@ pub async fn serve(listener: Listener, house: House) {
         })
     };
     let accepting = async {
+        let mut told: Option<Instant> = None;
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match socket.accept().await {
                 Ok((stream, peer)) => drop(begin(stream, peer.ip(), place)),
                 Err(error) if is_the_peers(&error) => {}
                 Err(error) => {
-                    tracing::error!(listener = name, %error, "can't accept; raise the limit of open files");
+                    if told.is_none_or(|told| told.elapsed() >= ACCEPT_TELL_EVERY) {
+                        tracing::error!(listener = name, %error, "can't accept; raise the limit of open files");
+                        told = Some(Instant::now());
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
