@@ -48,6 +48,7 @@ async fn make_one(file: PathBuf, tasks: &Tasks) -> Result<()> {
 /// Reads a key that [`make`] made, or that somebody put into its place.
 pub fn read(file: &Path) -> Result<RsaPrivateKey> {
     let pem = read_text(file)?.with_context(|| format!("{} is gone", file.display()))?;
-    RsaPrivateKey::from_pem(&pem)
-        .with_context(|| format!("{}: remove it to have a new pair made", file.display()))
+    RsaPrivateKey::from_pem(&pem).with_context(|| {
+        format!("{}: put back what was there, or start with another --data folder", file.display())
+    })
 }

@@ -153,3 +153,14 @@ fn a_call_through_the_proxy_is_answered_by_the_issuers_api_and_outlives_a_dead_t
     let answer = proxied("alipayhk-sandbox", "/api/open/v1/alipayhk/merchant/inquire");
     assert_eq!(answer.text("/result/resultCode"), "PARAM_ILLEGAL");
 }
+
+/// What is left of a first start that was killed once its consumer was made and before its key was written down.
+#[test]
+fn the_sandboxs_consumer_has_a_key_however_its_first_start_ended() {
+    let folder = Folder::new();
+    folder.start().stop();
+    std::fs::remove_file(folder.data().join("sandbox").join("consumer.key")).unwrap();
+    let bench = Bench::start(&folder);
+    assert!(bench.is_active(&bench.token("wechat-sandbox")));
+    bench.platform.stop();
+}
