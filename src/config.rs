@@ -222,6 +222,9 @@ fn read_admin(
         if token.chars().count() < ADMIN_TOKEN_CHARS_MIN {
             let what = format!("`admin.token` has fewer than {ADMIN_TOKEN_CHARS_MIN} characters");
             section.notes().mistake(named.line, what, "make one with `openssl rand -hex 32`");
+        } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let what = "`admin.token` has characters that no header can carry";
+            section.notes().mistake(named.line, what, "make one with `openssl rand -hex 32`, on one line");
         }
         Some(ClientSecret::new(token.as_str().to_owned()))
     });

@@ -91,6 +91,9 @@ fn warn_if_open(path: &Path, line: usize, notes: &Notes<'_>) {
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    std::fs::File::open(path)?.take(FILE_BYTES_MAX.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_BYTES_MAX) {
+        return Err(std::io::Error::other("it is longer than 256 KiB"));
+    }
     Ok(bytes)
 }

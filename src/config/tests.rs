@@ -27,6 +27,8 @@ fn folder() -> TempDir {
     put("admin.token", &format!("{}\n", "a".repeat(ADMIN_TOKEN_CHARS_MIN)));
     put("short.token", &"a".repeat(ADMIN_TOKEN_CHARS_MIN - 1));
     put("master.key", &MasterKey::encode(&[7; 32]));
+    put("two-lines.token", &"a\n".repeat(ADMIN_TOKEN_CHARS_MIN));
+    put("long", &"a".repeat(256 * 1024 + 1));
     put("empty", "\n");
     folder
 }
@@ -96,6 +98,8 @@ fn each_mistake_is_told_with_its_line_and_its_remedy() {
         ("inline token",      with("file:admin.token", "planted-secret"),              "line 6: `admin.token` must not be the secret itself; put it into a file"),
         ("console of a path", with("[store]", "public_url = \"https://a.example/console\"\n[store]"), "line 7: `admin.public_url` can't be \"https://a.example/console\"; write a URL without a path"),
         ("short token",       with("admin.token\"", "short.token\""),                  "line 6: `admin.token` has fewer than 32 characters; make one"),
+        ("token of lines",    with("admin.token\"", "two-lines.token\""),              "line 6: `admin.token` has characters that no header can carry"),
+        ("long file",         with("admin.token\"", "long\""),                         "long can't be read (it is longer than 256 KiB)"),
         ("token not there",   with("admin.token\"", "nowhere\""),                      "nowhere can't be read (No such file"),
         ("empty token",       with("admin.token\"", "empty\""),                        "line 6: `admin.token` refers to an empty secret"),
         ("variable not set",  with("file:admin.token", "env:NOWHERE"),                 "line 6: `admin.token` refers to the variable \"NOWHERE\", which is not set"),
