@@ -187,9 +187,10 @@ fn fault(error: &legacy::Error, touched: &AtomicBool) -> UpstreamFault {
     UpstreamFault::NotSent(if is_tls { FaultCause::Tls } else { FaultCause::Connect })
 }
 
+/// An error of the operating system's kind that wraps another passes it over as a source, and two wrap this one.
 fn is_about_tls(cause: &(dyn Error + 'static)) -> bool {
     let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    cause.is::<rustls::Error>() || wrapped.is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
+    cause.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_about_tls(wrapped))
 }
 
 /// An answer's body as it streams in, for the proxy.

@@ -77,6 +77,13 @@ async fn what_was_sent_for_sure_is_told_from_what_was_not() {
             server(&tasks, Manners::HangsUp).await.replace("http:", "https:"),
             not_sent(FaultCause::Connect),
         ),
+        (
+            "no TLS but HTTP",
+            server(&tasks, Manners::Answers("HTTP/1.1 400 Bad Request\r\n\r\n"))
+                .await
+                .replace("http:", "https:"),
+            not_sent(FaultCause::Tls),
+        ),
         ("hangs", server(&tasks, Manners::Hangs).await, ambiguous(FaultCause::Deadline)),
         ("hangs up", server(&tasks, Manners::HangsUp).await, ambiguous(FaultCause::ConnectionLost)),
         (
