@@ -1,4 +1,4 @@
-//! No secret where it does not belong.
+//! What the log and all else say of secrets, nothing, and of trouble, enough.
 
 use std::fs;
 
@@ -68,4 +68,20 @@ fn no_secret_is_in_the_keepers_log_metrics_errors_or_files() {
             assert!(!holds(bytes, secret), "{what} is in {place}");
         }
     }
+}
+
+#[test]
+fn the_log_names_a_credential_that_the_platform_refuses_as_its_operator_does() {
+    let (folder, records) = (Folder::new(), tempfile::tempdir().unwrap());
+    let platform = folder.start();
+    let mut keeper = Keeper::start(&format!("path = \"{}\"", records.path().join("keeper").display()));
+    let credential = json!({"name": "shop", "dialect": "wechat", "app_id": WECHAT.0,
+        "base_url": format!("http://{}", platform.issuer), "proof": {"secret": "not-the-apps"}});
+    let answer = keeper.manage("POST", "/admin/v1/keeper/credentials", &credential);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    keeper.process.line(|line| {
+        let is_it = line["credential"] == "shop" && line["level"] == "WARN" && line["code"].is_string();
+        is_it.then_some(())
+    });
+    keeper.kill();
 }

@@ -5,9 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::history::{Cause, Ending, HistoryEntry};
 use mintkeep_protocol::keep::renew::{
-    Moment, Step, Verdict, begin, complete, fail, next_step, present_again,
+    Moment, Step, Verdict, begin, complete, fail, next_step, present_again, trouble_of,
 };
 use mintkeep_protocol::keep::slot::{Slot, SlotKey, Trouble};
 use mintkeep_protocol::keep::timetable::{Urgency, ceiling, wait_after};
@@ -191,19 +192,41 @@ impl Renewal<'_> {
         }
         match self.keeper.send(&self.account.credential.base_url, request.clone()).await {
             Err(UpstreamFault::NotSent(cause)) => {
-                tracing::info!(slot = %place, %cause, "a renewal was not sent");
+                let (credential, customer) = self.whose();
+                tracing::info!(credential, customer, %cause, "a renewal was not sent");
                 Ok(Verdict::NotSent(Trouble::NotSent))
             }
             Err(UpstreamFault::Ambiguous(cause)) => {
-                tracing::warn!(slot = %place, %cause, "a renewal's answer is lost");
+                let (credential, customer) = self.whose();
+                tracing::warn!(credential, customer, %cause, "a renewal's answer is lost");
                 self.debited = None;
                 Ok(Verdict::Unknown(Trouble::Ambiguous))
             }
             Ok(answer) => {
                 self.debited = None;
-                Ok(self.take_in(&request, &answer).await)
+                let verdict = self.take_in(&request, &answer).await;
+                self.tell(&verdict);
+                Ok(verdict)
             }
         }
+    }
+
+    /// Whose tokens they are, in the words that an operator uses.
+    fn whose(&self) -> (&str, Option<&str>) {
+        let customer = self.slot.key.customer.as_ref().map(CustomerId::as_str);
+        (self.account.credential.name.as_str(), customer)
+    }
+
+    /// Tells the log of an answer that brought no token.
+    fn tell(&self, verdict: &Verdict) {
+        let trouble = match verdict {
+            Verdict::Granted(_) | Verdict::NotSent(_) => return,
+            Verdict::Refused(refusal) => trouble_of(*refusal),
+            Verdict::Unknown(trouble) | Verdict::NotRead(trouble) => *trouble,
+        };
+        let (credential, customer) = self.whose();
+        let code = self.code.as_deref();
+        tracing::warn!(credential, customer, code, %trouble, "a renewal brought no token");
     }
 
     /// Stores the intent. A store that does not say whether it did is asked: nothing was sent yet, and an
