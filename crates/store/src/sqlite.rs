@@ -91,7 +91,7 @@ impl SqliteStore {
     pub fn open(folder: &Path, options: SqliteOptions) -> Result<Arc<Self>, OpenError> {
         let opened = open::open(folder, options.clock.now(), &mut log)?;
         let readers = Readers::open(&opened.file)
-            .map_err(|source| OpenError::Sqlite { file: opened.file.clone(), source })?;
+            .map_err(|cause| OpenError::Sqlite { file: opened.file.clone(), cause })?;
         let cache = Arc::new(RecordCache::new());
         let (requests, asked) = sync_channel(QUEUE_INTENTS_MAX);
         let writer = Writer {
@@ -102,7 +102,7 @@ impl SqliteStore {
             pace: writer::Pace::default(),
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(|| writer.run());
-        let writer = thread.map_err(|source| OpenError::Io { path: folder.to_owned(), source })?;
+        let writer = thread.map_err(|cause| OpenError::Io { path: folder.to_owned(), cause })?;
         Ok(Arc::new(Self {
             file: opened.file,
             epoch: opened.epoch,
@@ -153,7 +153,7 @@ impl SqliteStore {
         let (file, to) = (self.file.clone(), to.to_owned());
         let failed = to.clone();
         let copied = tokio::task::spawn_blocking(move || backup::backup(&file, &to)).await;
-        copied.map_err(|error| OpenError::Io { path: failed, source: std::io::Error::other(error) })?
+        copied.map_err(|error| OpenError::Io { path: failed, cause: std::io::Error::other(error) })?
     }
 
     /// As [`Self::backup`], of the store in `folder`, on which another process may work meanwhile.
@@ -163,8 +163,8 @@ impl SqliteStore {
     /// [`OpenError`], which says what to do; there is no file at `to` then.
     pub fn backup_of(folder: &Path, to: &Path) -> Result<(), OpenError> {
         let file = folder.join(open::FILE_NAME);
-        if let Err(source) = File::open(&file) {
-            return Err(OpenError::Io { path: file, source });
+        if let Err(cause) = File::open(&file) {
+            return Err(OpenError::Io { path: file, cause });
         }
         backup::backup(&file, to)
     }

@@ -19,8 +19,8 @@ impl Source {
     /// Opens the store in `folder`, which must be there.
     pub fn open(folder: &Path, now: Timestamp) -> Result<Self, OpenError> {
         let file = folder.join(FILE_NAME);
-        if let Err(source) = File::open(&file) {
-            return Err(OpenError::Io { path: file, source });
+        if let Err(cause) = File::open(&file) {
+            return Err(OpenError::Io { path: file, cause });
         }
         open(folder, now, &mut |_| {}).map(Self)
     }
@@ -85,6 +85,6 @@ impl Source {
     }
 
     fn said<T>(&self, answer: rusqlite::Result<T>) -> Result<T, OpenError> {
-        answer.map_err(|source| OpenError::Sqlite { file: self.0.file.clone(), source })
+        answer.map_err(|cause| OpenError::Sqlite { file: self.0.file.clone(), cause })
     }
 }

@@ -51,20 +51,20 @@ pub enum OpenError {
         known: usize,
     },
     /// The operating system said no.
-    #[error("{}: {source}: check that it exists, is ours to write, and has room", path.display())]
+    #[error("{}: {cause}: check that it exists, is ours to write, and has room", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What it said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// SQLite said no.
-    #[error("{}: {source}: if it is damaged, restore a backup", file.display())]
+    #[error("{}: {cause}: if it is damaged, restore a backup", file.display())]
     Sqlite {
         /// The database.
         file: PathBuf,
         /// What it said.
-        source: rusqlite::Error,
+        cause: rusqlite::Error,
     },
 }
 
@@ -84,11 +84,11 @@ pub struct Opened {
 
 /// Opens or makes the store in `folder`, and brings its tables up to date.
 pub fn open(folder: &Path, now: Timestamp, tell: Tell<'_>) -> Result<Opened, OpenError> {
-    std::fs::create_dir_all(folder).map_err(|source| OpenError::Io { path: folder.to_owned(), source })?;
+    std::fs::create_dir_all(folder).map_err(|cause| OpenError::Io { path: folder.to_owned(), cause })?;
     let lock = lock(folder)?;
     let file = folder.join(FILE_NAME);
-    let restored = prepare_file(&file).map_err(|source| OpenError::Io { path: file.clone(), source })?;
-    let sqlite = |source| OpenError::Sqlite { file: file.clone(), source };
+    let restored = prepare_file(&file).map_err(|cause| OpenError::Io { path: file.clone(), cause })?;
+    let sqlite = |cause| OpenError::Sqlite { file: file.clone(), cause };
 
     let mut db = Connection::open(&file).map_err(sqlite)?;
     configure(&db).map_err(sqlite)?;
@@ -105,11 +105,11 @@ pub fn open(folder: &Path, now: Timestamp, tell: Tell<'_>) -> Result<Opened, Ope
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let path = folder.join(LOCK_NAME);
     let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = opened.map_err(|source| OpenError::Io { path: path.clone(), source })?;
+    let file = opened.map_err(|cause| OpenError::Io { path: path.clone(), cause })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+        Err(TryLockError::Error(cause)) => Err(OpenError::Io { path, cause }),
     }
 }
 

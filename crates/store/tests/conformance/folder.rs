@@ -123,7 +123,16 @@ async fn a_file_that_is_no_store_is_refused_and_left_alone() {
     std::fs::write(&file, "not a database, but somebody's notes".repeat(99)).unwrap();
     let refusal = SqliteStore::open(folder.path(), options()).map(|_| ()).unwrap_err();
     assert!(matches!(refusal, OpenError::Sqlite { .. }), "{refusal}");
+    assert!(std::error::Error::source(&refusal).is_none(), "its text has said why");
     assert!(std::fs::read_to_string(&file).unwrap().starts_with("not a database"));
+}
+
+#[tokio::test]
+async fn a_backup_that_fails_leaves_nothing_behind() {
+    let (folder, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(folder.path().join("mintkeep.db"), "not a database".repeat(99)).unwrap();
+    SqliteStore::backup_of(folder.path(), &copies.path().join("copy.db")).unwrap_err();
+    assert_eq!(std::fs::read_dir(copies.path()).unwrap().count(), 0, "it may be all the room that is left");
 }
 
 #[cfg(unix)]
