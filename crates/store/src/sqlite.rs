@@ -14,6 +14,7 @@ mod writer;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -72,6 +73,7 @@ pub struct SqliteStore {
     cache: Arc<RecordCache>,
     readers: Readers,
     requests: SyncSender<Request>,
+    is_failing: Arc<AtomicBool>,
     /// `None` once closed.
     running: Mutex<Option<Running>>,
 }
@@ -94,12 +96,14 @@ impl SqliteStore {
             .map_err(|cause| OpenError::Sqlite { file: opened.file.clone(), cause })?;
         let cache = Arc::new(RecordCache::new());
         let (requests, asked) = sync_channel(QUEUE_INTENTS_MAX);
+        let is_failing = Arc::<AtomicBool>::default();
         let writer = Writer {
             db: opened.db,
             cache: cache.clone(),
             requests: asked,
             housekeeping: Housekeeping::new(options.clock, options.audit_retention),
             pace: writer::Pace::default(),
+            is_failing: Arc::clone(&is_failing),
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(|| writer.run());
         let writer = thread.map_err(|cause| OpenError::Io { path: folder.to_owned(), cause })?;
@@ -109,6 +113,7 @@ impl SqliteStore {
             cache,
             readers,
             requests,
+            is_failing,
             running: Mutex::new(Some(Running { writer, lock: opened.lock })),
         }))
     }
@@ -214,7 +219,11 @@ impl Drop for SqliteStore {
 
 #[async_trait]
 impl IssuerStore for SqliteStore {
+    /// Not told while nothing can be written, which is what it is asked again and again for.
     async fn epoch(&self) -> Stored<StoreEpoch> {
+        if self.is_failing.load(Relaxed) {
+            return Err(unavailable("the last change could not be written"));
+        }
         Ok(self.epoch)
     }
 

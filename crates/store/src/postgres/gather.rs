@@ -133,9 +133,6 @@ impl Writer {
             }
             return;
         }
-        if let Err(fault) = &written {
-            tracing::error!(%fault, intents = batch.len(), "a batch could not be committed");
-        }
         settle(&self.cache, batch.drain(..), written);
     }
 

@@ -6,6 +6,7 @@
 //! first of them and let the others wait for two flushes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,8 @@ pub struct Writer {
     pub requests: Receiver<Request>,
     pub housekeeping: Housekeeping,
     pub pace: Pace,
+    /// Whether the last try to write anything failed.
+    pub is_failing: Arc<AtomicBool>,
 }
 
 /// How the last batch went.
@@ -79,13 +82,17 @@ impl Writer {
         let mut batch = Vec::with_capacity(BATCH_INTENTS_MAX);
         loop {
             let open = self.gather(&mut batch);
-            if !batch.is_empty() {
+            let is_idle = batch.is_empty();
+            if !is_idle {
                 let (begun, intents) = (now(), batch.len());
                 self.commit(&mut batch);
                 self.pace = Pace { intents, took: begun.elapsed() };
             }
             if !open {
                 return;
+            }
+            if is_idle && self.is_failing.load(Relaxed) {
+                self.is_failing.store(try_to_write(&mut self.db).is_err(), Relaxed);
             }
             if let Err(fault) = self.housekeeping.tick(&mut self.db, &self.cache) {
                 tracing::warn!(%fault, "the store could not be tidied up; it is tried again later");
@@ -119,6 +126,7 @@ impl Writer {
     /// Commits a batch, shows it in the cache in the order of the commits, and then tells who waits.
     fn commit(&mut self, batch: &mut Vec<Waiting>) {
         let outcome = write_batch(&mut self.db, batch);
+        self.is_failing.store(outcome.is_err(), Relaxed);
         match outcome {
             Ok(written) => {
                 let told: Vec<_> =
@@ -129,7 +137,6 @@ impl Writer {
                 }
             }
             Err(fault) => {
-                tracing::error!(%fault, intents = batch.len(), "a batch could not be committed");
                 let cause = unavailable(&fault);
                 for (intent, reply) in batch.drain(..) {
                     self.cache.forget(&intent.change);
@@ -144,6 +151,13 @@ impl Writer {
 #[expect(clippy::disallowed_methods, reason = "how long a flush takes only this thread can tell")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// Writes something of no meaning, as a change would be written.
+fn try_to_write(db: &mut Connection) -> rusqlite::Result<()> {
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute("UPDATE meta SET value = value WHERE name = 'schema'", [])?;
+    tx.commit()
 }
 
 /// Shows in the cache what became of one intent of a committed batch.
@@ -207,7 +221,14 @@ mod tests {
         schema::migrate(&mut db, &mut |_| {}).unwrap();
         let (_, requests) = sync_channel(1);
         let housekeeping = Housekeeping::new(Arc::new(Noon), Duration::from_hours(1));
-        Writer { db, cache: Arc::new(RecordCache::new()), requests, housekeeping, pace: Pace::default() }
+        Writer {
+            db,
+            cache: Arc::new(RecordCache::new()),
+            requests,
+            housekeeping,
+            pace: Pace::default(),
+            is_failing: Arc::default(),
+        }
     }
 
     fn code(id: i64) -> Intent {

@@ -135,6 +135,23 @@ async fn a_backup_that_fails_leaves_nothing_behind() {
     assert_eq!(std::fs::read_dir(copies.path()).unwrap().count(), 0, "it may be all the room that is left");
 }
 
+#[tokio::test]
+async fn a_store_that_can_write_nothing_says_so_until_it_can_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_sqlite(folder.path());
+    let other = rusqlite::Connection::open(folder.path().join("mintkeep.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(store.epoch().await.is_ok());
+    store.commit_grant(grant(1, 1, "c"), audit("g")).await.unwrap_err();
+    assert!(store.epoch().await.is_err());
+    other.execute_batch("ROLLBACK").unwrap();
+    // Nobody asks it for a change; it tries by itself.
+    while store.epoch().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(store.commit_grant(grant(1, 1, "c"), audit("g")).await.unwrap(), Commit::Done);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn only_the_owner_may_read_the_store_and_its_backup() {
