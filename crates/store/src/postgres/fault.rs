@@ -1,6 +1,9 @@
 //! What can go wrong between a statement and its record, what is worth another try, and how the operator
 //! hears of it.
 
+use std::error::Error as _;
+use std::io;
+
 use mintkeep_protocol::port::issuer_store::StoreError;
 use tokio_postgres::error::SqlState;
 
@@ -102,6 +105,23 @@ pub fn unavailable(cause: &(impl ToString + ?Sized)) -> StoreError {
 fn told(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(said) => format!("{} (SQLSTATE {})", said.message(), said.code().code()),
-        None => error.to_string(),
+        None => match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_postgres::NoTls;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_can_not_be_reached_is_told_with_what_the_operating_system_said() {
+        let connected = tokio_postgres::connect("host=127.0.0.1 port=1 user=a", NoTls).await;
+        let Err(error) = connected else { panic!("somebody is there") };
+        assert!(Fault::Engine(error).to_string().contains("refused"));
     }
 }
