@@ -41,7 +41,7 @@ use meter::Meter;
 use tally::Tally;
 
 /// How often a lost commit is decided anew before the caller is told to come back.
-const COMMIT_TRIES: usize = 3;
+pub(crate) const COMMIT_TRIES: usize = 3;
 
 /// What an issuer is made of.
 pub struct IssuerParts {
@@ -156,8 +156,12 @@ impl Issuer {
         }))
     }
 
-    /// The app of this id.
-    async fn app(&self, id: &AppId) -> Result<Arc<App>, Failure> {
+    /// The app of this id, whatever its dialect.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::ClientUnknown`].
+    pub async fn app(&self, id: &AppId) -> Result<Arc<App>, Failure> {
         Ok(self.store.app(id).await?.ok_or(Refusal::ClientUnknown)?)
     }
 

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use mintkeep_protocol::crypto::RsaKeyRejected;
-use mintkeep_protocol::ident::{AppId, CredentialName, CustomerId, RecordId};
+use mintkeep_protocol::ident::{CredentialName, CustomerId, RecordId};
 use mintkeep_protocol::keep::consumer::{Consumer, KeyDigest};
 use mintkeep_protocol::keep::history::{Cause, Ending, HistoryEntry};
 use mintkeep_protocol::keep::renew::{Resolution, forgotten, resolve};
@@ -92,16 +92,6 @@ impl Keeper {
     #[must_use]
     pub fn account(&self, name: &CredentialName) -> Option<Arc<Account>> {
         self.roster.account(name)
-    }
-
-    /// The credential of this app, for the drop-in endpoints.
-    #[must_use]
-    pub fn account_of_app(
-        &self,
-        dialect: mintkeep_protocol::ident::Dialect,
-        app: &AppId,
-    ) -> Option<Arc<Account>> {
-        self.roster.account_of_app(dialect, app)
     }
 
     /// All credentials, by name.

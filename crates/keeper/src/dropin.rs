@@ -97,7 +97,7 @@ impl DropIn {
         (consumer, verb): (&Consumer, Verb),
     ) -> Option<Arc<Account>> {
         let may = |account: &Arc<Account>| consumer.may(verb, &account.credential.name);
-        let first = self.keeper.account_of_app(dialect, app)?;
+        let first = self.keeper.roster.account_of_app(dialect, app)?;
         if may(&first) { Some(first) } else { self.keeper.roster.accounts_of_app(dialect, app).find(may) }
     }
 

@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mintkeep_protocol::crypto::{KeysMissing, MasterKeys};
@@ -88,7 +87,6 @@ pub struct Keeper {
     pub(crate) exchanges: Flights<ExchangeKey, ExchangeLanded>,
     pub(crate) budgets: Budgets,
     pub(crate) breakers: Breakers,
-    store_errors: AtomicU64,
     events: broadcast::Sender<Event>,
 }
 
@@ -114,7 +112,6 @@ impl Keeper {
             exchanges: Flights::new(),
             budgets: Budgets::default(),
             breakers: Breakers::default(),
-            store_errors: AtomicU64::new(0),
             events,
         })
     }
@@ -202,18 +199,6 @@ impl Keeper {
     #[must_use]
     pub fn watch(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
-    }
-
-    /// How often the store did not answer since the start.
-    #[must_use]
-    pub fn store_errors(&self) -> u64 {
-        self.store_errors.load(Ordering::Relaxed)
-    }
-
-    /// How many renewals and exchanges are under way.
-    #[must_use]
-    pub fn under_way(&self) -> usize {
-        self.flights.count().saturating_add(self.exchanges.count())
     }
 
     pub(crate) fn chance(&self) -> Chance {
@@ -327,7 +312,6 @@ impl Keeper {
 
     /// Notes that the store did not answer: for the operator here, for callers as a trouble.
     pub(crate) fn store_trouble(&self, error: &StoreError) -> Trouble {
-        self.store_errors.fetch_add(1, Ordering::Relaxed);
         metrics::counter!("mintkeep_keeper_store_errors_total").increment(1);
         tracing::error!(%error, "the keeper's store did not answer");
         Trouble::Store

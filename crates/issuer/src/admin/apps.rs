@@ -20,15 +20,14 @@ use mintkeep_web::problem::Problem;
 use super::app_words::{AppChange, AppCreate, AppCreated, AppFilter, AppPage, AppView, Network};
 use super::settings::Settings;
 use super::{AdminDesk, app_unknown, busy, unavailable, unfit};
+use crate::issuer::COMMIT_TRIES;
 
 /// Longest name of an app, in characters.
 const NAME_CHARS_MAX: usize = 128;
 /// Most entries of an allow-list.
 const ADDRESSES_MAX: usize = 256;
-/// How many apps, customers or services are listed unless the caller says, and at most.
-pub(super) const PAGE: (u32, u32) = (100, 1_000);
-/// How often a lost commit is tried anew before the caller is told to come back.
-const COMMIT_TRIES: usize = 3;
+/// How many entries of a list are told unless the caller says, and at most.
+const PAGE: (u32, u32) = (100, 1_000);
 
 /// Makes an app. Its secret, or the private key if the pair is drawn here, is shown once.
 #[utoipa::path(post, operation_id = "createApp", path = "/admin/v1/apps", tag = "apps", request_body = AppCreate,
@@ -115,7 +114,7 @@ pub(crate) async fn list(
     State(desk): State<AdminDesk>,
     Filter(filter): Filter<AppFilter>,
 ) -> Result<Json<AppPage>, Problem> {
-    let most = page_size(filter.most, PAGE)?;
+    let most = page_size(filter.most)?;
     let found = desk.issuer.store.apps(filter.after.as_ref(), most).await.map_err(unavailable)?;
     let now = desk.issuer.now();
     let next = next_of(&found, most).map(|app| app.id.clone());
@@ -128,7 +127,8 @@ pub(super) fn next_of<T>(found: &[T], most: u32) -> Option<&T> {
 }
 
 /// How many to list: what was asked for, within the bounds.
-pub(crate) fn page_size(asked: Option<u32>, (usual, most): (u32, u32)) -> Result<u32, Problem> {
+pub(crate) fn page_size(asked: Option<u32>) -> Result<u32, Problem> {
+    let (usual, most) = PAGE;
     let asked = asked.unwrap_or(usual);
     if (1..=most).contains(&asked) { Ok(asked) } else { Err(unfit(format!("most must be 1 to {most}"))) }
 }

@@ -11,9 +11,6 @@ use utoipa::{IntoParams, ToSchema};
 use super::apps::page_size;
 use super::{AdminDesk, unavailable};
 
-/// How many lines are told unless the caller says, and at most.
-const PAGE: (u32, u32) = (100, 1_000);
-
 /// Which lines to tell.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -71,7 +68,7 @@ pub(crate) async fn tail(
     State(desk): State<AdminDesk>,
     Filter(filter): Filter<AuditFilter>,
 ) -> Result<Json<AuditTail>, Problem> {
-    let most = page_size(filter.most, PAGE)?;
+    let most = page_size(filter.most)?;
     let found = desk.issuer.store.audit_tail(filter.after, most).await.map_err(unavailable)?;
     let last = found.last().map(|(n, _)| *n).or(filter.after);
     Ok(Json(AuditTail { lines: found.into_iter().map(|(n, entry)| AuditLine { n, entry }).collect(), last }))

@@ -10,7 +10,7 @@ use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::apps::{PAGE, next_of, page_size};
+use super::apps::{next_of, page_size};
 use super::{AdminDesk, customer_unknown, unavailable, unfit};
 
 /// Longest text of a profile, in characters.
@@ -148,7 +148,7 @@ pub(crate) async fn list(
     State(desk): State<AdminDesk>,
     Filter(filter): Filter<CustomerFilter>,
 ) -> Result<Json<CustomerPage>, Problem> {
-    let most = page_size(filter.most, PAGE)?;
+    let most = page_size(filter.most)?;
     let found = desk.issuer.store.customers(filter.after.as_ref(), most).await.map_err(unavailable)?;
     let next = next_of(&found, most).map(|customer| customer.id.clone());
     Ok(Json(CustomerPage { customers: found.iter().map(|found| CustomerView::of(found)).collect(), next }))

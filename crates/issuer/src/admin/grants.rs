@@ -18,14 +18,11 @@ use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::apps::page_size;
+use super::apps::{next_of, page_size};
 use super::{ACTOR, AdminDesk, app_unknown, busy, problem_of, unavailable, unfit};
+use crate::issuer::COMMIT_TRIES;
 use crate::routes::wallet::{CodeAnswer, CodeRequest};
 
-/// How many grants are listed unless the caller says, and at most.
-const PAGE: (u32, u32) = (100, 1_000);
-/// How often a lost commit is tried anew before the caller is told to come back.
-const COMMIT_TRIES: usize = 3;
 /// Most scopes of a code.
 const SCOPES_MAX: usize = 64;
 
@@ -172,7 +169,7 @@ pub(crate) async fn list(
     State(desk): State<AdminDesk>,
     Filter(filter): Filter<GrantFilter>,
 ) -> Result<Json<GrantPage>, Problem> {
-    let most = page_size(filter.most, PAGE)?;
+    let most = page_size(filter.most)?;
     let store = &desk.issuer.store;
     let mut apps: HashMap<RecordId, Option<Arc<App>>> = HashMap::new();
     let app = match &filter.app {
@@ -195,8 +192,7 @@ pub(crate) async fn list(
     let now = desk.issuer.now();
     let view =
         |grant: &Arc<Grant>| GrantView::of(grant, apps.get(&grant.app).and_then(Option::as_deref), now);
-    let is_full = u32::try_from(found.len()).is_ok_and(|count| count == most);
-    let next = found.last().filter(|_| is_full).map(|grant| grant.id.to_string());
+    let next = next_of(&found, most).map(|grant| grant.id.to_string());
     Ok(Json(GrantPage { grants: found.iter().map(view).collect(), next }))
 }
 

@@ -13,7 +13,7 @@ use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::apps::{PAGE, drawn_secret, next_of, page_size};
+use super::apps::{drawn_secret, next_of, page_size};
 use super::{AdminDesk, unavailable, unfit};
 
 /// A new resource server or wallet.
@@ -156,7 +156,7 @@ pub(crate) async fn list(
     State(desk): State<AdminDesk>,
     Filter(filter): Filter<ServiceFilter>,
 ) -> Result<Json<ServicePage>, Problem> {
-    let most = page_size(filter.most, PAGE)?;
+    let most = page_size(filter.most)?;
     let found = desk.issuer.store.services(filter.after.as_ref(), most).await.map_err(unavailable)?;
     let next = next_of(&found, most).map(|service| service.id.clone());
     Ok(Json(ServicePage { services: found.iter().map(|found| ServiceView::of(found)).collect(), next }))

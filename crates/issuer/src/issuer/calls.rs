@@ -68,15 +68,6 @@ impl Issuer {
         if app.dialect == dialect { Ok(app) } else { Err(Refusal::ClientUnknown.into()) }
     }
 
-    /// The app of this id, whatever its dialect.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::ClientUnknown`].
-    pub async fn app_by_id(&self, id: &AppId) -> Result<Arc<App>, Failure> {
-        self.app(id).await
-    }
-
     /// Checks a caller's proof and counts its call.
     ///
     /// # Errors

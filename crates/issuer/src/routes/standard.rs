@@ -218,7 +218,7 @@ async fn revoking_client(
     arrival: &Arrival,
 ) -> Result<AuthenticClient, Failure> {
     let id = AppId::parse(id).map_err(|_| Refusal::ClientUnknown)?;
-    let app = issuer.app_by_id(&id).await?;
+    let app = issuer.app(&id).await?;
     Ok(issuer.admit(&app, &ClientProof::Secret(secret), arrival)?)
 }
 

@@ -31,14 +31,6 @@ pub struct Intent {
     pub answer: Option<Sealed<FrozenAnswer>>,
 }
 
-impl Intent {
-    /// Whether it went out and nothing is known of its answer.
-    #[must_use]
-    pub const fn is_unanswered(&self) -> bool {
-        self.answer.is_none()
-    }
-}
-
 /// A frozen request can't be read back. Its bytes were sealed, so this is damage or a version's mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a frozen request can't be read back")]

@@ -77,7 +77,7 @@ async fn granted(
     form: &Query<'_>,
     arrival: &Arrival,
 ) -> Result<Granted, Failure> {
-    let app = issuer.app_by_id(id).await?;
+    let app = issuer.app(id).await?;
     let client = issuer.admit(&app, proof, arrival)?;
     let asked = asked(form, &app)?;
     if let Ask::ExchangeCode(code) = &asked {
