@@ -263,7 +263,8 @@ fn slot_key(account: &Account, customer: Option<&CustomerId>) -> SlotKey {
     SlotKey { credential: account.credential.no, customer: customer.cloned() }
 }
 
-fn name_of(account: &Account, customer: Option<&CustomerId>) -> String {
+/// A slot as the audit names it.
+pub(crate) fn name_of(account: &Account, customer: Option<&CustomerId>) -> String {
     let name = &account.credential.name;
     customer.map_or_else(|| name.to_string(), |customer| format!("{name}/{customer}"))
 }

@@ -10,12 +10,11 @@ use mintkeep_protocol::keep::exchange::{Exchange, ExchangeKey, ExchangeStage};
 use mintkeep_protocol::keep::slot::{LeaseFence, Trouble};
 use mintkeep_protocol::port::keeper_store::{Commit, Stored};
 use mintkeep_protocol::secret::AuthCode;
-use tokio::time::Instant;
 
 use self::attempt::Attempt;
 use crate::flight::{Boarding, Pilot};
 use crate::keeper::Keeper;
-use crate::lease::Lease;
+use crate::lease::{self, Lease};
 use crate::roster::Account;
 
 /// How long the end of an exchange is remembered: far longer than any code lives.
@@ -173,7 +172,7 @@ async fn take(keeper: &Keeper, asked: &Asked) -> Result<Taken, Trouble> {
                 if asked.by.as_ref().is_some_and(|by| *by != found.consumer) {
                     return Ok(Taken::Over(Err(ExchangeFailure::NotYours)));
                 }
-                if is_held_elsewhere(keeper, &found) && !outwaited(keeper, &found).await? {
+                if is_held_elsewhere(keeper, &found) && !is_outwaited(keeper, &found).await? {
                     continue;
                 }
                 found
@@ -223,18 +222,12 @@ fn is_held_elsewhere(keeper: &Keeper, exchange: &Exchange) -> bool {
     held && keeper.store.is_shared()
 }
 
-/// As for a slot's lease: overdue is what we have seen unchanged for its whole length.
-async fn outwaited(keeper: &Keeper, held: &Exchange) -> Result<bool, Trouble> {
-    let length = keeper.settings.lease_length;
-    let began = Instant::now();
-    while began.elapsed() < length {
-        tokio::time::sleep(length.checked_div(20).unwrap_or(length)).await;
+async fn is_outwaited(keeper: &Keeper, held: &Exchange) -> Result<bool, Trouble> {
+    let is_held = || async {
         let found = keeper.store.exchange(&held.key).await.map_err(|error| keeper.store_trouble(&error))?;
-        if found.is_none_or(|found| found.fence != held.fence || found.stage != held.stage) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+        Ok(found.is_some_and(|found| found.fence == held.fence && found.stage == held.stage))
+    };
+    lease::is_outwaited(keeper, is_held).await
 }
 
 const fn later(trouble: Trouble) -> ExchangeLanded {

@@ -18,6 +18,7 @@ use mintkeep_protocol::time::{Clock, Timestamp};
 use mintkeep_web::tasks::Tasks;
 use tokio::sync::broadcast;
 
+use crate::admin::{By, name_of};
 use crate::breaker::Breakers;
 use crate::events::{Event, between};
 use crate::exchanger::ExchangeLanded;
@@ -332,15 +333,8 @@ impl Keeper {
         account: &Account,
         customer: Option<&CustomerId>,
     ) -> AuditEntry {
-        let name = &account.credential.name;
-        AuditEntry {
-            at: self.clock.now(),
-            actor: "keeper".to_owned(),
-            action,
-            subject: customer.map_or_else(|| name.to_string(), |customer| format!("{name}/{customer}")),
-            address: None,
-            request_id: String::new(),
-        }
+        let by = By { actor: "keeper".to_owned(), address: None, request_id: String::new() };
+        self.audit_by(&by, action, &name_of(account, customer))
     }
 
     pub(crate) fn count_renewal(&self, key: &SlotKey, cause: &Cause, ending: Result<Ending, Trouble>) {

@@ -84,7 +84,7 @@ pub(crate) async fn take(
         if let Upkeep::Renewing { by, .. } = slot.upkeep
             && by != keeper.me
             && keeper.store.is_shared()
-            && !outwaited(keeper, &slot).await?
+            && !is_slot_outwaited(keeper, &slot).await?
         {
             continue;
         }
@@ -124,15 +124,26 @@ fn is_done(slot: &Slot, errand: &Errand, now: Timestamp) -> bool {
         && !is_due(&slot.upkeep, now)
 }
 
-/// Waits until the holder of the lease ends it, or is overdue. `true`: it is overdue.
-async fn outwaited(keeper: &Keeper, held: &Slot) -> Result<bool, Trouble> {
+async fn is_slot_outwaited(keeper: &Keeper, held: &Slot) -> Result<bool, Trouble> {
+    let is_held = || async {
+        let slot = load(keeper, &held.key).await?;
+        Ok(slot.fence == held.fence && slot.upkeep == held.upkeep)
+    };
+    is_outwaited(keeper, is_held).await
+}
+
+/// Waits until the holder of a lease ends it, or is overdue: `is_held` said for its whole length that it is there,
+/// unchanged. `true`: it is overdue.
+pub(crate) async fn is_outwaited<F: Future<Output = Result<bool, Trouble>>>(
+    keeper: &Keeper,
+    is_held: impl Fn() -> F,
+) -> Result<bool, Trouble> {
     let length = keeper.settings.lease_length;
     let look = length.checked_div(LOOKS_PER_LEASE).unwrap_or(length);
     let began = Instant::now();
     while began.elapsed() < length {
         tokio::time::sleep(look).await;
-        let slot = load(keeper, &held.key).await?;
-        if slot.fence != held.fence || slot.upkeep != held.upkeep {
+        if !is_held().await? {
             return Ok(false);
         }
     }

@@ -29,8 +29,8 @@ use mintkeep_web::problem::Problem;
 use self::plain::Plain;
 use crate::breaker::Pass;
 use crate::keeper::Keeper;
-use crate::reader::{ReadFailure, Reading};
-use crate::routes::{Access, no_such_slot, unavailable};
+use crate::reader::Reading;
+use crate::routes::{Access, not_read, unavailable};
 use crate::shelf::{Kept, Leaf};
 
 /// How long a request's body may take, of one that streams its first part.
@@ -84,10 +84,8 @@ impl Proxy {
         let min_ttl = std::time::Duration::ZERO;
         let reading =
             Reading { customer: call.customer.as_ref(), min_ttl, consumer: &call.access.consumer.name };
-        self.keeper.read(&call.access.account, &reading).await.map_err(|failure| match failure {
-            ReadFailure::Unavailable(denial) => unavailable(denial, self.keeper.clock.now()),
-            ReadFailure::NoSuchSlot => no_such_slot(),
-        })
+        let leaf = self.keeper.read(&call.access.account, &reading).await;
+        leaf.map_err(|failure| not_read(failure, self.keeper.clock.now()))
     }
 
     fn good<'l>(&self, leaf: &'l Leaf) -> Result<&'l Kept, Problem> {

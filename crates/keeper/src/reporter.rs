@@ -27,7 +27,7 @@ pub enum Action {
     /// The platform itself gave the same token again: it is good there.
     StillGood,
     /// Nothing was done.
-    TooSoon(&'static str),
+    TooSoon(TooSoon),
 }
 
 /// Why a reporter gets no token.
@@ -108,7 +108,7 @@ impl Keeper {
         match plan {
             ReportPlan::NeverHeld => Err(ReportFailure::NeverHeld),
             ReportPlan::AlreadyNewer => self.still_served(&key, Action::AlreadyNewer, leaf),
-            ReportPlan::TooSoon(why) => self.still_served(&key, Action::TooSoon(too_soon_words(why)), leaf),
+            ReportPlan::TooSoon(why) => self.still_served(&key, Action::TooSoon(why), leaf),
             ReportPlan::Renew => {
                 if !is_flying {
                     self.budgets.spend(who, now);
@@ -151,15 +151,7 @@ fn action_between(before: &Leaf, after: &Leaf) -> Action {
     if before.kept.as_ref().map(asked) != after.kept.as_ref().map(asked) {
         return Action::StillGood;
     }
-    Action::TooSoon(too_soon_words(TooSoon::BackingOff))
-}
-
-const fn too_soon_words(why: TooSoon) -> &'static str {
-    match why {
-        TooSoon::JustObtained => "the token was obtained a moment ago",
-        TooSoon::BackingOff => "a renewal failed and is tried again at its time",
-        TooSoon::OverBudget => "the consumer's reports of this hour are used up",
-    }
+    Action::TooSoon(TooSoon::BackingOff)
 }
 
 const fn plan_name(plan: ReportPlan) -> &'static str {

@@ -98,13 +98,7 @@ impl Keeper {
         let account = self.roster.account(name).ok_or(AdminFailure::NotFound)?;
         let credential = &account.credential;
         let sealed = self.seal_proof(credential.no, credential.source, proof)?;
-        let changed = Credential { proof: Some(sealed), ..credential.clone() };
-        let audit = self.audit_by(by, AuditAction::CredentialChanged, name.as_str());
-        if self.store.put_credential(changed.clone(), audit).await? == Commit::Lost {
-            return Err(AdminFailure::Contended);
-        }
-        let revision = changed.revision.saturating_add(1);
-        self.take_in_credential(Credential { revision, ..changed });
+        self.change_credential(Credential { proof: Some(sealed), ..credential.clone() }, by).await?;
         if let Some(key) = account.own_slot() {
             drop(self.fly(&key, Errand::new(Cause::Operator, Urgency::Emergency), None));
         }
@@ -127,8 +121,11 @@ impl Keeper {
         }
         let account = self.roster.account(name).ok_or(AdminFailure::NotFound)?;
         let base_url = base_url.trim_end_matches('/').to_owned();
-        let changed = Credential { base_url, ..account.credential.clone() };
-        let audit = self.audit_by(by, AuditAction::CredentialChanged, name.as_str());
+        self.change_credential(Credential { base_url, ..account.credential.clone() }, by).await
+    }
+
+    async fn change_credential(&self, changed: Credential, by: &By) -> Result<(), AdminFailure> {
+        let audit = self.audit_by(by, AuditAction::CredentialChanged, changed.name.as_str());
         if self.store.put_credential(changed.clone(), audit).await? == Commit::Lost {
             return Err(AdminFailure::Contended);
         }

@@ -16,6 +16,7 @@ use mintkeep_web::{auth, body};
 use serde::de::DeserializeOwned;
 
 use crate::keeper::Keeper;
+use crate::reader::ReadFailure;
 use crate::roster::Account;
 
 /// A caller that has proved itself and may do what it asks.
@@ -77,6 +78,14 @@ pub(crate) fn no_such_slot() -> Problem {
     let detail = "the credential has tokens of its own or of its customers, never both; a customer's begin \
                   with POST /v1/exchanges/{credential}";
     Problem::new(StatusCode::NOT_FOUND, "no-such-token", "No such token", detail)
+}
+
+/// Why a reader gets no token.
+pub(crate) fn not_read(failure: ReadFailure, now: Timestamp) -> Problem {
+    match failure {
+        ReadFailure::NoSuchSlot => no_such_slot(),
+        ReadFailure::Unavailable(denial) => unavailable(denial, now),
+    }
 }
 
 /// There is no good token, and when to ask again.

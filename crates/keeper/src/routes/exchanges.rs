@@ -13,11 +13,11 @@ use mintkeep_protocol::secret::AuthCode;
 use mintkeep_web::problem::Problem;
 use serde::Deserialize;
 
-use super::access::{Access, json, unavailable};
+use super::access::{Access, json, no_such_slot, not_read};
 use super::tokens::TokenBody;
 use crate::exchanger::ExchangeFailure;
 use crate::keeper::Keeper;
-use crate::reader::{ReadFailure, Reading};
+use crate::reader::Reading;
 
 /// Longest code that is looked at, in bytes: the page's 64 with room for platforms that are generous.
 const CODE_BYTES_MAX: usize = 128;
@@ -49,11 +49,8 @@ pub(super) async fn exchange(
     let reading = Reading { customer: Some(&exchanged.customer), min_ttl: Duration::ZERO, consumer };
     let leaf = keeper.read(&access.account, &reading).await;
     let now = keeper.clock.now();
-    let leaf = leaf.map_err(|failure| match failure {
-        ReadFailure::Unavailable(denial) => unavailable(denial, now),
-        ReadFailure::NoSuchSlot => super::access::no_such_slot(),
-    })?;
-    let kept = leaf.good(now).ok_or_else(super::access::no_such_slot)?;
+    let leaf = leaf.map_err(|failure| not_read(failure, now))?;
+    let kept = leaf.good(now).ok_or_else(no_such_slot)?;
     Ok(TokenBody::of(kept, now).for_customer(&exchanged.customer).into_response())
 }
 

@@ -10,17 +10,17 @@ use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use mintkeep_protocol::ident::{CredentialName, CustomerId};
 use mintkeep_protocol::keep::consumer::Verb;
-use mintkeep_protocol::keep::plan::Reported;
-use mintkeep_protocol::keep::slot::{TokenDigest, TokenVersion};
+use mintkeep_protocol::keep::plan::{Denial, Reported};
+use mintkeep_protocol::keep::slot::{TokenDigest, TokenVersion, Trouble};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::note::Noted;
 use mintkeep_web::problem::Problem;
 use mintkeep_web::shortcut::Request;
 use serde::{Deserialize, Serialize};
 
-use super::access::{Access, customer, json, no_such_slot, unavailable};
+use super::access::{Access, customer, json, no_such_slot, not_read, unavailable};
 use crate::keeper::Keeper;
-use crate::reader::{ReadFailure, Reading};
+use crate::reader::Reading;
 use crate::reporter::{Action, ReportFailure};
 use crate::shelf::{Kept, Leaf};
 
@@ -48,7 +48,7 @@ pub struct TokenBody<'t> {
     #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+    reason: Option<String>,
 }
 
 impl<'t> TokenBody<'t> {
@@ -132,10 +132,7 @@ async fn read(
     let reading = Reading { customer, min_ttl, consumer: &access.consumer.name };
     let leaf = keeper.read(&access.account, &reading).await;
     let now = keeper.clock.now();
-    let leaf = leaf.map_err(|failure| match failure {
-        ReadFailure::NoSuchSlot => no_such_slot(),
-        ReadFailure::Unavailable(denial) => unavailable(denial, now),
-    })?;
+    let leaf = leaf.map_err(|failure| not_read(failure, now))?;
     let Some(kept) = leaf.good(now) else { return Err(ended_meanwhile(&leaf, now)) };
     if headers.get_all(IF_NONE_MATCH).iter().any(|value| names(value, &kept.etag)) {
         let unchanged = [(ETAG, kept.etag.clone()), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
@@ -150,8 +147,8 @@ async fn read(
 
 /// The token that a reader was given ended in this very millisecond.
 fn ended_meanwhile(leaf: &Leaf, now: Timestamp) -> Problem {
-    let because = leaf.upkeep.trouble().unwrap_or(mintkeep_protocol::keep::slot::Trouble::Ambiguous);
-    unavailable(mintkeep_protocol::keep::plan::Denial { because, retry_at: Some(now) }, now)
+    let because = leaf.upkeep.trouble().unwrap_or(Trouble::Ambiguous);
+    unavailable(Denial { because, retry_at: Some(now) }, now)
 }
 
 /// Whether an `If-None-Match` names the tag. Weak comparison, RFC 9110 section 13.1.2.
@@ -227,7 +224,7 @@ async fn report(
         Action::AlreadyNewer => ("already_newer", None),
         Action::Renewed => ("renewed", None),
         Action::StillGood => ("still_good", None),
-        Action::TooSoon(reason) => ("too_soon", Some(reason)),
+        Action::TooSoon(why) => ("too_soon", Some(why.to_string())),
     };
     Ok(TokenBody { action: Some(action), reason, ..TokenBody::of(kept, now) }.into_response())
 }
