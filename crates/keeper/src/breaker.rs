@@ -35,6 +35,7 @@ pub(crate) struct Pass<'b> {
     breakers: &'b Breakers,
     base_url: &'b str,
     ending: Ending,
+    is_probe: bool,
 }
 
 /// How a request ended, as far as its pass was told.
@@ -48,13 +49,15 @@ impl Breakers {
     /// Whether a request may go out now.
     pub(crate) fn pass<'b>(&'b self, base_url: &'b str) -> Option<Pass<'b>> {
         let mut states = self.lock();
-        if let Some(open) = states.get_mut(base_url).and_then(|state| state.open.as_mut()) {
+        let open = states.get_mut(base_url).and_then(|state| state.open.as_mut());
+        let is_probe = open.is_some();
+        if let Some(open) = open {
             if open.probing || Instant::now() < open.until {
                 return None;
             }
             open.probing = true;
         }
-        Some(Pass { breakers: self, base_url, ending: Ending::Faulty })
+        Some(Pass { breakers: self, base_url, ending: Ending::Faulty, is_probe })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, State>> {
@@ -67,11 +70,13 @@ impl Breakers {
         }
     }
 
-    fn failed(&self, base_url: &str) {
+    /// Of what was under way when it opened, the faults are no news.
+    fn failed(&self, base_url: &str, is_probe: bool) {
         let mut states = self.lock();
         let state = states.entry(base_url.to_owned()).or_default();
         state.faults = state.faults.saturating_add(1);
         let length = match &state.open {
+            Some(_) if !is_probe => return,
             Some(open) => open.length.saturating_mul(2).min(OPEN_MAX),
             None if state.faults >= FAULTS_MAX => OPEN_FIRST,
             None => return,
@@ -105,8 +110,9 @@ impl Drop for Pass<'_> {
             Ending::Answered => {
                 self.breakers.lock().remove(self.base_url);
             }
-            Ending::Faulty => self.breakers.failed(self.base_url),
-            Ending::Unknown => self.breakers.withdrawn(self.base_url),
+            Ending::Faulty => self.breakers.failed(self.base_url, self.is_probe),
+            Ending::Unknown if self.is_probe => self.breakers.withdrawn(self.base_url),
+            Ending::Unknown => {}
         }
     }
 }
@@ -138,6 +144,22 @@ mod tests {
         breakers.pass("a").expect("the next probe").answered();
         assert!(breakers.pass("a").is_some() && breakers.pass("a").is_some(), "closed");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_under_way_when_it_opened_neither_lengthens_it_nor_takes_the_probes_place() {
+        let breakers = Breakers::default();
+        let under_way = || breakers.pass("a").expect("closed");
+        let early: Vec<_> = (0..FAULTS_MAX).map(|_| under_way()).collect();
+        let late: Vec<_> = (0..FAULTS_MAX).map(|_| under_way()).collect();
+        let (last, hung_up) = (under_way(), under_way().for_caller());
+        drop(early);
+        drop(late);
+        tokio::time::advance(OPEN_FIRST).await;
+        let _probe = breakers.pass("a").expect("open for no longer");
+        drop((last, hung_up));
+        assert!(breakers.pass("a").is_none(), "one at a time");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_caller_who_hangs_up_is_no_fault_and_leaves_the_probe_to_the_next() {
         let breakers = Breakers::default();
