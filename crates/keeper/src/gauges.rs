@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use metrics::{Gauge, gauge};
 use mintkeep_protocol::ident::RecordId;
 use mintkeep_protocol::keep::plan::Outlook;
 use mintkeep_protocol::keep::slot::{Trouble, Upkeep};
@@ -15,8 +16,9 @@ const STATES: [&str; 6] = ["idle", "renewing", "backoff", "needs_consent", "need
 
 /// Runs until the process stops.
 pub(crate) async fn run(keeper: Arc<Keeper>) {
+    let mut told = Told::new();
     loop {
-        tell(&keeper).await;
+        tell(&keeper, &mut told).await;
         tokio::select! {
             biased;
             () = keeper.tasks.stopping() => return,
@@ -28,19 +30,31 @@ pub(crate) async fn run(keeper: Arc<Keeper>) {
 /// How many are counted before whoever else waits for the thread has its turn: a fraction of a millisecond.
 const COUNTED_AT_ONCE: usize = 500;
 
-async fn tell(keeper: &Keeper) {
+/// The credentials whose tokens' life was told last.
+type Told = BTreeMap<RecordId, Gauge>;
+
+async fn tell(keeper: &Keeper, told: &mut Told) {
     let leaves = keeper.shelf.all().map(|leaf| (leaf.key.credential, leaf.outlook()));
     let tally = Tally::of(leaves, keeper.clock.now()).await;
+    told.retain(|no, gauge| {
+        let is_told = tally.seconds_left.contains_key(no);
+        if !is_told {
+            // A gauge can't be taken back, and its last value would stand for ever.
+            gauge.set(f64::NAN);
+        }
+        is_told
+    });
     for (count, (no, left)) in tally.seconds_left.iter().enumerate() {
         give_way(count).await;
         if let Some(account) = keeper.roster.account_by_no(*no) {
-            let name = account.credential.name.to_string();
-            metrics::gauge!("mintkeep_keeper_seconds_to_expiry", "credential" => name).set(*left);
+            let name = &account.credential.name;
+            let new = || gauge!("mintkeep_keeper_seconds_to_expiry", "credential" => name.to_string());
+            told.entry(*no).or_insert_with(new).set(*left);
         }
     }
     for state in STATES {
         let count = tally.states.get(state).copied().unwrap_or_default();
-        metrics::gauge!("mintkeep_keeper_tokens", "state" => state).set(f64::from(count));
+        gauge!("mintkeep_keeper_tokens", "state" => state).set(f64::from(count));
     }
 }
 
