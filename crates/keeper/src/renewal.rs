@@ -85,8 +85,8 @@ async fn renew(keeper: &Arc<Keeper>, key: &SlotKey, errand: &Errand, pilot: &Pil
         // Nothing was stored, so nothing else plans the slot's next time.
         let wait = wait_after(trouble, STORE_TROUBLE_STEP, keeper.chance());
         keeper.timetable.plan_if_none(key, keeper.clock.now().after(wait));
+        keeper.count_renewal(key, &errand.cause, ending);
     }
-    keeper.count_renewal(key, &errand.cause, ending);
     if !pilot.has_landed() {
         pilot.land(Landed { ending, leaf: keeper.shelf.get(key) });
     }
@@ -369,6 +369,7 @@ impl Renewal<'_> {
                 Some(Commit::Done) => {
                     slot.revision = slot.revision.saturating_add(1);
                     keeper.shelve(&slot);
+                    keeper.count_renewal(&slot.key, &self.errand.cause, Ok(ending));
                     return Ok(ending);
                 }
                 Some(Commit::Lost) => {}

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use mintkeep_protocol::ident::CustomerId;
+use mintkeep_protocol::keep::history::{Cause, Ending};
 
-use crate::world::{CUSTOMERS, World, by, name};
+use crate::platform::LIFE;
+use crate::world::{CREDENTIALS, CUSTOMERS, World, by, name};
 
 /// The sum of all lines of a metric whose labels have these words.
 fn sum(recorder: &PrometheusRecorder, metric: &str, words: &str) -> f64 {
@@ -32,4 +34,23 @@ async fn what_is_not_renewed_any_more_is_told_no_life() {
     tokio::time::sleep(told).await;
     assert!(left("legacy").is_nan() && left("mini").is_nan(), "{} {}", left("legacy"), left("mini"));
     assert!(left("hk") > 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_is_counted_by_the_keeper_that_made_it() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _here = ::metrics::set_default_local_recorder(&recorder);
+    let world = World::new(1, 3).await;
+    tokio::time::sleep(LIFE * 2).await;
+    let mut renewed = 0_u32;
+    for (credential, source) in CREDENTIALS {
+        let customer = source.dialect().is_signed().then(|| CustomerId::parse(CUSTOMERS[0]).unwrap());
+        let account = world.account(0, credential);
+        let story = world.processes[0].keeper.explain(&account, customer.as_ref()).await.unwrap().history;
+        let of_flights = story.iter().filter(|line| !matches!(line.cause, Cause::Exchange { .. }));
+        renewed += u32::try_from(of_flights.filter(|line| line.ending == Ending::Renewed).count()).unwrap();
+    }
+    assert!(renewed > 5, "{renewed}");
+    let counted = sum(&recorder, "mintkeep_keeper_renewals_total", "outcome=\"renewed\"");
+    assert_eq!(counted, f64::from(renewed));
 }
