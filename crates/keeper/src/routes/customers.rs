@@ -97,7 +97,8 @@ pub(super) async fn forget(
     match keeper.forget(&access.account, &customer, &by).await {
         // Forgetting what is not there is done already.
         Ok(()) | Err(AdminFailure::NotFound) => Ok(StatusCode::NO_CONTENT),
-        Err(_other) => Err(store_problem(Trouble::Store)),
+        Err(AdminFailure::Store(error)) => Err(store_problem(keeper.store_trouble(&error))),
+        Err(_contended) => Err(store_problem(Trouble::Store)),
     }
 }
 

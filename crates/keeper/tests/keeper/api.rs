@@ -66,6 +66,11 @@ async fn get(world: &World, path: &str) -> (Response<()>, Value) {
     call(&api(world), request("GET", path, &world.consumer_key).body(Body::empty()).unwrap()).await
 }
 
+pub async fn delete(world: &World, path: &str) -> StatusCode {
+    let request = request("DELETE", path, &world.consumer_key).body(Body::empty()).unwrap();
+    call(&api(world), request).await.0.status()
+}
+
 async fn post(world: &World, path: &str, body: &Value) -> (Response<()>, Value) {
     let body = Body::from(body.to_string());
     call(&api(world), request("POST", path, &world.consumer_key).body(body).unwrap()).await
@@ -201,8 +206,7 @@ async fn a_code_buys_the_same_tokens_for_the_same_caller_and_nothing_for_another
 
     let (_, list) = get(&world, "/v1/customers/mini").await;
     assert_eq!(list["customers"].as_array().unwrap().len(), 2);
-    let gone = request("DELETE", "/v1/tokens/mini/c9", &world.consumer_key).body(Body::empty()).unwrap();
-    assert_eq!(call(&api(&world), gone).await.0.status(), StatusCode::NO_CONTENT);
+    assert_eq!(delete(&world, "/v1/tokens/mini/c9").await, StatusCode::NO_CONTENT);
     let (head, why) = get(&world, "/v1/tokens/mini/c9").await;
     assert_eq!(head.status(), StatusCode::SERVICE_UNAVAILABLE, "{why}");
     let (_, list) = get(&world, "/v1/customers/mini").await;
