@@ -119,7 +119,7 @@ fn facts(token: &Value) -> [(&'static str, String); 9] {
         ("version", text(token, "/version")),
         ("good until", instant(token, "/expires_at")),
         ("refreshable until", instant(token, "/refresh_expires_at")),
-        ("next look", instant(token, "/due_at")),
+        ("next renewal", instant(token, "/due_at")),
         ("trouble", text(token, "/trouble_text")),
     ]
 }
@@ -139,7 +139,7 @@ fn tell_all(answer: &Value) {
     };
     let rows: Vec<_> = entries(answer, "tokens").iter().map(row).collect();
     let headings =
-        ["credential", "customer", "state", "good", "version", "good until", "next look", "trouble"];
+        ["credential", "customer", "state", "good", "version", "good until", "next renewal", "trouble"];
     write_table(headings, &rows, "nothing is held");
     if answer.get("next").is_some_and(|next| !next.is_null()) {
         note("There are more: --most tells how many to list.");

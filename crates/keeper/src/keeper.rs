@@ -274,6 +274,12 @@ impl Keeper {
         }
     }
 
+    /// When a slot that waits for its next renewal is looked at next. What is stored with it was reckoned by the clock
+    /// of that day; the timetable knows better once that clock was set.
+    pub(crate) fn next_look(&self, key: &SlotKey, upkeep: &Upkeep) -> Option<Timestamp> {
+        upkeep.due_at().map(|stored| self.timetable.at(key).unwrap_or(stored))
+    }
+
     /// Repeats what the store must do in the end, until it does or the process stops.
     pub(crate) async fn insist<T, F: Future<Output = Stored<T>>>(
         &self,

@@ -76,6 +76,11 @@ impl Timetable {
         due
     }
 
+    /// When a slot is looked at next.
+    pub(crate) fn at(&self, key: &SlotKey) -> Option<Timestamp> {
+        self.lock().by_key.get(key).copied()
+    }
+
     fn next(&self) -> Option<Timestamp> {
         self.lock().by_time.first().map(|(at, _)| *at)
     }

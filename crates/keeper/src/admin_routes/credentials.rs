@@ -128,7 +128,7 @@ impl CredentialView {
             base_url: credential.base_url.clone(),
             settings: credential.settings.clone(),
             created_at: credential.created_at,
-            token: leaf.map(|leaf| TokenLine::of_leaf(&credential.name, &leaf, keeper.clock.now())),
+            token: leaf.map(|leaf| TokenLine::of_leaf(&credential.name, &leaf, keeper)),
         }
     }
 }

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{KeeperDesk, problem_of, unfit};
 use crate::admin::AdminFailure;
+use crate::keeper::Keeper;
 use crate::shelf::Leaf;
 
 /// How many tokens are listed unless the caller says, and at most.
@@ -58,7 +59,7 @@ pub(super) struct TokenLine {
     trouble: Option<Trouble>,
     /// The same as a sentence.
     trouble_text: Option<String>,
-    /// When the keeper looks at it next by itself.
+    /// When the keeper renews it next by itself, by the timetable of the process that is asked.
     #[schema(value_type = Option<i64>)]
     due_at: Option<Timestamp>,
     /// How many renewals failed since the last that did not.
@@ -76,25 +77,27 @@ pub(super) struct TokenPage {
 
 impl TokenLine {
     /// As it is served.
-    pub(super) fn of_leaf(credential: &CredentialName, leaf: &Leaf, now: Timestamp) -> Self {
-        let kept = leaf.kept.as_ref();
+    pub(super) fn of_leaf(credential: &CredentialName, leaf: &Leaf, keeper: &Keeper) -> Self {
+        let (kept, now) = (leaf.kept.as_ref(), keeper.clock.now());
         Self {
             version: kept.map(|kept| kept.version),
             good: leaf.good(now).is_some(),
             expires_at: kept.map(|kept| kept.expires_at),
             refresh_expires_at: kept.and_then(|kept| kept.refresh_expires_at),
+            due_at: keeper.next_look(&leaf.key, &leaf.upkeep),
             ..Self::of_upkeep(credential, &leaf.key, (&leaf.upkeep, leaf.failures))
         }
     }
 
     /// As it is stored.
-    fn of_slot(credential: &CredentialName, slot: &Slot, now: Timestamp) -> Self {
-        let held = slot.held.as_ref();
+    fn of_slot(credential: &CredentialName, slot: &Slot, keeper: &Keeper) -> Self {
+        let (held, now) = (slot.held.as_ref(), keeper.clock.now());
         Self {
             version: held.map(|held| held.version),
             good: slot.good(now).is_some(),
             expires_at: held.map(|held| held.expires_at),
             refresh_expires_at: held.and_then(|held| held.refresh_expires_at),
+            due_at: keeper.next_look(&slot.key, &slot.upkeep),
             ..Self::of_upkeep(credential, &slot.key, (&slot.upkeep, slot.failures))
         }
     }
@@ -110,7 +113,7 @@ impl TokenLine {
             state: state_name(upkeep),
             trouble: upkeep.trouble(),
             trouble_text: upkeep.trouble().map(|trouble| trouble.to_string()),
-            due_at: upkeep.due_at(),
+            due_at: None,
             failures,
         }
     }
@@ -142,14 +145,13 @@ pub(super) async fn list(
     let keeper = &desk.keeper;
     let found = keeper.store.slots(of.map(|account| account.credential.no), after.as_ref(), most).await;
     let found = found.map_err(|error| problem_of(&AdminFailure::Store(error)))?;
-    let now = keeper.clock.now();
     // The slot of a credential that was removed this moment has no name any more.
     let name_of =
         |slot: &Slot| Some(keeper.roster.account_by_no(slot.key.credential)?.credential.name.clone());
     let is_full = u32::try_from(found.len()).is_ok_and(|count| count == most);
     let last = found.last().filter(|_| is_full);
     let next = last.and_then(|slot| Some(cursor(&name_of(slot)?, slot.key.customer.as_ref())));
-    let lines = found.iter().filter_map(|slot| Some(TokenLine::of_slot(&name_of(slot)?, slot, now)));
+    let lines = found.iter().filter_map(|slot| Some(TokenLine::of_slot(&name_of(slot)?, slot, keeper)));
     Ok(Json(TokenPage { tokens: lines.collect(), next }))
 }
 

@@ -263,6 +263,6 @@ impl KeeperDesk {
     }
 
     fn line(&self, credential: &CredentialName, leaf: &Leaf) -> TokenLine {
-        TokenLine::of_leaf(credential, leaf, self.keeper.clock.now())
+        TokenLine::of_leaf(credential, leaf, &self.keeper)
     }
 }

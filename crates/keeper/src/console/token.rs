@@ -112,7 +112,7 @@ impl Room {
         let kept = leaf.and_then(|leaf| leaf.kept.as_ref());
         let upkeep = leaf.map(|leaf| &leaf.upkeep);
         let instant = |at: Timestamp| Instant::of(at, now);
-        let due_at = upkeep.and_then(Upkeep::due_at);
+        let due_at = leaf.and_then(|leaf| self.0.next_look(&leaf.key, &leaf.upkeep));
         let life = Life {
             history: &story.history,
             kept: kept.map(|kept| (kept.version, kept.obtained_at, kept.expires_at)),

@@ -22,7 +22,9 @@ use mintkeep_protocol::keep::credential::TokenSource;
 use mintkeep_protocol::keep::plan::Reported;
 use mintkeep_protocol::keep::slot::{HolderId, Trouble, Upkeep};
 use mintkeep_protocol::record::{AuditAction, AuditEntry};
+use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_protocol::time::Clock as _;
+use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::tasks::Tasks;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -241,6 +243,25 @@ async fn a_clock_that_was_set_back_lengthens_no_promise() {
     world.clock.set(-3_600_000);
     let (_, read) = get(&world, "/v1/tokens/legacy").await;
     assert_eq!(read["expires_in"], LIFE.as_secs(), "what the platform said when it was asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_look_is_told_by_the_clock_as_it_is_now() {
+    let world = settled().await;
+    let keeper = &world.processes[0].keeper;
+    let secret = "0123456789".repeat(4);
+    let token = AdminToken::new(&ClientSecret::new(secret.clone()));
+    let (admin, _) = mintkeep_keeper::admin_routes::router(Arc::clone(keeper), token);
+    world.clock.set(-3_600_000);
+    keeper.clock_moved();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let list = request("GET", "/admin/v1/keeper/tokens", &secret).body(Body::empty()).unwrap();
+    let (_, list) = call(&admin, list).await;
+    let soon = world.clock.now().after(LIFE).unix_ms();
+    let looks: Vec<_> =
+        list["tokens"].as_array().unwrap().iter().map(|token| token["due_at"].as_i64()).collect();
+    assert_eq!(looks.len(), 5, "{list}");
+    assert!(looks.iter().flatten().all(|look| *look < soon), "{list}");
 }
 
 #[tokio::test(start_paused = true)]
