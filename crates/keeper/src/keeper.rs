@@ -25,7 +25,7 @@ use crate::exchanger::ExchangeLanded;
 use crate::flight::Flights;
 use crate::follow;
 use crate::gauges;
-use crate::refresher::{self, ClockWatch, Timetable};
+use crate::refresher::{self, ClockWatch, SET_BACK_MIN, Timetable};
 use crate::renewal::Landed;
 use crate::reporter::Budgets;
 use crate::roster::{Account, Roster};
@@ -184,7 +184,8 @@ impl Keeper {
                 let now = self.clock.now();
                 let end = leaf.good(now).map(|kept| kept.expires_at);
                 let is_abandoned = matches!(leaf.upkeep, Upkeep::Renewing { .. }) && !self.store.is_shared();
-                let due = if is_abandoned { Some(now) } else { self.due_at(&leaf) };
+                let due =
+                    if is_abandoned || is_of_later(&leaf, now) { Some(now) } else { self.due_at(&leaf) };
                 let at = due.map(|due| start_at(due, now, end, self.chance()));
                 self.timetable.plan(&leaf.key, at);
             }
@@ -356,6 +357,12 @@ impl Keeper {
         let labels = [("dialect", dialect), ("cause", cause.name()), ("outcome", outcome)];
         metrics::counter!("mintkeep_keeper_renewals_total", &labels).increment(1);
     }
+}
+
+/// Whether a token was asked for later than it is now: the clock was set back, and the token ends earlier than its times
+/// say. Another replica's clock may be a little ahead.
+fn is_of_later(leaf: &Leaf, now: Timestamp) -> bool {
+    leaf.kept.as_ref().is_some_and(|kept| kept.obtained_at > now.after(SET_BACK_MIN))
 }
 
 /// By how much the replicas' times for one slot differ at most.

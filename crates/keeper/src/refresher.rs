@@ -18,7 +18,7 @@ use crate::renewal::Errand;
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(5);
 /// A clock that falls behind the monotonic one by more than this was set back: tokens end earlier than
 /// their times say now.
-const SET_BACK_MIN: Duration = Duration::from_secs(30);
+pub(crate) const SET_BACK_MIN: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 struct Plan {
@@ -136,11 +136,13 @@ impl ClockWatch {
     }
 }
 
-/// Has every slot of the shelf looked at soon, spread like a start: nobody knows how long each token still lives,
-/// nor whether whoever holds a lease is still at it.
+/// Has every slot of the shelf looked at soon, spread like a start: a token that was asked for later than it is now is
+/// renewed whatever its times say, and whoever holds a lease may not be at it any more.
 fn plan_all_anew(keeper: &Keeper) {
     let now = keeper.clock.now();
-    tracing::warn!("the clock was set back: renewing every token, for their times can't be relied on");
+    tracing::warn!(
+        "the clock was set back: every token is looked at, and renewed if it was asked for later than it is now"
+    );
     // In the order of their keys, so that the same chances give the same plan.
     let mut leaves: Vec<_> = keeper.shelf.all().collect();
     leaves.sort_by(|left, right| left.key.cmp(&right.key));

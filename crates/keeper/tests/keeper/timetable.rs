@@ -11,6 +11,7 @@ use mintkeep_protocol::keep::intent::{FrozenAnswer, RequestBytes};
 use mintkeep_protocol::keep::slot::{SlotKey, Upkeep};
 use mintkeep_protocol::port::keeper_store::{Commit, KeeperStore as _};
 use mintkeep_protocol::secret::AuthCode;
+use mintkeep_protocol::time::Clock as _;
 
 use crate::platform::{LIFE, token_in};
 use crate::store::StoreDoor;
@@ -47,6 +48,19 @@ async fn a_slot_that_was_looked_at_before_its_time_is_looked_at_again_at_its_tim
     tokio::time::sleep(LIFE * 2).await;
     for ((credential, after), (_, before)) in asked_at(&world).into_iter().zip(before) {
         assert!(after > before, "{credential} is not renewed any more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_for_later_than_it_is_now_is_renewed_at_a_start() {
+    let mut world = World::new(1, 1).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world.clock.set(-3_600_000);
+    world.restart(0).await;
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let now = world.clock.now().unix_ms();
+    for (credential, asked_at) in asked_at(&world) {
+        assert!(asked_at <= now, "{credential} is served by times of another clock");
     }
 }
 
