@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Client, Failure, segment};
 use super::files;
-use super::report::{entries, instant, note, text, write_facts, write_line, write_table};
+use super::report::{entries, instant, note, note_if_more, text, write_facts, write_line, write_table};
 
 /// Verbs about customers.
 #[derive(Debug, Subcommand)]
@@ -161,9 +161,7 @@ fn tell_customers(answer: &Value) {
     };
     let rows: Vec<_> = entries(answer, "customers").iter().map(row).collect();
     write_table(["id", "status", "name"], &rows, "no customers");
-    if answer.get("next").is_some_and(|next| !next.is_null()) {
-        note("There are more: --most tells how many to list.");
-    }
+    note_if_more(answer);
 }
 
 /// Does it.
@@ -207,9 +205,7 @@ fn tell_grants(answer: &Value) {
     let rows: Vec<_> = entries(answer, "grants").iter().map(row).collect();
     let headings = ["id", "app", "customer", "state", "scopes", "made", "access until", "refresh until"];
     write_table(headings, &rows, "no grants");
-    if answer.get("next").is_some_and(|next| !next.is_null()) {
-        note("There are more: --most tells how many to list.");
-    }
+    note_if_more(answer);
 }
 
 /// Does it.

@@ -101,6 +101,13 @@ pub fn note(text: &str) {
     eprintln!("{text}");
 }
 
+/// Says that a list goes on, if it does.
+pub fn note_if_more(answer: &Value) {
+    if answer.get("next").is_some_and(|next| !next.is_null()) {
+        note("There are more: --most tells how many to list.");
+    }
+}
+
 /// The entries of a list in an answer.
 pub fn entries<'v>(answer: &'v Value, name: &str) -> &'v [Value] {
     answer.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::client::{Client, Failure, segment};
-use super::report::{entries, instant, note, text, write_facts, write_line, write_table};
+use super::report::{entries, instant, note, note_if_more, text, write_facts, write_line, write_table};
 
 /// Verbs about tokens.
 #[derive(Debug, Subcommand)]
@@ -141,9 +141,7 @@ fn tell_all(answer: &Value) {
     let headings =
         ["credential", "customer", "state", "good", "version", "good until", "next renewal", "trouble"];
     write_table(headings, &rows, "nothing is held");
-    if answer.get("next").is_some_and(|next| !next.is_null()) {
-        note("There are more: --most tells how many to list.");
-    }
+    note_if_more(answer);
 }
 
 fn tell_story(answer: &Value) {

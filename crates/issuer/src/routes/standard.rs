@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use mintkeep_protocol::dialect::dingtalk::TOKEN_HEADER;
 use mintkeep_protocol::dialect::query::{Malformed, Query};
 use mintkeep_protocol::ident::{AppId, Dialect, ServiceId};
 use mintkeep_protocol::issue::authenticate::AuthenticClient;
@@ -249,12 +250,11 @@ pub(super) async fn metadata(State(desk): State<Desk>) -> Response {
 
 /// Where a gateway's sub-request finds the token of the request that it guards.
 fn guarded_token(headers: &HeaderMap) -> Option<AccessToken> {
-    const DINGTALK: HeaderName = HeaderName::from_static("x-acs-dingtalk-access-token");
     const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access-token");
     if headers.contains_key(AUTHORIZATION) {
         return auth::bearer(headers);
     }
-    let named = headers.get(DINGTALK).or_else(|| headers.get(ACCESS_TOKEN))?;
+    let named = headers.get(TOKEN_HEADER).or_else(|| headers.get(ACCESS_TOKEN))?;
     Some(AccessToken::new(named.to_str().ok()?.to_owned()))
 }
 

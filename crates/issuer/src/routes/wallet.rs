@@ -45,7 +45,7 @@ impl CodeRequest {
 }
 
 /// A code.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct CodeAnswer {
     /// The code, once.
     pub auth_code: String,
