@@ -41,7 +41,7 @@ pub(crate) struct ConsumerCreate {
     #[schema(value_type = Option<Vec<String>>)]
     verbs: Option<Vec<Verb>>,
     /// For a client library that drops a token early: by how many seconds at most. The drop-in endpoints tell
-    /// it of more than that while the token lives longer. At most 3600.
+    /// it of more than that while the token lives longer. At most 7140.
     #[serde(default)]
     margin_floor_s: u32,
     /// Its public keys, for the drop-in endpoints of the signed dialects.
