@@ -61,9 +61,15 @@ impl Connections {
         if let Some(db) = there.filter(|db| !db.is_closed()) {
             return Ok(db);
         }
+        let made = self.pool.get().await?;
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of all who waited for one at the same time, the first one's is everybody's.
+        if let Some(db) = place.as_ref().filter(|db| !db.is_closed()) {
+            return Ok(db.clone());
+        }
         // Taken out of the pool for good: it ends with its last question.
-        let db = Arc::new(Object::take(self.pool.get().await?));
-        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(db.clone());
+        let db = Arc::new(Object::take(made));
+        *place = Some(db.clone());
         Ok(db)
     }
 

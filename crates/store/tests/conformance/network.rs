@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cluster::{ask, new_database};
+use crate::cluster::{ask, new_database, run};
 use crate::sample::{NOW, Still, audit, grant};
 use crate::server::Server;
 
@@ -114,11 +114,25 @@ async fn a_host_that_does_not_answer_is_passed_over_for_the_next() {
     assert_eq!(store.commit_grant(grant(1, 1, "c"), audit("g")).await.unwrap(), Commit::Done);
 }
 
-/// Passes bytes between a caller and the server, but for callers that came before `frozen_before` rose.
-async fn pass(listener: TcpListener, server: String, frozen_before: watch::Receiver<u32>) {
+/// A listener before the server of a URL, where that server is, and the URL by way of the listener.
+async fn before(url: &str) -> (TcpListener, String, String) {
+    let server = url.split(['@', '/']).find(|part| part.contains("127.0.0.1")).unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let through = url.replace(&server, &listener.local_addr().unwrap().to_string());
+    (listener, server, through)
+}
+
+/// Passes bytes between a caller and the server, but for callers that came before `frozen_before` rose. Tells how many
+/// came.
+async fn pass(
+    listener: TcpListener,
+    server: String,
+    (frozen_before, came): (watch::Receiver<u32>, watch::Sender<u32>),
+) {
     let mut passing = JoinSet::new();
     for n in 0.. {
         let (mut caller, _) = listener.accept().await.unwrap();
+        came.send_replace(n + 1);
         let (mut to_server, mut frozen_before) =
             (TcpStream::connect(&server).await.unwrap(), frozen_before.clone());
         passing.spawn(async move {
@@ -138,12 +152,10 @@ async fn pass(listener: TcpListener, server: String, frozen_before: watch::Recei
 async fn a_server_that_freezes_is_given_up_and_the_next_change_finds_another_connection() {
     let url = new_database().await;
     PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
-    let server = url.split(['@', '/']).find(|part| part.contains("127.0.0.1")).unwrap().to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let through = url.replace(&server, &listener.local_addr().unwrap().to_string());
+    let (listener, server, through) = before(&url).await;
     let (freeze, frozen_before) = watch::channel(0);
     let mut passing = JoinSet::new();
-    passing.spawn(pass(listener, server, frozen_before));
+    passing.spawn(pass(listener, server, (frozen_before, watch::Sender::new(0))));
     let store = opened(&through).await.unwrap();
     assert_eq!(store.commit_grant(grant(1, 1, "c"), audit("g")).await.unwrap(), Commit::Done);
 
@@ -161,4 +173,36 @@ async fn a_server_that_freezes_is_given_up_and_the_next_change_finds_another_con
     freeze.send(0).unwrap();
     let commit = tokio::time::timeout(patience, store.commit_grant(grant(4, 1, "c"), audit("g"))).await;
     assert_eq!(commit.unwrap().unwrap(), Commit::Done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_ask_at_once_they_share_the_few_connections() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
+    let (listener, server, through) = before(&url).await;
+    let (_freeze, frozen_before) = watch::channel(0);
+    let (came, connections) = watch::channel(0);
+    let mut passing = JoinSet::new();
+    passing.spawn(pass(listener, server, (frozen_before, came)));
+    let store = opened(&through).await.unwrap();
+    let so_far = *connections.borrow();
+    run(
+        &url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mintkeep' \
+         AND datname = current_database()",
+    )
+    .await;
+    let ask_all = || {
+        let ask = |n| {
+            let store = Arc::clone(&store);
+            async move { store.grant(grant(n, 1, "c").id).await.is_ok() }
+        };
+        (0..300).map(ask).collect::<JoinSet<_>>().join_all()
+    };
+    // The first ones may find out that the connections are gone.
+    ask_all().await;
+    assert!(ask_all().await.into_iter().all(|is_ok| is_ok));
+    // docs/operations.md, "A pooler".
+    let made = *connections.borrow() - so_far;
+    assert!(made <= 19, "{made} connections");
 }
