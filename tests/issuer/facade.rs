@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
+use mintkeep_protocol::app::AppStatus;
 use serde_json::{Value, json};
 
 use super::rig::{ACTIVE, Answer, DINGTALK, FROZEN, GATEWAY, MINI, Rig, SECRET, WALLET, WECHAT, basic};
@@ -96,6 +97,10 @@ async fn an_app_revokes_its_own_tokens_and_nobody_elses() {
     let revoked = rig.post("/oauth2/revoke", in_form).await;
     assert_eq!((revoked.status, revoked.header("content-type")), (200, "application/json"));
     assert_eq!(revoked.body, "{}", "for clients that read JSON out of every answer");
+    rig.change_app(WECHAT, |app| app.settings.minute_limit = Some(1)).await;
+    assert_eq!([revoke((WECHAT, SECRET), "a").await, revoke((WECHAT, SECRET), "a").await], [200, 429]);
+    rig.change_app(WECHAT, |app| app.status = AppStatus::Disabled).await;
+    assert_eq!(revoke((WECHAT, SECRET), "a").await, 400, "not for a wrong secret");
 }
 
 #[tokio::test]

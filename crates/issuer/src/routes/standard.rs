@@ -203,7 +203,7 @@ async fn revoked(desk: &Desk, arrival: &Arrival, request: http::Request<Body>) -
     let (id, secret) = client_of(&head.headers, &form).map_err(Unproved::into_response)?;
     let client = match revoking_client(&desk.issuer, (&id, secret), arrival).await {
         Ok(client) => client,
-        Err(Failure::Refused(_)) => return Err(invalid_client()),
+        Err(Failure::Refused(refusal)) => return Err(token::refused(refusal)),
         Err(failure) => return Err(store_trouble(&failure)),
     };
     let token = token_of(&form).map_err(invalid_request)?;

@@ -147,7 +147,7 @@ fn written(granted: &Granted) -> Response {
 
 /// A refusal in RFC 6749's words (section 5.2). No `_` arm, so a new refusal does not compile until it is
 /// answered here. The limits have no word there; the status is HTTP's own, 429.
-fn refused(refusal: Refusal) -> Response {
+pub(super) fn refused(refusal: Refusal) -> Response {
     const BAD: StatusCode = StatusCode::BAD_REQUEST;
     match refusal {
         Refusal::ClientMissing
