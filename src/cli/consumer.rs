@@ -38,7 +38,7 @@ Examples:
 pub struct Create {
     /// What it is called.
     name: String,
-    /// A credential that it may use; may be given more than once, or with commas between.
+    /// A credential that it may use, added or not; may be given more than once, or with commas between.
     #[arg(
         long = "credential",
         value_name = "NAME",
@@ -85,7 +85,7 @@ async fn create(client: &Client, asked: Create) -> Result<(), Failure> {
     }
     let mut body = json!({
         "name": asked.name,
-        "credentials": asked.credentials,
+        "credentials": &asked.credentials,
         "all_credentials": asked.all_credentials,
         "margin_floor_s": asked.margin_floor,
         "drop_in_keys": drop_in_keys,
@@ -105,7 +105,20 @@ async fn create(client: &Client, asked: Create) -> Result<(), Failure> {
         }
         note("Key and secret are shown once.");
     });
+    for credential in &asked.credentials {
+        note_if_unknown(client, credential).await;
+    }
     Ok(())
+}
+
+/// A credential may be added after the consumers that use it; one whose name is written wrong looks the same.
+async fn note_if_unknown(client: &Client, credential: &str) {
+    let found = client.get(&format!("keeper/credentials/{}", segment(credential))).await;
+    if let Err(Failure::Refused(problem)) = found
+        && problem.get("status") == Some(&json!(404))
+    {
+        note(&format!("There is no credential {credential} yet: look at `mintkeep credential list`."));
+    }
 }
 
 fn tell_all(answer: &Value) {

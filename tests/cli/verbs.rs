@@ -235,6 +235,10 @@ fn the_keeper_is_worked_by_its_verbs() {
     assert!(sandbox.run(&["consumer", "list"]).out.contains("orders"));
     assert_eq!(sandbox.run(&["consumer", "revoke", "orders"]).code, 0);
     assert_eq!(sandbox.run(&["consumer", "revoke", "nobody"]).code, 1);
+    let early =
+        sandbox.run(&["consumer", "create", "early", "--credential", "wechat-sandbox,wechat-snadbox"]);
+    assert_eq!(early.code, 0, "a credential may be added after those who use it: {early:?}");
+    assert!(early.err.contains("wechat-snadbox") && !early.err.contains("wechat-sandbox"), "{early:?}");
 }
 
 #[test]

@@ -71,6 +71,7 @@ async fn a_consumer_is_made_its_key_shown_once_and_its_rights_ended() {
     let page = operator.deed("/consumers", &fields).await;
     check(&page, "/consumers");
     let key = page.between("aria-label=\"Its key\">", "</pre>").to_owned();
+    assert!(page.html.contains("There is no credential other yet."), "{}", page.html);
     assert!(page.html.contains("shop, other") && page.html.contains("drop-in endpoints\">"), "{}", page.html);
     assert!(!operator.get("/consumers").await.html.contains(&key), "shown once");
     let read = || {

@@ -100,12 +100,25 @@ pub(super) async fn create(State(Room(keeper)): State<Room>, visit: Visit) -> Re
     match outcome {
         Err(problem) => listed(&keeper, &visit, ("", &Form::refused(&visit, &problem, &FIELDS))),
         Ok(made) => {
-            let notice = Notice::said(format!("The consumer {} was made.", made.consumer.name))
+            let said = format!(
+                "The consumer {} was made.{}",
+                made.consumer.name,
+                unknown_to(&keeper, &made.consumer)
+            );
+            let notice = Notice::said(said)
                 .with_secret("Its key", made.key.to_string())
                 .with_secret("Its secret for the drop-in endpoints", made.drop_in_secret.to_string());
             visit.back("/consumers", Ok(notice))
         }
     }
+}
+
+/// A credential may be added after the consumers that use it; one whose name is written wrong looks the same.
+fn unknown_to(keeper: &Keeper, consumer: &Consumer) -> String {
+    let CredentialScope::Named(names) = &consumer.credentials else { return String::new() };
+    let unknown = names.iter().filter(|name| keeper.account(name).is_none()).map(ToString::to_string);
+    let unknown = clip(&unknown.collect::<Vec<_>>().join(", "), SCOPE_CHARS);
+    if unknown.is_empty() { unknown } else { format!(" There is no credential {unknown} yet.") }
 }
 
 fn unknown() -> Problem {
