@@ -13,7 +13,7 @@ use mintkeep_protocol::secret::AuthCode;
 
 use self::attempt::Attempt;
 use crate::flight::{Boarding, Pilot};
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, store_trouble};
 use crate::lease::{self, Lease};
 use crate::roster::Account;
 
@@ -164,7 +164,7 @@ async fn run(keeper: &Arc<Keeper>, account: &Arc<Account>, asked: Asked) -> Exch
 async fn take(keeper: &Keeper, asked: &Asked) -> Result<Taken, Trouble> {
     for _ in 0..TRIES_MAX {
         let found = keeper.store.exchange(&asked.key).await;
-        let mut exchange = match found.map_err(|error| keeper.store_trouble(&error))? {
+        let mut exchange = match found.map_err(|error| store_trouble(&error))? {
             Some(found) => {
                 if let Some(landed) = ended(&found) {
                     return Ok(Taken::Over(landed));
@@ -184,7 +184,7 @@ async fn take(keeper: &Keeper, asked: &Asked) -> Result<Taken, Trouble> {
         exchange.stage = ExchangeStage::Open { by: Some(keeper.me) };
         let forget_before = keeper.clock.now().before(REMEMBERED);
         let taken = keeper.store.take_exchange(&exchange, forget_before).await;
-        if taken.map_err(|error| keeper.store_trouble(&error))? == Commit::Done {
+        if taken.map_err(|error| store_trouble(&error))? == Commit::Done {
             exchange.revision = exchange.revision.saturating_add(1);
             return Ok(Taken::Mine(exchange, lease));
         }
@@ -224,7 +224,7 @@ fn is_held_elsewhere(keeper: &Keeper, exchange: &Exchange) -> bool {
 
 async fn is_outwaited(keeper: &Keeper, held: &Exchange) -> Result<bool, Trouble> {
     let is_held = || async {
-        let found = keeper.store.exchange(&held.key).await.map_err(|error| keeper.store_trouble(&error))?;
+        let found = keeper.store.exchange(&held.key).await.map_err(|error| store_trouble(&error))?;
         Ok(found.is_some_and(|found| found.fence == held.fence && found.stage == held.stage))
     };
     lease::is_outwaited(keeper, is_held).await

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mintkeep_protocol::port::keeper_store::{Change, ChangeMark, Stored};
 use tokio::time::Instant;
 
-use crate::keeper::{Keeper, PAGE_RECORDS};
+use crate::keeper::{Keeper, PAGE_RECORDS, store_trouble};
 
 /// Runs until the process stops.
 pub(crate) async fn run(keeper: Arc<Keeper>, mut mark: ChangeMark) {
@@ -15,14 +15,14 @@ pub(crate) async fn run(keeper: Arc<Keeper>, mut mark: ChangeMark) {
         match catch_up(&keeper, mark).await {
             Ok(next) => mark = next,
             Err(error) => {
-                keeper.store_trouble(&error);
+                store_trouble(&error);
             }
         }
         // A lease later at most, and another lease's wait: sooner than a platform stops to take a code's request again.
         if looked_at.elapsed() >= keeper.settings.lease_length {
             looked_at = Instant::now();
             if let Err(error) = keeper.take_up_exchanges().await {
-                keeper.store_trouble(&error);
+                store_trouble(&error);
             }
         }
         tokio::select! {

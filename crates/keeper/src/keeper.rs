@@ -291,7 +291,7 @@ impl Keeper {
             match attempt().await {
                 Ok(done) => return Some(done),
                 Err(error) => {
-                    self.store_trouble(&error);
+                    store_trouble(&error);
                 }
             }
             tokio::select! {
@@ -316,13 +316,6 @@ impl Keeper {
                 insisting.await
             }
         }
-    }
-
-    /// Notes that the store did not answer: for the operator here, for callers as a trouble.
-    pub(crate) fn store_trouble(&self, error: &StoreError) -> Trouble {
-        metrics::counter!("mintkeep_keeper_store_errors_total").increment(1);
-        tracing::error!(%error, "the keeper's store did not answer");
-        Trouble::Store
     }
 
     pub(crate) fn quota_account(&self, account: &Account, kind: CallKind) -> QuotaAccount {
@@ -357,6 +350,13 @@ impl Keeper {
         let labels = [("dialect", dialect), ("cause", cause.name()), ("outcome", outcome)];
         metrics::counter!("mintkeep_keeper_renewals_total", &labels).increment(1);
     }
+}
+
+/// Notes that the store did not answer: for the operator here, for callers as a trouble.
+pub(crate) fn store_trouble(error: &StoreError) -> Trouble {
+    metrics::counter!("mintkeep_keeper_store_errors_total").increment(1);
+    tracing::error!(%error, "the keeper's store did not answer");
+    Trouble::Store
 }
 
 /// Whether a token was asked for later than it is now: the clock was set back, and the token ends earlier than its times

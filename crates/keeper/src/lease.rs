@@ -9,7 +9,7 @@ use mintkeep_protocol::port::keeper_store::Commit;
 use mintkeep_protocol::time::Timestamp;
 use tokio::time::Instant;
 
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, store_trouble};
 use crate::renewal::Errand;
 use crate::shelf::Leaf;
 
@@ -90,7 +90,7 @@ pub(crate) async fn take(
         }
         let lease = Lease::ask();
         let mut leased = slot.leased(keeper.me, keeper.clock.now());
-        match keeper.store.take_lease(&leased).await.map_err(|error| keeper.store_trouble(&error))? {
+        match keeper.store.take_lease(&leased).await.map_err(|error| store_trouble(&error))? {
             Commit::Lost => {}
             Commit::Done => {
                 leased.revision = leased.revision.saturating_add(1);
@@ -102,7 +102,7 @@ pub(crate) async fn take(
 }
 
 async fn load(keeper: &Keeper, key: &SlotKey) -> Result<Slot, Trouble> {
-    let found = keeper.store.slot(key).await.map_err(|error| keeper.store_trouble(&error))?;
+    let found = keeper.store.slot(key).await.map_err(|error| store_trouble(&error))?;
     match found {
         Some(slot) => Ok(slot),
         None if key.customer.is_none() => Ok(Slot::empty(key.clone(), keeper.clock.now())),

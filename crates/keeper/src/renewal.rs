@@ -18,7 +18,7 @@ use mintkeep_protocol::record::AuditAction;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::flight::{Boarding, Pilot, Ticket};
-use crate::keeper::{Keeper, STORE_PATIENCE};
+use crate::keeper::{Keeper, STORE_PATIENCE, store_trouble};
 use crate::lease::{self, Lease, Seen, Taken};
 use crate::roster::Account;
 use crate::shelf::Leaf;
@@ -236,7 +236,7 @@ impl Renewal<'_> {
             Ok(presented) => return Ok(presented),
             Err(error) => error,
         };
-        let trouble = self.keeper.store_trouble(&error);
+        let trouble = store_trouble(&error);
         let found = self.reload().await.ok_or(trouble)?;
         let name = |slot: &Slot| slot.intent.as_ref().map(|intent| (intent.fence, intent.times));
         let is_stored = found.fence == slot.fence

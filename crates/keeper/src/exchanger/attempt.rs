@@ -19,7 +19,7 @@ use mintkeep_protocol::time::Timestamp;
 
 use super::{ExchangeFailure, ExchangeLanded, Exchanged, TRIES_MAX, ended, later};
 use crate::events::{Event, What};
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, store_trouble};
 use crate::lease::Lease;
 use crate::roster::Account;
 use crate::wire::{Asking, Brought, Reading};
@@ -133,7 +133,7 @@ impl Attempt<'_> {
     async fn present(&mut self, request: http::Request<Bytes>) -> Result<Came, ExchangeLanded> {
         let debit = self.debit();
         let stored = self.keeper.store.present_code(&self.exchange, debit.clone()).await;
-        match stored.map_err(|error| later(self.keeper.store_trouble(&error)))? {
+        match stored.map_err(|error| later(store_trouble(&error)))? {
             Presented::Lost => return Err(later(Trouble::Store)),
             Presented::OverQuota => return Ok(Came::NotSent(Trouble::QuotaExhausted)),
             Presented::Done => self.exchange.revision = self.exchange.revision.saturating_add(1),

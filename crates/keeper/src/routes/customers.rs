@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::{Access, customer};
 use crate::admin::{AdminFailure, By};
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, store_trouble};
 
 /// How many customers one answer lists at most.
 const CUSTOMERS_MAX: u32 = 1_000;
@@ -59,7 +59,7 @@ pub(super) async fn list(
     let no = access.account.credential.no;
     let after = query.after.map(|customer| SlotKey { credential: no, customer: Some(customer) });
     let slots = keeper.store.slots(Some(no), after.as_ref(), CUSTOMERS_MAX).await;
-    let slots = slots.map_err(|error| store_problem(keeper.store_trouble(&error)))?;
+    let slots = slots.map_err(|error| store_problem(store_trouble(&error)))?;
     let is_full = u32::try_from(slots.len()).is_ok_and(|count| count >= CUSTOMERS_MAX);
     let next = slots.last().filter(|_| is_full).and_then(|slot| slot.key.customer.clone());
     Ok(Json(CustomerList { customers: slots.into_iter().filter_map(line).collect(), next }))
@@ -97,7 +97,7 @@ pub(super) async fn forget(
     match keeper.forget(&access.account, &customer, &by).await {
         // Forgetting what is not there is done already.
         Ok(()) | Err(AdminFailure::NotFound) => Ok(StatusCode::NO_CONTENT),
-        Err(AdminFailure::Store(error)) => Err(store_problem(keeper.store_trouble(&error))),
+        Err(AdminFailure::Store(error)) => Err(store_problem(store_trouble(&error))),
         Err(_contended) => Err(store_problem(Trouble::Store)),
     }
 }
