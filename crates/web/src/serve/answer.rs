@@ -1,9 +1,9 @@
 //! One request: named, held to its limits, handed to the router, logged and counted.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 
@@ -22,7 +22,11 @@ use crate::access_log::Line;
 use crate::arrival::{Arrival, peer_behind};
 use crate::limits::Limits;
 use crate::note::{DropConnection, Noted};
+use crate::shortcut::Answering;
 use crate::stopwatch::Stopwatch;
+
+/// Tells the peer that this was the connection's last answer.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Answers the requests of one connection, one at a time.
 pub(super) struct Answerer<'c> {
@@ -45,87 +49,103 @@ impl<'c> Answerer<'c> {
     }
 
     /// Answers `request`.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Response, Dropped> {
+    ///
+    /// The request goes straight to its handler, and the future holds little else: hyper copies all of it with each
+    /// request, to memory that has left the processor's cache by then.
+    pub(super) fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response, Dropped>> {
         let stopwatch = Stopwatch::start();
         self.gauge.handler_begins();
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let arrival = self.arrival(&request);
-        let answered = match check_head(&request, &self.shared.manners.limits) {
-            Ok(()) => self.routed(request.map(Arriving::new), arrival).await.map_err(|refused| {
-                let mut bare = Request::new(());
-                (*bare.method_mut(), *bare.uri_mut()) = (method.clone(), uri.clone());
-                (bare, refused)
-            }),
-            Err(refused) => Err((request.map(|_unread| ()), refused)),
+        let handler = match check_head(&request, &self.shared.manners.limits) {
+            Ok(()) => self.handed_on(request.map(Arriving::new), arrival),
+            Err(refused) => Box::pin(self.refuse(request.map(|_unread| ()), arrival, refused)),
         };
-        self.gauge.handler_ended();
-        let mut is_last = self.shared.house.readiness.is_leaving();
-        let Noted { mut response, note } = match answered {
-            Ok(noted) => noted,
-            Err((request, refused)) => {
-                // What follows on the connection may be the body that a proxy saw, or its next request.
-                is_last |= matches!(refused, Refused::HeadAmbiguous | Refused::TunnelAsked);
-                self.refuse(request, arrival, refused).await.into()
-            }
-        };
+        async move {
+            let answered = self.attended(handler).await;
+            self.gauge.handler_ended();
+            let Noted { mut response, note } = match answered {
+                Ok(noted) => noted,
+                Err(refused) => {
+                    let mut bare = Request::new(());
+                    (*bare.method_mut(), *bare.uri_mut()) = (method.clone(), uri.clone());
+                    Box::pin(self.refuse(bare, arrival, refused)).await
+                }
+            };
 
-        let duration = stopwatch.elapsed();
-        let dropped = response.extensions().get::<DropConnection>().is_some();
-        let status = if dropped { 0 } else { response.status().as_u16() };
-        self.shared.metrics.answered(status, note, duration);
-        if let Some(log) = &self.shared.house.access_log {
-            log.put(&Line {
-                listener: self.shared.name,
-                arrival,
-                method: &method,
-                path: uri.path(),
-                status,
-                duration,
-                bytes: response.body().size_hint().exact(),
-                note,
-            });
+            let duration = stopwatch.elapsed();
+            let dropped = response.extensions().get::<DropConnection>().is_some();
+            let status = if dropped { 0 } else { response.status().as_u16() };
+            self.shared.metrics.answered(status, note, duration);
+            if let Some(log) = &self.shared.house.access_log {
+                log.put(&Line {
+                    listener: self.shared.name,
+                    arrival,
+                    method: &method,
+                    path: uri.path(),
+                    status,
+                    duration,
+                    bytes: response.body().size_hint().exact(),
+                    note,
+                });
+            }
+            if dropped {
+                return Err(Dropped);
+            }
+            if self.shared.house.readiness.is_leaving() {
+                response.headers_mut().insert(CONNECTION, CLOSE);
+            }
+            Ok(response)
         }
-        if dropped {
-            return Err(Dropped);
-        }
-        if is_last {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        Ok(response)
     }
 
     /// Answers instead of the router.
-    async fn refuse(&self, mut request: Request<()>, arrival: Arrival, refused: Refused) -> Response {
+    async fn refuse(&self, mut request: Request<()>, arrival: Arrival, refused: Refused) -> Noted {
         if refused == Refused::Panicked {
             tracing::error!(listener = self.shared.name, request = %arrival.id, "a handler panicked");
         }
-        if refused == Refused::TunnelAsked {
-            return refused.into_response();
+        let mut response = if refused == Refused::TunnelAsked {
+            refused.into_response()
+        } else {
+            request.extensions_mut().insert(arrival);
+            (self.shared.manners.refusal_form)(request, refused).await
+        };
+        if matches!(refused, Refused::HeadAmbiguous | Refused::TunnelAsked) {
+            // What follows on the connection may be the body that a proxy saw, or its next request.
+            response.headers_mut().insert(CONNECTION, CLOSE);
         }
-        request.extensions_mut().insert(arrival);
-        (self.shared.manners.refusal_form)(request, refused).await
+        response.into()
+    }
+
+    /// Hands `request` to whom it is for. Nothing happens until the answer is asked for.
+    fn handed_on(&self, mut request: Request<Arriving>, arrival: Arrival) -> Answering {
+        match &self.shared.shortcut {
+            Some(way) if way.takes(request.method(), request.uri()) => way.answer(request, arrival),
+            _ => {
+                request.extensions_mut().insert(arrival);
+                let mut router = self.shared.router.clone();
+                Box::pin(async move {
+                    let Ok(response) = router.call(request.map(Body::new)).await;
+                    response.into()
+                })
+            }
+        }
     }
 
     /// Lets the handler answer, unless it is too slow or breaks.
-    async fn routed(&self, mut request: Request<Arriving>, arrival: Arrival) -> Result<Noted, Refused> {
-        let mut handler = pin!(async {
-            match &self.shared.shortcut {
-                Some(way) if way.takes(request.method(), request.uri()) => {
-                    Ok(way.answer(request, arrival).await)
-                }
-                _ => {
-                    request.extensions_mut().insert(arrival);
-                    self.shared.router.clone().call(request.map(Body::new)).await.map(Noted::from)
-                }
-            }
-        });
-        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-            Ok(Poll::Ready(Ok(noted))) => Poll::Ready(Ok(noted)),
+    fn attended<'h>(
+        &self,
+        mut handler: Pin<Box<dyn Future<Output = Noted> + Send + 'h>>,
+    ) -> impl Future<Output = Result<Noted, Refused>> {
+        poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+            Ok(Poll::Ready(noted)) => Poll::Ready(Ok(noted)),
             Ok(Poll::Pending) if self.gauge.is_overdue() => Poll::Ready(Err(Refused::DeadlinePassed)),
             Ok(Poll::Pending) => Poll::Pending,
             Err(_panic) => Poll::Ready(Err(Refused::Panicked)),
         })
-        .await
     }
 
     fn arrival(&self, request: &Request<Incoming>) -> Arrival {
