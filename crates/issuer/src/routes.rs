@@ -6,6 +6,7 @@ mod signed_dialects;
 mod standard;
 pub(crate) mod wallet;
 
+use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
@@ -110,36 +111,37 @@ fn dialect_of(path: &str) -> Option<Dialect> {
 }
 
 /// Any dialect's endpoint: read, strike, decode, do, encode. Knows no field and no error code.
-async fn dialects<B: HttpBody<Data = Bytes>>(
+fn dialects<B: HttpBody<Data = Bytes> + Send + Unpin>(
     State(desk): State<Desk>,
     arrival: Arrival,
-    request: Request<B>,
-) -> Noted {
-    let Some(dialect) = dialect_of(request.uri().path()) else {
-        return nothing_here().into_response().into();
-    };
-    let (head, body) = request.into_parts();
-    let (body, unread) = match read(body, &desk.issuer.limits).await {
-        Ok(body) => (body, None),
-        Err(refused) => (Bytes::new(), Some(refusal_of(refused))),
-    };
-    let request = Request::from_parts(head, body);
-    let path = request.uri().path();
+    mut request: Request<B>,
+) -> impl Future<Output = Noted> + Send {
+    let dialect = dialect_of(request.uri().path());
+    // A block, since an `async fn` would hold the request twice.
+    async move {
+        let Some(dialect) = dialect else { return nothing_here().into_response().into() };
+        let (body, unread) = match read(request.body_mut(), &desk.issuer.limits).await {
+            Ok(body) => (body, None),
+            Err(refused) => (Bytes::new(), Some(refusal_of(refused))),
+        };
+        let request = request.map(|_read| body);
+        let path = request.uri().path();
 
-    let strike = desk.faults.as_ref().and_then(|faults| faults.strike(dialect, path)).unwrap_or_default();
-    if strike.drop_before {
-        return dropped().into();
-    }
-    let told = match told_before_work(dialect, &strike, unread) {
-        Some(told) => Some(told),
-        None if strike.delay.is_zero() => None,
-        None => {
-            tokio::time::sleep(strike.delay).await;
-            None
+        let strike = desk.faults.as_ref().and_then(|faults| faults.strike(dialect, path)).unwrap_or_default();
+        if strike.drop_before {
+            return dropped().into();
         }
-    };
-    let noted = answer(&desk.issuer, dialect, &request, (told, &arrival)).await;
-    if strike.drop_after { dropped().into() } else { noted }
+        let told = match told_before_work(dialect, &strike, unread) {
+            Some(told) => Some(told),
+            None if strike.delay.is_zero() => None,
+            None => {
+                tokio::time::sleep(strike.delay).await;
+                None
+            }
+        };
+        let noted = answer(&desk.issuer, dialect, &request, (told, &arrival)).await;
+        if strike.drop_after { dropped().into() } else { noted }
+    }
 }
 
 /// Decodes, does and encodes; only encodes if the outcome is told.
@@ -151,21 +153,23 @@ async fn answer(
 ) -> Noted {
     let (response, note) = match Gateway::of(dialect) {
         None => secret_dialects::answer(issuer, dialect, request, told).await,
-        Some(gateway) => signed_dialects::answer(issuer, gateway, request, told).await,
+        // Beside a signature an allocation is nothing, and the others' future is the smaller for it.
+        Some(gateway) => Box::pin(signed_dialects::answer(issuer, gateway, request, told)).await,
     };
     Noted { response: response.map(Body::from), note: Some(note) }
 }
 
 /// What is answered without doing anything.
 struct Told {
-    outcome: Outcome,
+    /// Boxed: every request has the place for one, and few have one.
+    outcome: Box<Outcome>,
     /// A fault rule's code may be of another profile than the app's.
     profile: Option<Behaviour>,
 }
 
 impl Told {
-    const fn of(outcome: Outcome) -> Self {
-        Self { outcome, profile: None }
+    fn of(outcome: Outcome) -> Self {
+        Self { outcome: Box::new(outcome), profile: None }
     }
 }
 
@@ -173,7 +177,8 @@ impl Told {
 fn told_before_work(dialect: Dialect, strike: &Strike, unread: Option<Refusal>) -> Option<Told> {
     if let Some(code) = &strike.answer {
         let outcome = outcome_of_code(dialect, code).unwrap_or(Outcome::Unknown);
-        return Some(Told { outcome, profile: Some(wechat::profile_of_code(code)) });
+        let profile = Some(wechat::profile_of_code(code));
+        return Some(Told { profile, ..Told::of(outcome) });
     }
     unread.map(|refusal| Told::of(Outcome::Refused(refusal)))
 }

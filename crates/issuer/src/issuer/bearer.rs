@@ -46,7 +46,7 @@ impl Issuer {
         &self,
         dialect: Dialect,
         token: &AccessToken,
-        ask: Result<Ask, Refusal>,
+        ask: &Result<Ask, Refusal>,
         arrival: &Arrival,
     ) -> Result<Granted, Failure> {
         let claim = self.tokens.parse(token.expose()).ok_or(Refusal::AccessInvalid)?;
@@ -55,13 +55,13 @@ impl Issuer {
             return Err(Refusal::AccessInvalid.into());
         }
         self.meter.count(&good.app, self.clock.now())?;
-        match ask? {
+        match ask.as_ref().map_err(|refusal| *refusal)? {
             Ask::PlatformAddresses => Ok(Granted::Addresses(PLATFORM_ADDRESSES.to_vec())),
-            Ask::ClearQuota(id) => self.clear_quota(&good.app, &id, arrival).await,
-            Ask::QuotaOf { pool } => self.quota_of(&good.app, pool).await,
+            Ask::ClearQuota(id) => self.clear_quota(&good.app, id, arrival).await,
+            Ask::QuotaOf { pool } => self.quota_of(&good.app, *pool).await,
             Ask::Ticket { kind } => {
                 let turn = ticket::turn(self.clock.now());
-                let ticket = AccessToken::new(self.pool_token_text(&good.pool, kind, turn));
+                let ticket = AccessToken::new(self.pool_token_text(&good.pool, *kind, turn));
                 Ok(Granted::Ticket { ticket, expires_in: ticket::TICKET_LIFE })
             }
             Ask::AppToken { .. }

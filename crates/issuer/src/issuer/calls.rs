@@ -25,11 +25,11 @@ pub struct Answered {
 
 impl Issuer {
     /// Does what a call of one of the secret dialects (WeChat, DingTalk) asks for.
-    pub async fn answer(self: &Arc<Self>, dialect: Dialect, call: Call, arrival: &Arrival) -> Answered {
-        match call.caller {
+    pub async fn answer(self: &Arc<Self>, dialect: Dialect, call: &Call, arrival: &Arrival) -> Answered {
+        match &call.caller {
             Caller::Client { id, proof } => {
                 let mut found = None;
-                let whom = (dialect, &id, &proof);
+                let whom = (dialect, id, proof);
                 let mut done = self.done_once(whom, &call.ask, arrival, &mut found).await;
                 if matches!(done, Err(Failure::Overtaken)) {
                     done = self.done_once(whom, &call.ask, arrival, &mut found).await;
@@ -38,8 +38,9 @@ impl Issuer {
                 Answered { app: found, outcome }
             }
             Caller::Bearer(token) => {
-                let done = async { self.done_for_bearer(dialect, &token, call.ask, arrival).await };
-                let outcome = done.await.map_or_else(Into::into, Outcome::Granted);
+                // Boxed, so that who asks for a token, which most do, carries nothing of it.
+                let done = Box::pin(self.done_for_bearer(dialect, token, &call.ask, arrival)).await;
+                let outcome = done.map_or_else(Into::into, Outcome::Granted);
                 Answered { app: None, outcome }
             }
         }

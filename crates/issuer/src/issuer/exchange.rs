@@ -65,7 +65,7 @@ impl Issuer {
         shown: ShownBinding,
     ) -> Result<TokenSet, Failure> {
         let claim = self.tokens.parse(code.expose()).filter(|claim| claim.kind.is_code());
-        self.trade(ask, Traded::Code(shown), &claim.ok_or(Refusal::CodeMalformed)?).await
+        Box::pin(self.trade(ask, Traded::Code(shown), &claim.ok_or(Refusal::CodeMalformed)?)).await
     }
 
     /// Trades a refresh token for the next pair of tokens.
@@ -75,10 +75,12 @@ impl Issuer {
     /// As [`refresh`], then the customer's state.
     pub async fn refresh(&self, ask: CodeAsk<'_>, token: &RefreshToken) -> Result<TokenSet, Failure> {
         let claim = self.tokens.parse(token.expose()).filter(|claim| claim.kind == TokenKind::GrantRefresh);
-        self.trade(ask, Traded::Refresh, &claim.ok_or(Refusal::RefreshInvalid)?).await
+        Box::pin(self.trade(ask, Traded::Refresh, &claim.ok_or(Refusal::RefreshInvalid)?)).await
     }
 
     /// Load, decide, commit. A lost commit is decided anew on what the winner left: "used", as a rule.
+    ///
+    /// Its callers box its future, or each other call's would be larger by it.
     async fn trade(&self, ask: CodeAsk<'_>, traded: Traded, claim: &TokenClaim) -> Result<TokenSet, Failure> {
         for _try in 0..COMMIT_TRIES {
             let grant = self.grant_of(claim).await?.ok_or(traded.unknown())?;

@@ -25,9 +25,9 @@ pub(super) async fn answer(
         || if is_wechat { wechat::decode_request(request) } else { dingtalk::decode_request(request) };
     let profile = told.as_ref().and_then(|told| told.profile);
     let answered = match told {
-        Some(told) => Answered { app: None, outcome: told.outcome },
+        Some(told) => Answered { app: None, outcome: *told.outcome },
         None => match decoded() {
-            Ok(call) => issuer.answer(dialect, call, arrival).await,
+            Ok(call) => issuer.answer(dialect, &call, arrival).await,
             Err(refusal) => Answered { app: None, outcome: Outcome::Refused(refusal) },
         },
     };

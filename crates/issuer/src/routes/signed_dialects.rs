@@ -35,7 +35,7 @@ pub(super) async fn answer(
     let echo = Echo::of(request);
     let mut known = Known::default();
     let outcome = match told {
-        Some(told) => told.outcome,
+        Some(told) => *told.outcome,
         None => done(issuer, gateway, request, (arrival, &mut known))
             .await
             .map_or_else(Into::into, Outcome::Granted),

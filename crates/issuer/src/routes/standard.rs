@@ -3,6 +3,7 @@
 
 pub(super) mod token;
 
+use std::future::Future;
 use std::sync::Arc;
 
 use axum::Json;
@@ -139,21 +140,21 @@ fn scope_text(found: &Introspection) -> String {
 }
 
 /// `POST /oauth2/introspect`, for resource servers only: it would be an oracle for anyone else.
-pub(super) async fn introspect<B: HttpBody<Data = Bytes>>(
+#[expect(clippy::manual_async_fn, reason = "an async fn would hold the request twice")]
+pub(super) fn introspect<B: HttpBody<Data = Bytes> + Send + Unpin>(
     State(desk): State<Desk>,
-    request: http::Request<B>,
-) -> Noted {
-    introspected(&desk, request).await.unwrap_or_else(|refused| refused).into()
+    mut request: http::Request<B>,
+) -> impl Future<Output = Noted> + Send {
+    async move { introspected(&desk, &mut request).await.unwrap_or_else(|refused| refused).into() }
 }
 
 async fn introspected(
     desk: &Desk,
-    request: http::Request<impl HttpBody<Data = Bytes>>,
+    request: &mut http::Request<impl HttpBody<Data = Bytes> + Unpin>,
 ) -> Result<Response, Response> {
-    let (head, body) = request.into_parts();
-    let body = read_form(desk, body).await?;
+    let body = read_form(desk, request.body_mut()).await?;
     let form = form(&body).map_err(invalid_request)?;
-    let (id, secret) = client_of(&head.headers, &form).map_err(Unproved::into_response)?;
+    let (id, secret) = client_of(request.headers(), &form).map_err(Unproved::into_response)?;
     let id = ServiceId::parse(&id).map_err(|_| invalid_client())?;
     match desk.issuer.service(&id, &secret, ServiceRole::ResourceServer).await {
         Ok(_service) => {}
