@@ -143,20 +143,19 @@ impl DropIn {
 }
 
 /// Any drop-in endpoint: read, decode, do, encode. Paths of no dialect end here too.
-pub async fn endpoints<B: HttpBody<Data = Bytes>>(
+pub async fn endpoints<B: HttpBody<Data = Bytes> + Unpin>(
     State(desk): State<Arc<DropIn>>,
     arrival: Arrival,
-    request: http::Request<B>,
+    mut request: http::Request<B>,
 ) -> Noted {
     let Some(dialect) = dialect_of(request.uri().path()) else {
         return nothing_here().into_response().into();
     };
-    let (head, body) = request.into_parts();
-    let (body, unread) = match read(body, &Limits::default()).await {
+    let (body, unread) = match read(request.body_mut(), &Limits::default()).await {
         Ok(body) => (body, None),
         Err(refused) => (Bytes::new(), Some(Outcome::Refused(refusal_of(refused)))),
     };
-    desk.answer(dialect, &http::Request::from_parts(head, body), (unread, &arrival)).await
+    desk.answer(dialect, &request.map(|_read| body), (unread, &arrival)).await
 }
 
 /// Whose path this is. Of `/v1` only what the wallets' pages have there; the rest is our own API's.

@@ -72,7 +72,8 @@ impl Keeper {
             (ReadPlan::Deny(denial), _) => Err(ReadFailure::Unavailable(denial)),
             (ReadPlan::AwaitFlight | ReadPlan::Serve | ReadPlan::ServeAndRenew, leaf) => {
                 let is_urgent = leaf.is_none_or(|leaf| leaf.good(now).is_none());
-                self.await_flight(&key, reading.consumer, is_urgent).await
+                // Boxed, so that those who get their token at once carry nothing of it.
+                Box::pin(self.await_flight(&key, reading.consumer, is_urgent)).await
             }
         }
     }
