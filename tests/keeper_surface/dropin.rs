@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering;
 use axum::body::Body;
 use http::Request;
 use mintkeep_keeper::admin::NewConsumer;
+use mintkeep_protocol::keep::consumer::CredentialScope;
 use mintkeep_protocol::keep::credential::TokenSource;
 use serde_json::{Value, json};
 
 use crate::platform::LIFE_S;
-use crate::rig::{Rig, consumer, read};
+use crate::rig::{Rig, consumer, name, read};
 
 /// The four ways to ask for an app's token, as `secret`.
 async fn ask(rig: &Rig, path: &str, app: &str, secret: &str) -> (u16, Value) {
@@ -65,6 +66,23 @@ async fn a_client_library_gets_the_kept_token_by_its_drop_in_secret_or_its_key()
         }
     }
     assert_eq!(rig.platform.calls(), calls, "all from what is held");
+}
+
+#[tokio::test]
+async fn of_an_apps_credentials_a_consumer_gets_the_first_added_of_those_that_it_may_use() {
+    let rig = Rig::new().await;
+    let names = ["z", "y", "x", "w", "v", "u", "t", "s"];
+    for text in names {
+        rig.add_of_app(text, "wx1", TokenSource::WeChatToken).await;
+    }
+    for (n, first) in names.iter().enumerate() {
+        let credentials = CredentialScope::Named(names.iter().skip(n).map(|text| name(text)).collect());
+        let new = NewConsumer { credentials, ..consumer(&format!("from-{first}")) };
+        let made = rig.consumer_with(new).await;
+        let (_status, answer) = ask(&rig, "/cgi-bin/token", "wx1", made.drop_in_secret.as_str()).await;
+        let kept = rig.admin("GET", &format!("/tokens/{first}"), None).await.1;
+        assert_eq!(token(&answer), token(&kept), "{first}");
+    }
 }
 
 #[tokio::test]

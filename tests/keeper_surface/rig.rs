@@ -124,10 +124,15 @@ impl Rig {
 
     /// Adds a credential of a shared secret, named as its app is, and waits for its token.
     pub async fn add(&self, text: &str, source: TokenSource) {
+        self.add_of_app(text, text, source).await;
+    }
+
+    /// The same of an app of another name.
+    pub async fn add_of_app(&self, text: &str, app: &str, source: TokenSource) {
         let new = NewCredential {
             name: name(text),
             source,
-            app: AppId::parse(text).unwrap(),
+            app: AppId::parse(app).unwrap(),
             base_url: "https://platform.example".to_owned(),
             proof: NewProof::Secret(ClientSecret::new(APP_SECRET.to_owned())),
             settings: CredentialSettings::default(),

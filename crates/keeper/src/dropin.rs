@@ -87,7 +87,7 @@ impl DropIn {
         Noted { response: response.map(Body::from), note: Some(note) }
     }
 
-    /// The credential of an app, as far as this consumer may use it.
+    /// The credential of an app that this consumer may use; of several, the one that was added first.
     ///
     /// An app that is not kept here and one that the consumer may not use are answered alike.
     fn account(
@@ -98,7 +98,11 @@ impl DropIn {
     ) -> Option<Arc<Account>> {
         let may = |account: &Arc<Account>| consumer.may(verb, &account.credential.name);
         let first = self.keeper.roster.account_of_app(dialect, app)?;
-        if may(&first) { Some(first) } else { self.keeper.roster.accounts_of_app(dialect, app).find(may) }
+        if may(&first) {
+            return Some(first);
+        }
+        let usable = self.keeper.roster.accounts_of_app(dialect, app).filter(may);
+        usable.min_by_key(|account| account.credential.no)
     }
 
     /// A good token for a consumer that asks in a platform's words.
