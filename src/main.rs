@@ -9,6 +9,7 @@ mod dev;
 mod engine;
 mod folder;
 mod master_key;
+mod open_files;
 mod sandbox;
 mod sandbox_browser;
 mod sandbox_clock;
@@ -35,6 +36,7 @@ const BLOCKING_THREADS_MAX: usize = 64;
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    open_files::as_many_as_may_be();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)

@@ -3,7 +3,6 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -62,36 +61,4 @@ fn whoever_stops_reading_the_log_stops_neither_an_answer_nor_the_end() {
     let ended = until("its end", || server.0.try_wait().unwrap());
     assert_eq!(ended.code(), Some(0));
     drop(log);
-}
-
-#[test]
-fn that_there_are_no_files_left_to_open_is_said_once() {
-    const FILES_MAX: usize = 128;
-    let folder = folder(&configuration("", "[drain]\nnotice_s = 0"));
-    let mut shell = std::process::Command::new("sh");
-    let serve = format!("ulimit -n {FILES_MAX}; exec \"$0\" serve --config mintkeep.toml");
-    shell.args(["-c", &serve, env!("CARGO_BIN_EXE_mintkeep")]).current_dir(folder.path());
-    let mut server = Unread(shell.stderr(Stdio::piped()).spawn().unwrap());
-    let mut log = BufReader::new(server.0.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let issuer: SocketAddr = log
-        .find_map(|line| {
-            let line: Value = serde_json::from_str(&line).unwrap();
-            (line["listener"] == "issuer").then(|| line["address"].as_str().unwrap().parse().unwrap())
-        })
-        .unwrap();
-    assert!(log.any(|line| line.contains("\"ready\"")));
-    let held: Vec<_> = (0..FILES_MAX).map(|_| connect(issuer)).collect();
-    let is_it = |line: &String| line.contains("can't accept; raise the limit of open files");
-    assert!(log.any(|line| is_it(&line)));
-    // It tries again ten times a second, and this one waits to be let in.
-    let mut last = connect(issuer);
-    last.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-    last.read(&mut [0]).unwrap_err();
-    drop(held);
-    let answer = exchange(connect(issuer), "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-    assert!(answer.starts_with("HTTP/1.1 404"), "it goes on: {answer}");
-    let pid = server.0.id().to_string();
-    assert!(std::process::Command::new("kill").arg(&pid).status().unwrap().success());
-    let again: Vec<_> = log.filter(is_it).collect();
-    assert!(again.is_empty(), "{again:#?}");
 }

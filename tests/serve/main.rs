@@ -5,6 +5,7 @@ mod browsers;
 mod config;
 mod log;
 mod master_key;
+mod open_files;
 mod patience;
 mod server;
 mod serving;
