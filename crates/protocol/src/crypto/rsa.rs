@@ -22,6 +22,27 @@ pub enum RsaKeyRejected {
     /// Not an RSA key of the wanted kind, or shorter than 2,048 or longer than 8,192 bits.
     #[error("not an RSA key of 2,048 to 8,192 bits")]
     NotRsa,
+    /// A PEM block of another label than `PUBLIC KEY`, and no such key by another name.
+    #[error(
+        "not a PUBLIC KEY block: openssl pkey -pubout makes one of a private key, openssl x509 -pubkey -noout of a \
+         certificate, openssl rsa -RSAPublicKey_in -pubout of an RSA PUBLIC KEY"
+    )]
+    NotPublic,
+    /// A PEM block of another label than `PRIVATE KEY`, and no such key by another name.
+    #[error(
+        "not a PRIVATE KEY block (PKCS#8): openssl pkcs8 -topk8 -nocrypt makes one of an RSA PRIVATE KEY, or of an \
+         ENCRYPTED PRIVATE KEY"
+    )]
+    NotPrivate,
+}
+
+impl RsaKeyRejected {
+    /// Of a block that says to be of another kind, that is what is wrong.
+    fn of_block(self, pem: &str, (wanted, other): (&str, Self)) -> Self {
+        let label = pem.lines().find_map(|line| line.trim().strip_prefix("-----BEGIN "));
+        let is_wanted = label.is_none_or(|label| label.strip_suffix("-----") == Some(wanted));
+        if is_wanted { self } else { other }
+    }
 }
 
 /// An app's or a platform's public key, parsed once.
@@ -52,7 +73,8 @@ impl RsaPublicKey {
     ///
     /// [`RsaKeyRejected`].
     pub fn from_pem(pem: &str) -> Result<Self, RsaKeyRejected> {
-        Self::from_der(&der_of_pem(pem)?)
+        let key = der_of_pem(pem).and_then(|der| Self::from_der(&der));
+        key.map_err(|rejected| rejected.of_block(pem, ("PUBLIC KEY", RsaKeyRejected::NotPublic)))
     }
 
     /// The key as a `PUBLIC KEY` PEM block.
@@ -130,7 +152,8 @@ impl RsaPrivateKey {
     ///
     /// [`RsaKeyRejected`].
     pub fn from_pem(pem: &str) -> Result<Self, RsaKeyRejected> {
-        Self::from_der(&Zeroizing::new(der_of_pem(pem)?))
+        let key = der_of_pem(pem).and_then(|der| Self::from_der(&Zeroizing::new(der)));
+        key.map_err(|rejected| rejected.of_block(pem, ("PRIVATE KEY", RsaKeyRejected::NotPrivate)))
     }
 
     /// The key as a `PRIVATE KEY` PEM block, for the file it was made for.
@@ -226,5 +249,28 @@ mod tests {
         assert!(matches!(RsaPublicKey::from_pem("%%%"), Err(RsaKeyRejected::NotPem)));
         assert!(matches!(RsaPublicKey::from_pem("aGVsbG8="), Err(RsaKeyRejected::NotRsa)));
         assert!(matches!(RsaPrivateKey::from_pem("aGVsbG8="), Err(RsaKeyRejected::NotRsa)));
+    }
+
+    #[test]
+    fn a_block_of_another_kind_is_told_by_its_label_and_a_key_by_another_name_is_taken() {
+        use RsaKeyRejected::{NotPrivate, NotPublic, NotRsa};
+        let key = RsaPrivateKey::generate().unwrap();
+        let (private, public) = (key.to_pem(), key.public().to_pem());
+        let none = "-----BEGIN NOTHING-----\naGVsbG8=\n-----END NOTHING-----\n";
+        #[rustfmt::skip]
+        let cases = [
+            ("public",               public.clone(),                                   None,            Some(NotPrivate)),
+            ("private",              private.to_string(),                              Some(NotPublic), None),
+            ("public as RSA PUBLIC", public.replace("PUBLIC", "RSA PUBLIC"),           None,            Some(NotPrivate)),
+            ("private as RSA",       private.replace("PRIVATE", "RSA PRIVATE"),        Some(NotPublic), None),
+            ("another",              none.to_owned(),                                  Some(NotPublic), Some(NotPrivate)),
+            ("another, encrypted",   none.replace("NOTHING", "ENCRYPTED PRIVATE KEY"), Some(NotPublic), Some(NotPrivate)),
+            ("public, no key",       none.replace("NOTHING", "PUBLIC KEY"),            Some(NotRsa),    Some(NotPrivate)),
+            ("no block",             "aGVsbG8=".to_owned(),                            Some(NotRsa),    Some(NotRsa)),
+        ];
+        for (case, pem, as_public, as_private) in cases {
+            assert_eq!(RsaPublicKey::from_pem(&pem).err(), as_public, "{case}");
+            assert_eq!(RsaPrivateKey::from_pem(&pem).err(), as_private, "{case}");
+        }
     }
 }
