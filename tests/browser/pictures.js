@@ -22,6 +22,7 @@ const UNSEEN = {
   'There is no such line since': 'takes more than 1,000 lines',
   '. Older lines may have one.': 'the same',
   'Look again': 'stands there while a renewal is under way; a case in console.js waits one out',
+  'under way': 'the same',
   'Further apps': MANY,
   'Further grants': MANY,
   'Further services': MANY,
