@@ -41,6 +41,7 @@ use crate::change::{Change, Intent};
 use crate::migration::{Migrated, Migrating};
 use fault::unavailable;
 use housekeeping::Housekeeping;
+use open::FolderLock;
 use readers::Readers;
 use writer::{QUEUE_INTENTS_MAX, Request, Writer};
 
@@ -81,7 +82,7 @@ pub struct SqliteStore {
 /// What ends with the store.
 struct Running {
     writer: JoinHandle<()>,
-    lock: File,
+    lock: FolderLock,
 }
 
 impl SqliteStore {

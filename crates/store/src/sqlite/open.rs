@@ -68,10 +68,19 @@ pub enum OpenError {
     },
 }
 
+/// The data folder is ours until this is dropped.
+pub struct FolderLock(File);
+
+impl Drop for FolderLock {
+    /// Closing the file would do, but for a child process of ours that began a moment ago: it has what we had open
+    /// until it becomes another program.
+    fn drop(&mut self) {
+        let _closing_does_it_too = self.0.unlock();
+    }
+}
+
 /// What is open once it is open.
 pub struct Opened {
-    /// Held as long as the store is ours.
-    pub lock: File,
     /// The writer's connection.
     pub db: Connection,
     /// The database.
@@ -80,6 +89,8 @@ pub struct Opened {
     pub epoch: StoreEpoch,
     /// What its tables were.
     pub migrated: Migrated,
+    /// Held as long as the store is ours, so dropped last.
+    pub lock: FolderLock,
 }
 
 /// Opens or makes the store in `folder`, and brings its tables up to date.
@@ -98,16 +109,16 @@ pub fn open(folder: &Path, now: Timestamp, tell: Tell<'_>) -> Result<Opened, Ope
     }
     let epoch = if restored { begin_epoch(&mut db, now) } else { epoch(&db) }.map_err(sqlite)?;
     db.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
-    Ok(Opened { lock, db, file, epoch, migrated })
+    Ok(Opened { db, file, epoch, migrated, lock })
 }
 
-/// Makes the folder ours, until the file is closed.
-fn lock(folder: &Path) -> Result<File, OpenError> {
+/// Makes the folder ours.
+fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     let path = folder.join(LOCK_NAME);
     let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = opened.map_err(|cause| OpenError::Io { path: path.clone(), cause })?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(FolderLock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
         Err(TryLockError::Error(cause)) => Err(OpenError::Io { path, cause }),
     }
@@ -185,6 +196,18 @@ fn begin_epoch(db: &mut Connection, now: Timestamp) -> rusqlite::Result<StoreEpo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_free_at_once_though_a_child_process_still_has_its_lock_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).unwrap();
+        // As a child process has it between its beginning and its becoming another program.
+        let inherited = held.0.try_clone().unwrap();
+        assert!(matches!(lock(folder.path()), Err(OpenError::InUse { .. })));
+        drop(held);
+        assert!(lock(folder.path()).is_ok());
+        drop(inherited);
+    }
 
     #[test]
     fn the_disk_has_a_commit_before_the_writer_goes_on() {

@@ -20,7 +20,7 @@ use mintkeep_store::{
 };
 use tempfile::TempDir;
 
-use crate::cluster::{ask, new_database, open, run};
+use crate::cluster::{new_database, open, run};
 use crate::keeper::{
     Both, account, consumer, credential, debit, ended, exchange, full_slot, key, line, told as told_record,
 };
@@ -225,9 +225,13 @@ async fn a_copy_that_was_interrupted_anywhere_serves_nobody_and_goes_on_where_it
 async fn connections_ended(url: &str) {
     let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
          AND application_name = 'mintkeep'";
-    while ask::<i64>(url, others).await > 0 {
-        tokio::task::yield_now().await;
-    }
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    let ended = async move {
+        while client.query_one(others, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (_closed, ()) = tokio::join!(connection, ended);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
