@@ -1,38 +1,24 @@
 //! Where tasks are spawned, so that a shutdown waits for them.
 
+mod blocking;
+
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 
-/// How many pieces of blocking work may wait for each one that runs.
-const BLOCKING_WAITING_PER_RUNNING: usize = 1_024;
+use blocking::Blocking;
 
 /// The process's tasks: the one home of `tokio::spawn`. Clones share the same tasks.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
-    blocking: Blocking,
-}
-
-/// Where blocking work is done.
-#[derive(Debug, Clone)]
-enum Blocking {
-    /// On threads of its own.
-    Threads {
-        /// Places for work that runs or waits.
-        accepted: Arc<Semaphore>,
-        /// Places for work that runs.
-        running: Arc<Semaphore>,
-    },
-    /// On the thread of whoever asks for it, at once.
-    InPlace,
+    /// Without it, blocking work is done on the thread of whoever asks for it, at once.
+    blocking: Option<Blocking>,
 }
 
 /// Blocking work was not done.
@@ -58,21 +44,17 @@ impl Tasks {
     /// No tasks yet, and at most `blocking_max` pieces of blocking work at once.
     #[must_use]
     pub fn new(blocking_max: usize) -> Self {
-        let accepted = blocking_max.saturating_mul(BLOCKING_WAITING_PER_RUNNING);
-        Self::with(Blocking::Threads {
-            accepted: Arc::new(Semaphore::new(accepted)),
-            running: Arc::new(Semaphore::new(blocking_max)),
-        })
+        Self::with(Some(Blocking::new(blocking_max)))
     }
 
     /// No tasks yet, and no threads: blocking work is done where it is asked for, and stops the event loop
     /// for as long. For a process of one thread, which then does the same things in the same order each time.
     #[must_use]
     pub fn single_threaded() -> Self {
-        Self::with(Blocking::InPlace)
+        Self::with(None)
     }
 
-    fn with(blocking: Blocking) -> Self {
+    fn with(blocking: Option<Blocking>) -> Self {
         Self { tracker: TaskTracker::new(), stop: CancellationToken::new(), blocking }
     }
 
@@ -97,17 +79,10 @@ impl Tasks {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NotDone> {
-        let Blocking::Threads { accepted, running } = &self.blocking else {
-            return catch_unwind(AssertUnwindSafe(work)).map_err(|_panic| NotDone::Panicked);
-        };
-        let accepted = Arc::clone(accepted).try_acquire_owned().map_err(|_full| NotDone::Busy)?;
-        let running = Arc::clone(running).acquire_owned().await.map_err(|_closed| NotDone::Busy)?;
-        let places_held = move || {
-            let done = work();
-            drop((running, accepted));
-            done
-        };
-        self.tracker.spawn_blocking(places_held).await.map_err(|_panic| NotDone::Panicked)
+        match &self.blocking {
+            Some(blocking) => blocking.run(&self.tracker, work).await,
+            None => catch_unwind(AssertUnwindSafe(work)).map_err(|_panic| NotDone::Panicked),
+        }
     }
 
     /// Ends when the process begins to stop.
@@ -139,7 +114,6 @@ impl Tasks {
 mod tests {
     use super::*;
     use std::pin::Pin;
-    use std::sync::mpsc;
     use std::task::{Context, Poll, Waker};
 
     #[tokio::test]
@@ -152,27 +126,6 @@ mod tests {
 
         tasks.spawn(std::future::pending::<()>());
         assert_eq!(tasks.shutdown(Duration::ZERO).await, Err(StillRunning { tasks: 1 }));
-    }
-
-    #[tokio::test]
-    async fn blocking_work_past_the_bound_is_refused_and_a_panic_is_told() {
-        let tasks = Tasks::new(1);
-        let (release, released) = mpsc::channel::<()>();
-        let mut first = Box::pin(tasks.spawn_blocking(move || released.recv().is_ok()));
-        assert!(poll_once(first.as_mut()).is_pending());
-        let mut waiting: Vec<_> =
-            (1..BLOCKING_WAITING_PER_RUNNING).map(|_| Box::pin(tasks.spawn_blocking(|| ()))).collect();
-        assert!(waiting.iter_mut().all(|work| poll_once(work.as_mut()).is_pending()));
-
-        assert_eq!(tasks.spawn_blocking(|| ()).await, Err(NotDone::Busy));
-
-        release.send(()).unwrap();
-        assert_eq!(first.await, Ok(true));
-        for work in waiting {
-            assert_eq!(work.await, Ok(()));
-        }
-        assert_eq!(tasks.spawn_blocking(|| panic!("planted")).await, Err::<(), _>(NotDone::Panicked));
-        assert_eq!(tasks.spawn_blocking(|| 7).await, Ok(7));
     }
 
     #[tokio::test]
