@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::park_timeout;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -54,7 +56,7 @@ struct Nginx {
 impl Nginx {
     fn start(block: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, crate::port::free()));
         let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {kind};\n"));
         let text = format!(
@@ -72,6 +74,7 @@ impl Nginx {
         while TcpStream::connect(address).is_err() {
             let log = || fs::read_to_string(nginx.folder.path().join("error.log")).unwrap_or_default();
             assert!(nginx.child.try_wait().unwrap().is_none(), "{}", log());
+            park_timeout(Duration::from_millis(10));
         }
         nginx
     }

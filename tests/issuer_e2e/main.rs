@@ -17,5 +17,8 @@ mod life;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+#[path = "../../crates/store/tests/conformance/port.rs"]
+mod port;
+#[cfg(test)]
 #[expect(dead_code, reason = "the keeper's tests need more of it")]
 mod sandbox;

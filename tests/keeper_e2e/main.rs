@@ -10,6 +10,8 @@ mod dev;
 mod keeper;
 #[path = "../serve/patience.rs"]
 mod patience;
+#[path = "../../crates/store/tests/conformance/port.rs"]
+mod port;
 #[path = "../serve/server.rs"]
 #[expect(dead_code, reason = "the tests of one server need more of it")]
 mod process;

@@ -16,6 +16,8 @@ mod migrate;
 mod outage;
 #[path = "../serve/patience.rs"]
 mod patience;
+#[path = "../../crates/store/tests/conformance/port.rs"]
+mod port;
 #[path = "../serve/server.rs"]
 #[expect(dead_code, reason = "the tests of one server need more of it")]
 mod process;

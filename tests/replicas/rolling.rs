@@ -1,6 +1,6 @@
 //! Every replica is restarted, one after the other, behind a plain proxy.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 
@@ -21,7 +21,7 @@ struct Proxy {
 
 /// An address on which nobody listens.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    (Ipv4Addr::LOCALHOST, crate::port::free()).into()
 }
 
 impl Proxy {
@@ -69,8 +69,8 @@ impl Drop for Proxy {
 fn replicas_that_are_restarted_one_after_the_other_behind_a_proxy_fail_no_request() {
     let url = new_database();
     migrate(&url);
-    let mut replicas = Vec::from(Replica::start_all::<2>(&url));
-    let homes: Vec<_> = replicas.iter().map(|replica| [replica.issuer, replica.admin]).collect();
+    let homes = [(); 2].map(|()| [free_address(), free_address()]);
+    let mut replicas = Vec::from(homes.map(|home| Replica::start_at(&url, home)));
     let proxy = Proxy::before(&replicas);
     let load = Load::new(&replicas);
     *load.doors.0.lock().unwrap() = vec![(proxy.issuer, proxy.admin)];

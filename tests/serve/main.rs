@@ -7,5 +7,7 @@ mod log;
 mod master_key;
 mod open_files;
 mod patience;
+#[path = "../../crates/store/tests/conformance/port.rs"]
+mod port;
 mod server;
 mod serving;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::port;
 use crate::server::{Server, connect, exchange, folder, mintkeep};
 
 const ADMIN: &str = "planted-admin-token-planted-admin-token";
@@ -65,20 +66,17 @@ fn ask(address: SocketAddr, (method, path): (&str, &str), bearer: &str, body: &V
 fn seeded() -> (Arc<TempDir>, Site, Vec<String>) {
     let folder = Arc::new(folder(""));
     let data = folder.path().join("data");
-    let any_port = "127.0.0.1:0";
-    let mut dev = mintkeep(&["dev", "--issuer", any_port, "--keeper", any_port, "--admin", any_port])
-        .arg("--data")
+    // Servers on copies of the folder come back to them.
+    let [issuer, keeper, admin] = [(); 3].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, port::free())));
+    let mut dev = mintkeep(&["dev", "--issuer", &issuer.to_string(), "--keeper", &keeper.to_string()])
+        .args(["--admin", &admin.to_string(), "--data"])
         .arg(&data)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let [issuer, keeper, admin] = ["issuer", "keeper", "admin"].map(|name| {
-        let line = lines.find(|line| line.trim_start().starts_with(name)).unwrap();
-        line.split("http://").nth(1).unwrap().parse().unwrap()
-    });
-    std::thread::spawn(move || lines.for_each(drop));
+    assert!(lines.any(|line| line == "Ctrl-C stops it."), "it serves");
     let site = Site { issuer, keeper, admin };
     let tokens = tokens(&site, folder.path(), &fs::read_to_string(data.join("admin.token")).unwrap());
     let stopped = std::process::Command::new("kill").arg(dev.id().to_string()).status().unwrap();

@@ -29,6 +29,8 @@ mod pooler;
 #[cfg(test)]
 mod pools;
 #[cfg(test)]
+mod port;
+#[cfg(test)]
 mod race;
 #[cfg(test)]
 mod replicas;

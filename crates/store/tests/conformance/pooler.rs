@@ -32,7 +32,7 @@ struct Pooler {
 impl Pooler {
     /// Puts a pooler before the database at `url`, and waits until it lets us in.
     async fn before(url: &str, mode: &str) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::port::free();
         let (address, database) = url.rsplit_once('/').unwrap();
         let server_port = address.rsplit(':').next().unwrap();
         let folder = tempfile::Builder::new().permissions(open_to_all()).tempdir().unwrap();

@@ -51,8 +51,7 @@ impl Server {
         let primary = primary.map_or(0, |primary| primary.port);
         let bin = newest_server();
         let folder = tempfile::tempdir().unwrap().keep();
-        // Nobody else takes the port between here and the server's start, unless by bad luck.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::port::free();
         let mut shell = Command::new("sh");
         shell.args(["-c", RUN, "sh"]).arg(&bin).arg(&folder).arg(port.to_string()).arg(primary.to_string());
         for setting in settings {
