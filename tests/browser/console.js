@@ -169,7 +169,7 @@ module.exports = [
       await signIn(world, `/credentials/${name}`);
       const version = () => page.textContent('dt:text("Version") + dd');
       const before = await version();
-      const rule = { dialect: 'wechat', endpoint: '/cgi-bin/token', action: 'delay', delay_ms: 4_500, count: 1 };
+      const rule = { dialect: 'wechat', endpoint: '/cgi-bin/token', action: 'delay', delay_ms: 6_500, count: 1 };
       await sandbox.admin('POST', '/admin/v1/sandbox/faults', rule);
       await press(page, 'text=Renew now');
       assert.match(await page.textContent('[role=status]'), /slow to answer.*goes on/);
@@ -177,7 +177,7 @@ module.exports = [
       await checkLooks(page, 'slow renewal');
       const started = Date.now();
       while ((await version()) === before) {
-        assert.ok(Date.now() - started < 10_000, 'the renewal never ended');
+        assert.ok(Date.now() - started < 30_000, 'the renewal never ended');
         await page.reload();
       }
     },

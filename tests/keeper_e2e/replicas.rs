@@ -36,7 +36,7 @@ fn a_keeper_stopped_past_its_lease_commits_nothing_and_the_other_one_repeats_its
     fault(
         &platform,
         &folder,
-        &json!({"dialect": "miniprogram", "action": "delay", "delay_ms": 5_000, "count": 1}),
+        &json!({"dialect": "miniprogram", "action": "delay", "delay_ms": 7_000, "count": 1}),
     );
     let fresh = scope(|scope| {
         // It gets its answer long after, or none.

@@ -49,7 +49,7 @@ async fn a_watcher_hears_of_each_new_version_of_its_credential_and_never_a_token
     assert!(!format!("{first}{second}").contains("planted"));
     assert_eq!(piece(&mut stream).await.unwrap(), BEAT, "nothing happens for a while");
 
-    assert!(rig.tasks.shutdown(std::time::Duration::ZERO).await.is_ok() || rig.tasks.is_stopping());
+    let _what_is_left = rig.tasks.shutdown(std::time::Duration::ZERO).await;
     assert_eq!(next(&mut stream).await, None, "it ends when the listener does");
 }
 

@@ -15,7 +15,9 @@ use crate::server::{Server, TLS, configuration, connect, exchange, get};
 
 #[test]
 fn a_request_in_flight_at_sigterm_is_answered_and_then_the_server_ends_well() {
-    let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 4"));
+    // The body waits for all that is looked at meanwhile.
+    let patient = "[drain]\nnotice_s = 4\n[limits]\nread_timeout_s = 60";
+    let mut server = Server::start(&configuration("", patient));
     let [admin, issuer, _keeper] = server.ready();
     assert!(get(admin, "/readyz").starts_with("HTTP/1.1 200"));
     assert!(get(admin, "/livez").starts_with("HTTP/1.1 200"));

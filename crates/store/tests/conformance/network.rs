@@ -77,7 +77,7 @@ async fn the_connection_is_as_safe_as_the_url_asks() {
             }
             while ask::<i64>(&url, left).await > 0 {}
         };
-        tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
     }
 }
 
@@ -107,8 +107,8 @@ async fn a_host_that_does_not_answer_is_passed_over_for_the_next() {
     PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
     // Takes connections, as the kernel does for a process that is stopped, and says nothing.
     let frozen = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let hosts = format!("mintkeep@{},{gone},", frozen.local_addr().unwrap());
+    let gone = crate::port::free();
+    let hosts = format!("mintkeep@{},127.0.0.1:{gone},", frozen.local_addr().unwrap());
     let several = url.replace("mintkeep@", &hosts) + "?target_session_attrs=read-write";
     let store = opened(&several).await.unwrap();
     assert_eq!(store.commit_grant(grant(1, 1, "c"), audit("g")).await.unwrap(), Commit::Done);
@@ -188,7 +188,7 @@ async fn however_many_ask_at_once_they_share_the_few_connections() {
     let so_far = *connections.borrow();
     run(
         &url,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mintkeep' \
+        "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE application_name = 'mintkeep' \
          AND datname = current_database()",
     )
     .await;
