@@ -1,6 +1,7 @@
 //! One connection, from the handshake to its end.
 
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -61,18 +62,26 @@ async fn drive<I: AsyncRead + AsyncWrite + Unpin>(stream: I, peer: IpAddr, share
     let mut turns = FuturesUnordered::<Pin<Box<dyn Future<Output = Turn> + Send + '_>>>::new();
     turns.push(Box::pin(patience(&gauge, limits)));
     turns.push(Box::pin(stop(shared)));
+    let mut is_stopping = false;
     loop {
         tokio::select! {
             biased;
             // First, so that the connection sees at once that its handler is overdue.
             Some(turn) = turns.next() => match turn {
                 Turn::PatienceEnded => break,
-                Turn::Stopping => Pin::new(&mut connection).graceful_shutdown(),
+                Turn::Stopping => is_stopping = true,
             },
             // What is wrong with one connection is its peer's doing and has been answered, if it could be.
             _ended = poll_fn(|cx| {
                 bell.is_for(cx.waker());
-                Pin::new(&mut connection).poll(&mut Context::from_waker(&waker))
+                let cx = &mut Context::from_waker(&waker);
+                let served = Pin::new(&mut connection).poll(cx);
+                // Told before, it would close without a look at what has come by now.
+                if served.is_pending() && mem::take(&mut is_stopping) {
+                    Pin::new(&mut connection).graceful_shutdown();
+                    return Pin::new(&mut connection).poll(cx);
+                }
+                served
             }) => return,
         }
     }
@@ -197,6 +206,22 @@ mod tests {
             assert!(!taken.ends_with(BODY), "there was more to take than {bytes}");
             assert!((IDLE..=IDLE_AT_LAST).contains(&still), "{bytes} bytes, then let go after {still:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_come_by_the_last_look_is_answered() {
+        let (shared, (ours, mut theirs)) = (shared(), duplex(1024));
+        let peer = async {
+            let mut answer = vec![0; 1024];
+            for _ in 0..2 {
+                theirs.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+                let length = theirs.read(&mut answer).await.unwrap();
+                assert!(answer[..length].ends_with(BODY.as_bytes()), "{length} bytes");
+                let _none = shared.house.tasks.shutdown(Duration::ZERO).await;
+                sleep(LAST_LOOK).await;
+            }
+        };
+        tokio::join!(peer, drive(ours, Ipv4Addr::LOCALHOST.into(), &shared));
     }
 
     #[tokio::test(start_paused = true)]
