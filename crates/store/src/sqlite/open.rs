@@ -98,7 +98,7 @@ pub fn open(folder: &Path, now: Timestamp, tell: Tell<'_>) -> Result<Opened, Ope
     std::fs::create_dir_all(folder).map_err(|cause| OpenError::Io { path: folder.to_owned(), cause })?;
     let lock = lock(folder)?;
     let file = folder.join(FILE_NAME);
-    let restored = prepare_file(&file).map_err(|cause| OpenError::Io { path: file.clone(), cause })?;
+    prepare_file(&file).map_err(|cause| OpenError::Io { path: file.clone(), cause })?;
     let sqlite = |cause| OpenError::Sqlite { file: file.clone(), cause };
 
     let mut db = Connection::open(&file).map_err(sqlite)?;
@@ -107,6 +107,7 @@ pub fn open(folder: &Path, now: Timestamp, tell: Tell<'_>) -> Result<Opened, Ope
     if migrated.is_newer() {
         return Err(OpenError::Newer { file, found: migrated.found, known: migrated.needed });
     }
+    let restored = is_marked(&db).map_err(sqlite)?;
     let epoch = if restored { begin_epoch(&mut db, now) } else { epoch(&db) }.map_err(sqlite)?;
     db.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
     Ok(Opened { db, file, epoch, migrated, lock })
@@ -124,13 +125,14 @@ fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     }
 }
 
-/// Makes the file, for its owner's eyes only, if there is none. Tells whether it is a backup just put there.
+/// Makes the file, for its owner's eyes only, if there is none.
 ///
-/// The log of the store that was there before is deleted then: SQLite would take it for the backup's own.
-fn prepare_file(file: &Path) -> io::Result<bool> {
+/// If it is a backup that was just put there, the log of the store that was there before is deleted: SQLite would
+/// take it for the backup's own.
+fn prepare_file(file: &Path) -> io::Result<()> {
     create_private(file)?;
     if !is_fresh_backup(file)? {
-        return Ok(false);
+        return Ok(());
     }
     for leftover in ["-wal", "-shm"] {
         let mut path = file.as_os_str().to_owned();
@@ -141,7 +143,7 @@ fn prepare_file(file: &Path) -> io::Result<bool> {
             Err(error) => return Err(error),
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Opens a file that only its owner may read, and makes it if it isn't there.
@@ -181,6 +183,14 @@ fn configure(db: &Connection) -> rusqlite::Result<()> {
 fn epoch(db: &Connection) -> rusqlite::Result<StoreEpoch> {
     let stored = schema::meta(db, "epoch")?.and_then(|epoch| u16::try_from(epoch).ok());
     Ok(StoreEpoch(stored.unwrap_or(0)))
+}
+
+/// Whether it is a backup that has not begun its epoch.
+///
+/// Asked of SQLite rather than read from the header: a start that was killed while it took the mark off is undone when
+/// the file is opened, and then the mark is there again.
+fn is_marked(db: &Connection) -> rusqlite::Result<bool> {
+    db.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0)).map(|mark| mark == BACKUP_MARK)
 }
 
 /// Begins the epoch of a restored backup, and takes the mark off, both or neither.

@@ -255,6 +255,27 @@ fn options() -> SqliteOptions {
     SqliteOptions { clock: Arc::new(Still(at(0))), audit_retention: Duration::from_hours(1) }
 }
 
+#[tokio::test]
+async fn a_restored_store_whose_first_start_was_killed_half_way_still_begins_a_new_epoch() {
+    let (folder, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let copy = folder.path().join("copy.db");
+    open_sqlite(folder.path()).backup(&copy).await.unwrap();
+
+    // The first start has the mark off in the file, and the journal that undoes it not deleted yet.
+    let db = rusqlite::Connection::open(&copy).unwrap();
+    db.execute_batch(
+        "PRAGMA cache_size = 1; BEGIN; PRAGMA user_version = 0; CREATE TABLE half (a); INSERT INTO half VALUES (zeroblob(1000000))",
+    )
+    .unwrap();
+    let mut file = std::fs::read(&copy).unwrap();
+    file[60..64].fill(0);
+    let journal = std::fs::read(copy.with_extension("db-journal")).unwrap();
+    std::fs::write(restored.path().join("mintkeep.db"), file).unwrap();
+    std::fs::write(restored.path().join("mintkeep.db-journal"), journal).unwrap();
+
+    assert_ne!(open_sqlite(restored.path()).epoch().await.unwrap(), StoreEpoch(0));
+}
+
 /// Puts a backup into a folder and starts on it; the epoch it begins.
 async fn restore(copy: &Path, folder: &Path, hours_later: i64) -> StoreEpoch {
     std::fs::copy(copy, folder.join("mintkeep.db")).unwrap();
