@@ -60,8 +60,10 @@ impl Engine {
         let (told, of_task) = (health.clone(), tasks.clone());
         tasks.spawn(async move {
             while tokio::time::timeout(LOOK_EVERY, of_task.stopping()).await.is_err() {
-                let answered = tokio::time::timeout(ANSWER_WAIT_MAX, store.epoch()).await;
-                told.note(matches!(answered, Ok(Ok(_))));
+                told.note(match tokio::time::timeout(ANSWER_WAIT_MAX, store.epoch()).await {
+                    Ok(answered) => answered.map(drop).map_err(|error| error.to_string()),
+                    Err(_late) => Err(format!("it said nothing for {} s", ANSWER_WAIT_MAX.as_secs())),
+                });
             }
         });
         health
@@ -91,15 +93,17 @@ impl StoreHealth {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn note(&self, is_good: bool) {
+    fn note(&self, answered: Result<(), String>) {
+        let is_good = answered.is_ok();
         metrics::gauge!("mintkeep_store_up").set(i32::from(is_good));
         let was_good = self.0.swap(is_good, Ordering::Relaxed);
-        match (was_good, is_good) {
-            (true, false) => tracing::error!(
+        match (was_good, answered) {
+            (true, Err(error)) => tracing::error!(
+                error,
                 "the store does not answer; held tokens are served on, changes are answered as retryable"
             ),
-            (false, true) => tracing::info!("the store answers again"),
-            (true, true) | (false, false) => {}
+            (false, Ok(())) => tracing::info!("the store answers again"),
+            (true, Ok(())) | (false, Err(_)) => {}
         }
     }
 }

@@ -256,8 +256,13 @@ impl IssuerStore for PostgresStore {
         true
     }
 
+    /// Not told while nothing can be written, which is what it is asked again and again for.
     async fn epoch(&self) -> Stored<StoreEpoch> {
-        let stored = self.ask(async |db| schema::meta(&**db, "epoch").await).await?;
+        let stored = self.ask(async |db| {
+            schema::check_writable(&**db).await?;
+            schema::meta(&**db, "epoch").await
+        });
+        let stored = stored.await?;
         Ok(StoreEpoch(stored.and_then(|epoch| u16::try_from(epoch).ok()).unwrap_or(0)))
     }
 

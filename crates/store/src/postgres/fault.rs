@@ -21,6 +21,9 @@ pub enum Fault {
     /// The server was asked and said nothing: it is frozen, or the way to it is.
     #[error("the database did not answer in time")]
     Silent,
+    /// It lets nobody change anything.
+    #[error("the database takes no changes: it was made read-only, or is a standby")]
+    ReadOnly,
     /// A row can't be read back as a record.
     #[error(transparent)]
     Row(#[from] Damaged),
@@ -63,7 +66,7 @@ impl Fault {
                     || *state == SqlState::ADMIN_SHUTDOWN
                     || *state == SqlState::CRASH_SHUTDOWN
             }),
-            Self::Silent => true,
+            Self::Silent | Self::ReadOnly => true,
             Self::Connection(_) | Self::Row(_) => false,
         }
     }
@@ -71,7 +74,7 @@ impl Fault {
     fn state(&self) -> Option<&SqlState> {
         match self {
             Self::Engine(error) => error.code(),
-            Self::Connection(_) | Self::Silent | Self::Row(_) => None,
+            Self::Connection(_) | Self::Silent | Self::ReadOnly | Self::Row(_) => None,
         }
     }
 }

@@ -86,6 +86,12 @@ pub async fn there(db: &ClientWrapper) -> Result<Option<SchemaThere>, Fault> {
     Ok(Some(SchemaThere { found: number(found), serves_from: number(serves_from), is_half_copied }))
 }
 
+/// Whether what is changed on this connection would be taken.
+pub async fn check_writable(db: &impl GenericClient) -> Result<(), Fault> {
+    let row = db.query_one("SELECT current_setting('transaction_read_only')::bool", &[]).await?;
+    if row.try_get(0)? { Err(Fault::ReadOnly) } else { Ok(()) }
+}
+
 /// One of the store's own numbers.
 pub async fn meta(db: &impl GenericClient, name: &str) -> Result<Option<i64>, Fault> {
     let row = db.query_opt("SELECT value FROM meta WHERE name = $1", &[&name]).await?;

@@ -206,3 +206,20 @@ async fn however_many_ask_at_once_they_share_the_few_connections() {
     let made = *connections.borrow() - so_far;
     assert!(made <= 19, "{made} connections");
 }
+
+#[tokio::test]
+async fn a_database_that_takes_no_changes_says_so_until_it_does_again() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
+    let database = url.rsplit('/').next().unwrap();
+    run(&url, &format!("ALTER DATABASE {database} SET default_transaction_read_only = on")).await;
+    let store = opened(&url).await.unwrap();
+    let refused = store.epoch().await.unwrap_err();
+    assert!(refused.to_string().contains("takes no changes"), "{refused}");
+    let elsewhere = url.replace(database, "postgres");
+    run(&elsewhere, &format!("ALTER DATABASE {database} RESET default_transaction_read_only")).await;
+    // The setting is a new connection's: those that found it are not asked again.
+    while store.epoch().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
