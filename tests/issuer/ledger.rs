@@ -24,6 +24,8 @@ pub enum Trouble {
     Changes,
     /// Every change, after it happened: the answer is lost.
     Answers,
+    /// Every change, by a panic.
+    Panics,
 }
 
 /// The model of a store behind a counter. Every call lets other tasks go first, as an engine would.
@@ -50,12 +52,13 @@ impl Ledger {
             Trouble::Everything => 1,
             Trouble::Changes => 2,
             Trouble::Answers => 3,
+            Trouble::Panics => 4,
         };
         self.trouble.store(number, SeqCst);
     }
 
     fn trouble(&self) -> Trouble {
-        [Trouble::None, Trouble::Everything, Trouble::Changes, Trouble::Answers]
+        [Trouble::None, Trouble::Everything, Trouble::Changes, Trouble::Answers, Trouble::Panics]
             [usize::from(self.trouble.load(SeqCst))]
     }
 
@@ -76,6 +79,7 @@ impl Ledger {
         match self.trouble() {
             Trouble::None | Trouble::Answers => Ok(&self.model),
             Trouble::Everything | Trouble::Changes => Err(broken()),
+            Trouble::Panics => panic!("told to"),
         }
     }
 

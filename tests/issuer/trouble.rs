@@ -1,9 +1,14 @@
 //! A store that cannot answer is never a refusal; garbage never asks the store.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::ledger::Trouble;
 use super::rig::{ACTIVE, GATEWAY, HK, MINI, Rig, WALLET, basic, wechat_target};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn a_store_that_cannot_answer_is_told_in_each_dialects_retryable_form() {
@@ -21,6 +26,20 @@ async fn a_store_that_cannot_answer_is_told_in_each_dialects_retryable_form() {
             assert_eq!(answer.text("/result/resultStatus"), "U", "{id}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_panic_leaves_nobody_waiting_for_a_token() {
+    let rig = Rig::new().await;
+    rig.store.fail(Trouble::Panics);
+    assert_eq!(
+        rig.get(&wechat_target()).await.text("/errcode"),
+        "-1",
+        "who was in line is told to come back"
+    );
+    rig.store.fail(Trouble::None);
+    let next = tokio::time::timeout(PATIENCE, rig.wechat_token()).await;
+    assert!(!next.expect("the line is served").is_empty());
 }
 
 #[tokio::test]

@@ -6,8 +6,10 @@
 //! write, not many.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt as _;
 use mintkeep_protocol::issue::access::{AccessAsk, PoolChange, access, empty_pool};
 use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::outcome::Refusal;
@@ -114,7 +116,8 @@ impl Issuer {
         let issuer = Arc::clone(self);
         self.tasks.spawn(async move {
             while let Some(waiters) = issuer.next_in_line(key) {
-                issuer.serve(key, waiters).await;
+                // Who waited is told to come back if it panics. The line goes on: nobody else serves who joins it.
+                let _panicked = AssertUnwindSafe(issuer.serve(key, waiters)).catch_unwind().await;
             }
         });
         Ok(())
