@@ -185,13 +185,13 @@ impl Faults {
     /// What becomes of a request. All rules that match and are lucky strike together.
     #[must_use]
     pub fn strike(&self, dialect: Dialect, path: &str) -> Option<Strike> {
-        let path = single_slashed(path);
+        let path = plain(dialect, path);
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         let mut strike = None::<Strike>;
         for fault in &mut rules.active {
             let rule = &mut fault.rule;
-            let is_meant =
-                rule.dialect == dialect && rule.endpoint.as_deref().is_none_or(|endpoint| endpoint == path);
+            let is_meant = rule.dialect == dialect
+                && rule.endpoint.as_deref().is_none_or(|endpoint| plain(dialect, endpoint) == path);
             if !is_meant || rule.count == Some(0) || !self.is_lucky(rule.probability) {
                 continue;
             }
@@ -226,6 +226,11 @@ fn has_endpoint(dialect: Dialect, path: &str) -> bool {
             Gateway::of(dialect).is_some_and(|gateway| gateway.endpoint(path).is_some())
         }
     }
+}
+
+/// The one way to write a path that clients of `dialect` write in two.
+fn plain(dialect: Dialect, path: &str) -> &str {
+    Gateway::of(dialect).map_or_else(|| single_slashed(path), |gateway| gateway.plain(path))
 }
 
 /// The path without the first slash of two, which a public client of WeChat's begins its paths with.
@@ -263,6 +268,21 @@ mod tests {
         }
         assert_eq!(faults.strike(Dialect::WeChat, "/cgi-bin/token"), None);
         assert!(faults.list().is_empty(), "a rule that is used up is gone");
+    }
+
+    #[test]
+    fn a_path_is_struck_with_htm_at_its_end_and_without_whichever_the_rule_names() {
+        let faults = Faults::new(Arc::new(SystemEntropy));
+        let paths = ["/v1/authorizations/applyToken", "/v1/authorizations/applyToken.htm"];
+        for named in paths {
+            let (dialect, endpoint) = (Dialect::MiniProgram, Some(named.to_owned()));
+            let id = faults.add(FaultRule { dialect, endpoint, ..rule(FaultAction::DropAfter) }).unwrap();
+            for asked in paths {
+                assert!(faults.strike(dialect, asked).is_some(), "{named} strikes {asked}");
+            }
+            assert_eq!(faults.strike(dialect, "/v1/authorizations/cancelToken"), None);
+            assert!(faults.clear(id));
+        }
     }
 
     #[test]

@@ -108,14 +108,20 @@ impl Gateway {
         }
     }
 
-    /// What `path` leads to. Wallets of the Mini Program family, and so their clients, also write it with
+    /// `path` as the pages write it. Wallets of the Mini Program family, and so their clients, also write it with
     /// `.htm` at its end.
     #[must_use]
-    pub fn endpoint(self, path: &str) -> Option<Endpoint> {
-        let path = match self {
+    pub fn plain(self, path: &str) -> &str {
+        match self {
             Self::MiniProgram => path.strip_suffix(".htm").unwrap_or(path),
             Self::AlipayHk => path,
-        };
+        }
+    }
+
+    /// What `path` leads to.
+    #[must_use]
+    pub fn endpoint(self, path: &str) -> Option<Endpoint> {
+        let path = self.plain(path);
         self.endpoints().iter().find(|(known, _)| *known == path).map(|(_, endpoint)| *endpoint)
     }
 
