@@ -60,6 +60,19 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
         Boarding::First(pilot, Ticket(board))
     }
 
+    /// Waits until the flight that is under way, if one is, has ended.
+    pub(crate) async fn ended(&self, key: &K) {
+        let Some(board) = lock(&self.0).get(key).cloned() else { return };
+        loop {
+            let mut changed = pin!(board.changed.notified());
+            changed.as_mut().enable();
+            if lock(&board.state).is_over {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     pub(crate) fn is_under_way(&self, key: &K) -> bool {
         lock(&self.0).contains_key(key)
     }

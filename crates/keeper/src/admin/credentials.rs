@@ -100,7 +100,12 @@ impl Keeper {
         let sealed = self.seal_proof(credential.no, credential.source, proof)?;
         self.change_credential(Credential { proof: Some(sealed), ..credential.clone() }, by).await?;
         if let Some(key) = account.own_slot() {
-            drop(self.fly(&key, Errand::new(Cause::Operator, Urgency::Emergency), None));
+            let keeper = Arc::clone(self);
+            self.tasks.spawn(async move {
+                // A renewal that is under way began with the old one.
+                keeper.flights.ended(&key).await;
+                drop(keeper.fly(&key, Errand::new(Cause::Operator, Urgency::Emergency), None));
+            });
         }
         Ok(())
     }

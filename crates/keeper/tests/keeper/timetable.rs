@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mintkeep_keeper::admin::NewProof;
 use mintkeep_keeper::shelf::Leaf;
 use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::dialect::answer::write_down;
@@ -10,12 +11,12 @@ use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::intent::{FrozenAnswer, RequestBytes};
 use mintkeep_protocol::keep::slot::{SlotKey, Upkeep};
 use mintkeep_protocol::port::keeper_store::{Commit, KeeperStore as _};
-use mintkeep_protocol::secret::AuthCode;
+use mintkeep_protocol::secret::{AuthCode, ClientSecret};
 use mintkeep_protocol::time::Clock as _;
 
 use crate::platform::{LIFE, token_in};
 use crate::store::StoreDoor;
-use crate::world::{CREDENTIALS, CUSTOMERS, World};
+use crate::world::{CREDENTIALS, CUSTOMERS, World, by, name};
 
 fn leaf(world: &World, which: usize, credential: &str, customer: Option<&str>) -> Arc<Leaf> {
     let customer = customer.map(|customer| CustomerId::parse(customer).unwrap());
@@ -62,6 +63,21 @@ async fn what_was_asked_for_later_than_it_is_now_is_renewed_at_a_start() {
     for (credential, asked_at) in asked_at(&world) {
         assert!(asked_at <= now, "{credential} is served by times of another clock");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_changed_during_a_renewal_is_tried_as_soon_as_that_has_ended() {
+    let world = World::new(1, 1).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let (keeper, account) = (&world.processes[0].keeper, world.account(0, "legacy"));
+    let before = world.platform.arrived("legacy");
+    let (proof, named, by) =
+        (NewProof::Secret(ClientSecret::new("another".to_owned())), name("legacy"), by());
+    let changed = keeper.change_proof(&named, &proof, &by);
+    let (renewed, changed) = tokio::join!(keeper.refresh(&account, None), changed);
+    assert!(renewed.is_ok() && changed.is_ok());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(world.platform.arrived("legacy"), before.saturating_add(2), "one with each");
 }
 
 /// The exchanges that were presented and are still open, and how many answers were kept and never used.
