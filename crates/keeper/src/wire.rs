@@ -11,6 +11,7 @@ use mintkeep_protocol::dialect::answer::{Ambiguity, UpstreamAnswer};
 use mintkeep_protocol::dialect::{dingtalk, wechat};
 use mintkeep_protocol::ident::{CustomerId, Dialect};
 use mintkeep_protocol::keep::credential::{Credential, SealedProof, TokenSource};
+use mintkeep_protocol::keep::semantics::APP_LIFE_MAX;
 use mintkeep_protocol::keep::slot::Trouble;
 use mintkeep_protocol::outcome::{Granted, Refusal};
 use mintkeep_protocol::request::Ask;
@@ -208,7 +209,7 @@ fn brought_by_app(granted: Granted, asked_at: Timestamp) -> Option<Brought> {
     match granted {
         Granted::AppToken { token, expires_in } => Some(Brought {
             access: token,
-            expires_at: asked_at.after(expires_in),
+            expires_at: asked_at.after(expires_in.min(APP_LIFE_MAX)),
             refresh: None,
             customer: None,
         }),
@@ -305,6 +306,17 @@ mod tests {
             assert_eq!(brought.refresh.map(|(_, until)| until), refresh_until, "{case}");
         }
         assert!(brought_by_grant(Received::Cancelled, ASKED_AT).is_none());
+    }
+
+    #[test]
+    fn an_apps_token_is_not_believed_to_live_for_years() {
+        const ASKED_AT: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
+        for (said_s, believed_s) in [(7_200, 7_200), (86_400, 86_400), (86_401, 86_400), (u64::MAX, 86_400)] {
+            let expires_in = Duration::from_secs(said_s);
+            let granted = Granted::AppToken { token: AccessToken::new("a".to_owned()), expires_in };
+            let brought = brought_by_app(granted, ASKED_AT).unwrap();
+            assert_eq!(brought.expires_at.since(ASKED_AT), Duration::from_secs(believed_s), "{said_s}");
+        }
     }
 
     #[test]

@@ -46,6 +46,10 @@ pub enum Again {
     IdenticalOnly,
 }
 
+/// The longest life that an app's token is believed to have: one that is said to live longer is renewed as if it did
+/// not. On every page it is two hours. A customer's token has the end that its platform names, however far.
+pub const APP_LIFE_MAX: Duration = Duration::from_hours(24);
+
 /// One column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Semantics {
