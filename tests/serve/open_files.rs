@@ -61,7 +61,7 @@ fn that_there_are_no_files_left_to_open_is_said_once() {
     let mut server = Limited::start("");
     let mut log = server.log.take().unwrap().lines().map(Result::unwrap);
     let held = server.fill();
-    let is_it = |line: &String| line.contains("can't accept; raise the limit of open files");
+    let is_it = |line: &String| line.contains("can't accept; raise the hard limit of open files");
     assert!(log.any(|line| is_it(&line)));
     // It tries again ten times a second, and this one waits to be let in.
     let mut last = connect(server.issuer);

@@ -43,6 +43,9 @@ const ACCEPT_TELL_EVERY: Duration = Duration::from_mins(1);
 /// How long connections are still read after the stop, for requests that were sent before they could know.
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
+/// How long a TLS handshake may still take after the stop: whoever began it before may be about to ask.
+const LAST_HANDSHAKE: Duration = Duration::from_secs(1);
+
 /// One listener.
 pub struct Listener {
     /// Its name in logs and metrics, such as `issuer`.
@@ -244,7 +247,7 @@ pub async fn serve(listener: Listener, house: House) {
                 Err(error) if is_the_peers(&error) => {}
                 Err(error) => {
                     if told.is_none_or(|told| told.elapsed() >= ACCEPT_TELL_EVERY) {
-                        tracing::error!(listener = name, %error, "can't accept; raise the limit of open files");
+                        tracing::error!(listener = name, %error, "can't accept; raise the hard limit of open files");
                         told = Some(Instant::now());
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -19,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use super::answer::Answerer;
 use super::bell::Bell;
 use super::patience::{Gauge, Patient, Watch};
-use super::{LAST_LOOK, Shared};
+use super::{LAST_HANDSHAKE, LAST_LOOK, Shared};
 use crate::limits::Limits;
 
 /// What is answered to a head that did not become whole in time. Whose path it would be is not known, so it has
@@ -34,7 +34,12 @@ pub(super) async fn serve(stream: TcpStream, peer: IpAddr, shared: &Shared) {
     let _no_delay_refused = stream.set_nodelay(true);
     let Some(tls) = &shared.tls else { return drive(stream, peer, shared).await };
     let handshake = timeout(shared.manners.limits.read_timeout, tls.acceptor().accept(stream));
-    match handshake.await {
+    let shaken = tokio::select! {
+        biased;
+        shaken = handshake => shaken,
+        () = stopped_for(LAST_HANDSHAKE, shared) => return,
+    };
+    match shaken {
         Ok(Ok(stream)) => drive(stream, peer, shared).await,
         Ok(Err(error)) => tracing::debug!(listener = shared.name, %peer, %error, "TLS handshake failed"),
         Err(_late) => tracing::debug!(listener = shared.name, %peer, "TLS handshake took too long"),
@@ -113,9 +118,14 @@ async fn patience(gauge: &Gauge, limits: &Limits) -> Turn {
 
 /// Waits for the stop, and for what was sent before the peer could know of it.
 async fn stop(shared: &Shared) -> Turn {
-    shared.house.tasks.stopping().await;
-    tokio::time::sleep(LAST_LOOK).await;
+    stopped_for(LAST_LOOK, shared).await;
     Turn::Stopping
+}
+
+/// Waits until `wait` after the stop.
+async fn stopped_for(wait: Duration, shared: &Shared) {
+    shared.house.tasks.stopping().await;
+    tokio::time::sleep(wait).await;
 }
 
 /// The runtime's instant `wait` from now.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use mintkeep_web::limits::Limits;
 use mintkeep_web::serve::Manners;
 use mintkeep_web::tls::{Tls, TlsRejected};
 use rustls::pki_types::pem::PemObject;
@@ -12,7 +13,7 @@ use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsConnector;
 
-use crate::rig::{Rig, rest, status};
+use crate::rig::{PATIENCE, Rig, rest, status};
 
 const AUTHORITY: &[u8] = include_bytes!("certificates/authority.pem");
 const SERVER: (&[u8], &[u8]) =
@@ -91,6 +92,17 @@ async fn rest_is_http(stream: &mut tokio::net::TcpStream) -> bool {
     let mut bytes = Vec::new();
     let _reset = stream.read_to_end(&mut bytes).await;
     bytes.starts_with(b"HTTP/")
+}
+
+#[tokio::test]
+async fn a_handshake_that_hangs_does_not_hold_up_the_stop() {
+    let tls = Tls::new(SERVER.0, SERVER.1, None).unwrap();
+    let limits = Limits { read_timeout: PATIENCE * 10, ..Limits::default() };
+    let rig = Rig::start_with(Router::new(), Manners { limits, ..Manners::default() }, Some(tls)).await;
+    let mut half = rig.connect().await;
+    half.write_all(b"\x16\x03\x01").await.unwrap();
+    let _silent = rig.connect().await;
+    assert_eq!(rig.tasks.shutdown(PATIENCE).await, Ok(()));
 }
 
 #[test]
