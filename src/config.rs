@@ -18,8 +18,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing};
 use mintkeep_protocol::secret::ClientSecret;
+use mintkeep_protocol::time::Clock as _;
 use mintkeep_web::access_log::Format;
 use mintkeep_web::arrival::network_of;
+use mintkeep_web::clock::SystemClock;
 use mintkeep_web::limits::Limits;
 use tracing::Level;
 
@@ -131,7 +133,7 @@ pub fn load(file: &Path) -> Result<(Settings, Vec<Remark>), Rejected> {
     #[expect(clippy::disallowed_methods, reason = "the configuration's secrets may be in the environment")]
     let variable = |name: &str| std::env::var(name).ok();
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
-    read(&text, &Surroundings { folder, variable: &variable }).map_err(rejected)
+    read(&text, &Surroundings { folder, variable: &variable, now: SystemClock.now() }).map_err(rejected)
 }
 
 /// `mintkeep config example`.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use mintkeep_web::tls::{Tls, TlsRejected};
+use mintkeep_web::tls::{Tls, TlsRejected, untimely};
 
 use super::reader::{At, Notes, Section};
 use super::secret::Surroundings;
@@ -79,7 +79,7 @@ fn read_tls(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> Option<T
     let key = section.text("key");
     let key = section.require("key", key, "write key = \"file:PATH.key\"");
     let authority = section.text("client_authority");
-    let setting = section.path("key");
+    let (setting, certificate_setting) = (section.path("key"), section.path("certificate"));
     section.finish();
 
     let chain = certificate.as_ref().and_then(|named| around.file(named, notes));
@@ -88,8 +88,13 @@ fn read_tls(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> Option<T
         None => None,
         Some(named) => Some(around.file(named, notes)?),
     };
-    let (certificate, key) = (certificate?, key?);
-    let tls = Tls::new(&chain?, key_pem?.as_bytes(), authority_pem.as_ref().map(|pem| pem.as_slice()));
+    let (certificate, key, chain) = (certificate?, key?, chain?);
+    if let Some(untimely) = untimely(&chain, around.now) {
+        let what = format!("`{certificate_setting}` {untimely}");
+        let remedy = "give one that is valid today: callers that check it refuse to connect";
+        notes.warning(certificate.line, what, remedy);
+    }
+    let tls = Tls::new(&chain, key_pem?.as_bytes(), authority_pem.as_ref().map(|pem| pem.as_slice()));
     tls.map_err(|rejected| note_rejected(&rejected, (&certificate, &key, authority.as_ref()), notes)).ok()
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mintkeep_protocol::time::Timestamp;
 use zeroize::Zeroizing;
 
 use super::reader::{At, Notes};
@@ -9,12 +10,17 @@ use super::reader::{At, Notes};
 /// Longest file of a secret, a key or a certificate chain, in bytes.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
+/// What some editors begin a text with, and nobody means to be of it.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// What the configuration may look at beside its own text.
 pub struct Surroundings<'e> {
     /// Where its relative paths begin: the folder of the configuration file.
     pub folder: PathBuf,
     /// The environment.
     pub variable: &'e dyn Fn(&str) -> Option<String>,
+    /// The clock's reading.
+    pub now: Timestamp,
 }
 
 impl Surroundings<'_> {
@@ -94,6 +100,9 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     std::fs::File::open(path)?.take(FILE_BYTES_MAX.saturating_add(1)).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_BYTES_MAX) {
         return Err(std::io::Error::other("it is longer than 256 KiB"));
+    }
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
     }
     Ok(bytes)
 }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use mintkeep_protocol::time::Clock as _;
 use mintkeep_store::{DatabaseError, PostgresStore};
+use mintkeep_web::clock::SystemClock;
 use zeroize::Zeroizing;
 
 use super::StoreSettings;
@@ -51,7 +53,7 @@ fn folder(named: &At<String>, around: &Surroundings<'_>, notes: &Notes<'_>) -> O
 pub fn database_url(option: &str, text: &str) -> Result<(Zeroizing<String>, Vec<String>), String> {
     #[expect(clippy::disallowed_methods, reason = "the database's URL may be in the environment")]
     let variable = |name: &str| std::env::var(name).ok();
-    let around = Surroundings { folder: PathBuf::new(), variable: &variable };
+    let around = Surroundings { folder: PathBuf::new(), variable: &variable, now: SystemClock.now() };
     let notes = Notes::new("");
     let url = database(option, &At { line: 1, value: text.to_owned() }, &around, &notes);
     let (mistakes, warnings) = notes.into_remarks();

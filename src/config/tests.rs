@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use mintkeep_issuer::consent::ConsentSettings;
+use mintkeep_protocol::time::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
@@ -34,9 +35,14 @@ fn folder() -> TempDir {
 }
 
 fn read_in(folder: &Path, text: &str) -> Result<(Settings, Vec<Remark>), Vec<Remark>> {
+    read_at(1_800_000_000_000, folder, text)
+}
+
+fn read_at(now_ms: i64, folder: &Path, text: &str) -> Result<(Settings, Vec<Remark>), Vec<Remark>> {
     let variable =
         |name: &str| (name == "DATABASE").then(|| "postgres://u:planted-secret@host/db".to_owned());
-    read(text, &Surroundings { folder: folder.to_owned(), variable: &variable })
+    let now = Timestamp::from_unix_ms(now_ms);
+    read(text, &Surroundings { folder: folder.to_owned(), variable: &variable, now })
 }
 
 /// The mistakes and warnings of `text`, a line each.
@@ -184,6 +190,34 @@ fn what_works_and_is_hardly_meant_so_is_warned_of() {
     fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).unwrap();
     let open = remarks(folder.path(), &with("[", "["));
     assert!(open.contains("can be read by every user of this machine; run chmod 600"), "{open}");
+}
+
+/// A good configuration with TLS.
+fn with_tls() -> String {
+    with("[admin]", "[issuer.tls]\ncertificate = \"tls/server.pem\"\nkey = \"file:tls/server.key\"\n[admin]")
+}
+
+#[test]
+fn a_certificate_that_callers_will_refuse_is_warned_of() {
+    let folder = folder();
+    for (now_ms, told) in [(0, "is not valid yet"), (10_000_000_000_000, "has expired")] {
+        let read = read_at(now_ms, folder.path(), &with_tls()).map_err(|all| format!("{all:#?}"));
+        let [warning] = &read.unwrap().1[..] else { panic!("one warning") };
+        let expected = format!("line 5: `issuer.tls.certificate` {told}; give one that is valid today");
+        assert!(warning.to_string().starts_with(&expected), "{warning}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_not_of_the_text() {
+    let folder = folder();
+    for name in ["tls/server.pem", "tls/server.key", "admin.token", "master.key"] {
+        let path = folder.path().join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("\u{feff}{text}")).unwrap();
+    }
+    assert_eq!(remarks(folder.path(), &with_tls()), "");
+    assert_eq!(remarks(folder.path(), &format!("\u{feff}{}", with_tls())), "");
 }
 
 #[test]

@@ -1,13 +1,18 @@
 //! TLS for listeners: version 1.2 or later, certificates from PEM, client certificates if asked for.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustls::RootCertStore;
+use mintkeep_protocol::time::Timestamp;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
+use rustls::{CertificateError, Error, RootCertStore};
 use tokio_rustls::TlsAcceptor;
 
 /// What a listener shows, and asks of its callers. Clones share it.
@@ -29,6 +34,42 @@ pub enum TlsRejected {
     /// The file of the clients' authority has no certificate that can sign.
     #[error("no usable authority for client certificates found; give a PEM file with its certificate")]
     NoClientAuthority,
+}
+
+/// Why whoever checks a certificate refuses it today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Untimely {
+    /// Its last day is over.
+    #[error("has expired")]
+    Expired,
+    /// Its first day is to come.
+    #[error("is not valid yet")]
+    NotYet,
+}
+
+/// Whether the server's certificate, the first of the chain, is out of its time at `now`.
+#[must_use]
+pub fn untimely(chain_pem: &[u8], now: Timestamp) -> Option<Untimely> {
+    let chain = certificates(chain_pem)?;
+    let (server, issuers) = chain.split_first()?;
+    // Whether it is trusted, and for which name, is not asked. Its time is looked at before anything else.
+    let mut roots = RootCertStore::empty();
+    roots.add(server.clone()).ok()?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
+    let name = ServerName::from(std::net::IpAddr::from(Ipv4Addr::LOCALHOST));
+    let now = UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(now.unix_ms()).unwrap_or(0)));
+    let Err(Error::InvalidCertificate(fault)) = verifier.verify_server_cert(server, issuers, &name, &[], now)
+    else {
+        return None;
+    };
+    if matches!(fault, CertificateError::Expired | CertificateError::ExpiredContext { .. }) {
+        Some(Untimely::Expired)
+    } else if matches!(fault, CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) {
+        Some(Untimely::NotYet)
+    } else {
+        None
+    }
 }
 
 impl Tls {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::limits::Limits;
 use mintkeep_web::serve::Manners;
-use mintkeep_web::tls::{Tls, TlsRejected};
+use mintkeep_web::tls::{Tls, TlsRejected, Untimely, untimely};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
@@ -113,4 +114,14 @@ fn what_can_not_be_used_is_refused_with_a_reason() {
     assert_eq!(refusal(SERVER.0, SERVER.0, None), Some(TlsRejected::NoKey));
     assert_eq!(refusal(SERVER.0, SERVER.1, Some(b"")), Some(TlsRejected::NoClientAuthority));
     assert!(matches!(refusal(SERVER.0, STRANGER.1, None), Some(TlsRejected::Unfit(_))));
+}
+
+#[test]
+fn a_certificate_is_told_to_be_out_of_its_time() {
+    let year_ms = |year: i64| (year - 1970) * 365 * 86_400_000;
+    let cases = [(1971, Some(Untimely::NotYet)), (2030, None), (2999, Some(Untimely::Expired))];
+    for (year, told) in cases {
+        assert_eq!(untimely(SERVER.0, Timestamp::from_unix_ms(year_ms(year))), told, "{year}");
+    }
+    assert_eq!(untimely(b"", Timestamp::from_unix_ms(0)), None, "that is another mistake");
 }
