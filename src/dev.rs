@@ -87,7 +87,11 @@ async fn serve(
         admin: admin_socket.address,
     };
 
-    let admin_token = folder::secret_or_new(&data.join("admin.token"), new_token)?;
+    let token_file = data.join("admin.token");
+    let admin_token = folder::secret_or_new(&token_file, new_token)?;
+    if admin_token.is_empty() {
+        bail!("{} is empty: remove it, and a new token is drawn at the next start", token_file.display());
+    }
     let records = Records { issuer: store.clone(), keeper: store, master: Arc::new(master_keys(data)?) };
     let url = format!("http://{}", issuer_socket.address);
     let (issuer, ()) = tokio::try_join!(

@@ -57,6 +57,20 @@ fn a_second_process_on_the_folder_is_told_why_not_and_the_first_goes_on() {
 }
 
 #[test]
+fn a_sandbox_whose_admin_token_is_empty_does_not_start() {
+    let folder = Folder::new();
+    folder.start().stop();
+    let token = folder.data().join("admin.token");
+    std::fs::write(&token, "\n").unwrap();
+    let refused = folder.start_in_vain();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("admin.token is empty: remove it"), "{said}");
+    std::fs::remove_file(&token).unwrap();
+    folder.start().stop();
+}
+
+#[test]
 fn a_request_that_has_begun_is_answered_after_sigterm_and_the_process_ends_well() {
     let folder = Folder::new();
     let server = folder.start();
