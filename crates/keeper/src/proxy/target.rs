@@ -28,10 +28,12 @@ pub(super) fn split_customer(path: &str) -> Option<(CustomerId, &str)> {
     Some((CustomerId::parse(&customer).ok()?, path))
 }
 
-/// Whether a path's last segment that is not empty is `name`, to somebody who reads it less strictly.
+/// Whether a path's last segment that is not empty is `name`, to somebody who reads it less strictly: in any case,
+/// and with an extension, as wallets know each of their paths by `.htm` too.
 pub(super) fn ends_in(path: &str, name: &str) -> bool {
-    let last = path.rsplit('/').find(|segment| !segment.is_empty()).and_then(decode);
-    last.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+    let last = path.rsplit('/').find(|segment| !segment.is_empty()).and_then(decode).unwrap_or_default();
+    let bare = last.split(|byte| *byte == b'.').next().unwrap_or_default();
+    bare.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
 }
 
 /// Whether a segment is one name, however it is escaped: not `.` or `..`, and nothing that ends a segment for
@@ -141,6 +143,10 @@ mod tests {
             ("/v1/authorizations/apply%54oken/", true),
             ("/v1/applyToken//",                 true),
             ("/v1/applyToken%20",                true),
+            ("/v1/applyToken.htm",               true),
+            ("/v1/applyToken%2eJSON/",           true),
+            ("/v1/applyToken.v2.htm",            true),
+            ("/v1/.applyToken",                  false),
             ("/v1/applyToken/a",                 false),
             ("/v1/applyTokens",                  false),
             ("/",                                false),
