@@ -197,6 +197,8 @@ async fn a_wallet_gets_codes_for_its_customers_and_nobody_else_does() {
         ("not JSON",           WALLET,              "client_id=1".into(),              400),
         ("an unknown field",   WALLET,              good.replace("scopes", "scope"),   400),
     ];
+    let unknown = ask(("wallet", "wrong"), &good).await;
+    assert_eq!(unknown.header("www-authenticate"), "Basic realm=\"mintkeep\"");
     for (case, who, body, status) in cases {
         assert_eq!(ask(who, &body).await.status, status, "{case}");
     }

@@ -185,3 +185,18 @@ async fn what_is_not_there_and_what_waits_for_nobody_is_said_so() {
     let stranger = Request::get("/admin/v1/keeper/tokens/shop").header("authorization", "Bearer planted");
     assert_eq!(rig.send(stranger.body(Body::empty()).unwrap()).await.status(), 401);
 }
+
+#[tokio::test]
+async fn who_is_not_known_is_told_how_to_prove_themselves() {
+    let rig = Rig::new().await;
+    for (path, scheme) in [
+        ("/v1/tokens/wx", "Bearer realm=\"mintkeep keeper\""),
+        ("/proxy/wx/a", "Bearer realm=\"mintkeep keeper\""),
+        ("/admin/v1/keeper/tokens/wx", "Bearer realm=\"mintkeep admin\""),
+    ] {
+        let answer = rig.send(Request::get(path).body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status(), 401, "{path}");
+        let challenge = answer.headers().get("www-authenticate").map(|value| value.to_str().unwrap());
+        assert_eq!(challenge, Some(scheme), "{path}");
+    }
+}

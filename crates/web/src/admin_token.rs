@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
+use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
 use mintkeep_protocol::crypto::{MacKey, same_bytes, sha256};
 use mintkeep_protocol::secret::{AccessToken, ClientSecret};
@@ -58,15 +58,8 @@ async fn admit(State(token): State<AdminToken>, request: Request, next: Next) ->
 }
 
 fn stranger() -> Response {
-    let problem = Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "unauthorized",
-        "Who asks is not known",
-        "send `Authorization: Bearer` and the admin token, which is in the file that the server names when \
-         it starts",
-    );
-    let mut response = problem.into_response();
-    let scheme = HeaderValue::from_static("Bearer realm=\"mintkeep admin\"");
-    response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
-    response
+    let detail = "send `Authorization: Bearer` and the admin token, which is in the file that the server names \
+                  when it starts";
+    let challenge = "Bearer realm=\"mintkeep admin\"";
+    Problem::unauthorized("unauthorized", "Who asks is not known", detail, challenge).into_response()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
@@ -24,6 +24,8 @@ pub struct Problem {
     pub detail: Cow<'static, str>,
     /// When to try again, rounded up to whole seconds in `Retry-After`.
     pub retry_after: Option<Duration>,
+    /// How to prove oneself, in `WWW-Authenticate`: every 401 has one (RFC 9110, section 15.5.2).
+    pub challenge: Option<&'static str>,
 }
 
 impl Problem {
@@ -35,7 +37,18 @@ impl Problem {
         title: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, kind, title, detail: detail.into(), retry_after: None }
+        Self { status, kind, title, detail: detail.into(), retry_after: None, challenge: None }
+    }
+
+    /// A 401: who asks is not known, and proves themselves by `challenge`.
+    #[must_use]
+    pub fn unauthorized(
+        kind: &'static str,
+        title: &'static str,
+        detail: &'static str,
+        challenge: &'static str,
+    ) -> Self {
+        Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, kind, title, detail) }
     }
 
     /// The same, to be tried again after `wait`.
@@ -84,6 +97,9 @@ impl IntoResponse for Problem {
         if let Some(wait) = self.retry_after {
             let whole_s = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_s));
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }

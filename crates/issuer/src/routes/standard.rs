@@ -284,16 +284,9 @@ pub(super) async fn authz(State(desk): State<Desk>, headers: HeaderMap) -> Respo
             response
         }
         Ok(_) => {
-            let problem = Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "token-not-good",
-                "The access token is not good",
-                "send a good access token as Authorization: Bearer, or in the platform's own header",
-            );
-            let mut response = problem.into_response();
-            let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
-            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-            response
+            let detail = "send a good access token as Authorization: Bearer, or in the platform's own header";
+            let (kind, title) = ("token-not-good", "The access token is not good");
+            Problem::unauthorized(kind, title, detail, "Bearer error=\"invalid_token\"").into_response()
         }
         Err(failure) => store_trouble(&failure),
     }

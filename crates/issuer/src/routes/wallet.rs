@@ -96,12 +96,8 @@ fn bad_request(detail: &'static str) -> Problem {
 }
 
 fn wallet_unknown() -> Problem {
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "unauthorized",
-        "Who asks is not known",
-        "use Basic authentication with a wallet's id and secret",
-    )
+    let detail = "use Basic authentication with a wallet's id and secret";
+    Problem::unauthorized("unauthorized", "Who asks is not known", detail, "Basic realm=\"mintkeep\"")
 }
 
 /// A failure of ours in plain HTTP.

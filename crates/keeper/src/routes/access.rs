@@ -56,12 +56,8 @@ impl Access {
 fn refuse(kind: &'static str) -> Problem {
     metrics::counter!("mintkeep_keeper_refused_total", "kind" => kind).increment(1);
     if kind == "unauthorized" {
-        return Problem::new(
-            StatusCode::UNAUTHORIZED,
-            kind,
-            "Who are you?",
-            "send a consumer key that is not revoked: Authorization: Bearer KEY",
-        );
+        let detail = "send a consumer key that is not revoked: Authorization: Bearer KEY";
+        return Problem::unauthorized(kind, "Who are you?", detail, "Bearer realm=\"mintkeep keeper\"");
     }
     let detail = "this consumer may not do this with a credential of this name, if there is one; \
                   an operator grants it by `mintkeep consumer create`";
