@@ -166,6 +166,24 @@ async fn a_gateways_sub_request_is_let_through_with_who_it_is() {
         assert_eq!(answer.status, 401, "{case}");
         assert_eq!(told(&answer, "client-id"), "", "{case}");
     }
+    // Envoy repeats the guarded request's method, and its path after a prefix, and takes 200 alone for a yes.
+    for (method, path) in [
+        ("GET", "/authz/"),
+        ("POST", "/authz/api/orders?id=1"),
+        ("OPTIONS", "/authz//a"),
+        ("DELETE", "/authz/oauth2/token"),
+    ] {
+        let ask = async |token: &str| {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header("authorization", format!("Bearer {token}"));
+            rig.send(request.body(Body::empty()).unwrap()).await
+        };
+        let good = ask(&access).await;
+        assert_eq!((good.status, told(&good, "subject")), (200, ACTIVE.into()), "{method} {path}");
+        assert_eq!(ask("abc").await.status, 401, "{method} {path}");
+    }
     // A bad token in the first place is not passed over for a good one in another.
     let both = Request::get("/authz").header("authorization", "Bearer abc").header("access-token", &access);
     assert_eq!(rig.send(both.body(Body::empty()).unwrap()).await.status, 401);

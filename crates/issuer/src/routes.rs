@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri};
 use mintkeep_protocol::app::Behaviour;
@@ -48,6 +48,8 @@ pub fn router(issuer: Arc<Issuer>, faults: Option<Arc<Faults>>) -> Router {
         .route("/oauth2/revoke", post(standard::revoke))
         .route("/.well-known/oauth-authorization-server", get(standard::metadata))
         .route("/authz", get(standard::authz).head(standard::authz))
+        .route(AUTHZ_ROOT, any(standard::authz_below))
+        .route(BELOW_AUTHZ, any(standard::authz_below))
         .route("/wallet/v1/codes", post(wallet::issue_code))
         .method_not_allowed_fallback(problem::wrong_method)
         .fallback(dialects::<Body>)
@@ -55,6 +57,8 @@ pub fn router(issuer: Arc<Issuer>, faults: Option<Arc<Faults>>) -> Router {
 }
 
 const INTROSPECT: &str = "/oauth2/introspect";
+const AUTHZ_ROOT: &str = "/authz/";
+const BELOW_AUTHZ: &str = "/authz/{*guarded}";
 
 /// The dialects and introspection, past the router.
 impl Shortcut for Desk {

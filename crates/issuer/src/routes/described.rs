@@ -122,7 +122,11 @@ const DOORS: [Door; 7] = [
         summary: "Tells a gateway's sub-request who comes with the token in its headers.",
         proof: Proof::Token,
         asks: None,
-        tells: ("204", "The token is good; X-Mintkeep-* headers say whose it is. 401: it is not"),
+        tells: (
+            "204",
+            "The token is good; X-Mintkeep-* headers say whose it is. 401: it is not. Below /authz/ any method is \
+             answered so, with 200 in place of 204",
+        ),
     },
     Door {
         method: HttpMethod::Head,

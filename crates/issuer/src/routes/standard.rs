@@ -259,16 +259,26 @@ fn guarded_token(headers: &HeaderMap) -> Option<AccessToken> {
     Some(AccessToken::new(named.to_str().ok()?.to_owned()))
 }
 
-/// `GET /authz`: 204 and who it is, or 401. For nginx `auth_request` and Envoy `ext_authz` over HTTP.
+/// `GET /authz`: 204 and who it is, or 401. For nginx `auth_request` and who asks like it.
 pub(super) async fn authz(State(desk): State<Desk>, headers: HeaderMap) -> Response {
-    let found = match guarded_token(&headers) {
+    authorize(&desk, &headers, StatusCode::NO_CONTENT).await
+}
+
+/// Anything below `/authz/`: the same, with 200. Envoy's `ext_authz` over HTTP repeats the guarded request's
+/// method, and its path after a prefix, and takes 200 alone for a yes.
+pub(super) async fn authz_below(State(desk): State<Desk>, headers: HeaderMap) -> Response {
+    authorize(&desk, &headers, StatusCode::OK).await
+}
+
+async fn authorize(desk: &Desk, headers: &HeaderMap, yes: StatusCode) -> Response {
+    let found = match guarded_token(headers) {
         Some(token) => desk.issuer.introspect(token.expose()).await,
         None => Ok(None),
     };
     match found {
         // A refresh token opens no door.
         Ok(Some(found)) if found.kind != TokenKind::GrantRefresh => {
-            let mut response = StatusCode::NO_CONTENT.into_response();
+            let mut response = yes.into_response();
             let told = [
                 ("x-mintkeep-client-id", found.app.id.to_string()),
                 ("x-mintkeep-subject", found.subject.clone()),
