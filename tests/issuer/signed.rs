@@ -216,6 +216,16 @@ async fn fields_are_checked_and_what_is_null_is_absent() {
 }
 
 #[tokio::test]
+async fn an_app_that_may_not_refresh_hears_so_whatever_token_it_shows() {
+    let rig = Rig::new().await;
+    let pair = rig.exchange(MINI, &rig.code(MINI, ACTIVE).await).await;
+    rig.change_app(MINI, |app| app.settings.refuses_refresh = true).await;
+    for token in ["abc", &pair.text("/accessToken"), &pair.text("/refreshToken")] {
+        assert_eq!(rig.refresh(MINI, token).await.code(), "AUTH_CLIENT_UNSUPPORTED_GRANT_TYPE");
+    }
+}
+
+#[tokio::test]
 async fn a_cancelled_token_is_gone_with_its_refresh_token_and_cancelling_twice_is_as_good_as_once() {
     const CANCEL: &str = "/v1/authorizations/cancelToken";
     let rig = Rig::new().await;

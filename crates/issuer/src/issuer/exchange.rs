@@ -5,7 +5,7 @@ use mintkeep_protocol::binding::ShownBinding;
 use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::issue::check::customer_may;
 use mintkeep_protocol::issue::code::{Exchange, ExchangeAsk, exchange_code};
-use mintkeep_protocol::issue::refresh::refresh;
+use mintkeep_protocol::issue::refresh::{may_refresh, refresh};
 use mintkeep_protocol::outcome::{Refusal, TokenSet};
 use mintkeep_protocol::port::issuer_store::{Commit, Remembered};
 use mintkeep_protocol::record::{ActiveTokens, AuditAction, Grant, GrantStage};
@@ -74,6 +74,7 @@ impl Issuer {
     ///
     /// As [`refresh`], then the customer's state.
     pub async fn refresh(&self, ask: CodeAsk<'_>, token: &RefreshToken) -> Result<TokenSet, Failure> {
+        may_refresh(ask.client.app())?;
         let claim = self.tokens.parse(token.expose()).filter(|claim| claim.kind == TokenKind::GrantRefresh);
         Box::pin(self.trade(ask, Traded::Refresh, &claim.ok_or(Refusal::RefreshInvalid)?)).await
     }

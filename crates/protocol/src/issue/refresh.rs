@@ -1,19 +1,32 @@
 //! Refresh tokens: each is traded once, for the next pair.
 
 use super::code::{Exchange, ExchangeAsk, next_tokens};
+use crate::app::App;
 use crate::outcome::Refusal;
 use crate::record::{Grant, GrantStage};
 use crate::token::{TokenClaim, TokenKeys};
+
+/// Whether an app may present refresh tokens at all: decided before one is looked at, since "Obtain a new refresh
+/// token via this API" would be no advice to an app that may not.
+///
+/// # Errors
+///
+/// [`Refusal::GrantTypeUnsupported`] if it may not.
+///
+/// Source: Mini Program `applyToken`, error code `AUTH_CLIENT_UNSUPPORTED_GRANT_TYPE`.
+pub fn may_refresh(app: &App) -> Result<(), Refusal> {
+    if app.settings.refuses_refresh { Err(Refusal::GrantTypeUnsupported) } else { Ok(()) }
+}
 
 /// Decides whether a refresh token may be traded for the next pair of tokens.
 ///
 /// # Errors
 ///
-/// In this order: [`Refusal::RefreshInvalid`], [`Refusal::RefreshUsed`], [`Refusal::RefreshExpired`];
-/// [`Refusal::GrantTypeUnsupported`] for an app that has no use for refresh tokens.
+/// In this order: as [`may_refresh`], [`Refusal::RefreshInvalid`], [`Refusal::RefreshUsed`],
+/// [`Refusal::RefreshExpired`].
 ///
 /// Source: Mini Program `applyToken`, error codes `INVALID_REFRESH_TOKEN`, `USED_REFRESH_TOKEN`,
-/// `EXPIRED_REFRESH_TOKEN`, `AUTH_CLIENT_UNSUPPORTED_GRANT_TYPE`.
+/// `EXPIRED_REFRESH_TOKEN`.
 pub fn refresh(
     keys: &TokenKeys,
     claim: &TokenClaim,
@@ -21,9 +34,7 @@ pub fn refresh(
     ask: &ExchangeAsk<'_>,
 ) -> Result<Exchange, Refusal> {
     let app = ask.caller.app();
-    if app.settings.refuses_refresh {
-        return Err(Refusal::GrantTypeUnsupported);
-    }
+    may_refresh(app)?;
     if grant.app != app.no || !keys.tag_holds(claim, &grant.salt, app.token_epoch) {
         return Err(Refusal::RefreshInvalid);
     }
@@ -47,7 +58,7 @@ pub fn refresh(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{App, AppSettings};
+    use crate::app::AppSettings;
     use crate::ident::{Dialect, RecordId};
     use crate::issue::sample::{GRANT, NOW, app, at, claim, client, grant, held, keys};
     use crate::record::{ActiveTokens, Held};

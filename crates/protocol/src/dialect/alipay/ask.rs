@@ -12,8 +12,6 @@ use crate::secret::{AccessToken, AuthCode, RefreshToken};
 const AUTH_CODE_CHARS_MAX: usize = 64;
 /// Source: Mini Program, `refreshToken` and `accessToken`: "Maximum length: 128 characters".
 const TOKEN_CHARS_MAX: usize = 128;
-/// Ours: the longest known grant type has 18.
-const GRANT_TYPE_CHARS_MAX: usize = 64;
 
 const AUTHORIZATION_CODE: &str = "AUTHORIZATION_CODE";
 const REFRESH_TOKEN: &str = "REFRESH_TOKEN";
@@ -36,7 +34,8 @@ pub(super) fn decode(endpoint: Endpoint, body: &[u8]) -> Result<Ask, Refusal> {
 }
 
 fn apply_token(fields: &Fields<'_>) -> Result<Ask, Refusal> {
-    let grant_type = fields.text("grantType", GRANT_TYPE_CHARS_MAX)?.ok_or(Refusal::FieldMissing)?;
+    // The page bounds neither its length nor its characters: what is not one of the two values is unknown.
+    let grant_type = fields.any_text("grantType")?.ok_or(Refusal::FieldMissing)?;
     let code = fields.text("authCode", AUTH_CODE_CHARS_MAX)?.map(|code| AuthCode::new(code.to_owned()));
     let refresh =
         fields.text("refreshToken", TOKEN_CHARS_MAX)?.map(|token| RefreshToken::new(token.to_owned()));

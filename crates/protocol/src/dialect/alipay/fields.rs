@@ -30,10 +30,19 @@ impl<'a> Fields<'a> {
     /// Source: Mini Program, "Characters not allowed: special characters such as @ # ?", "Can be Null".
     /// Every character but ASCII letters, digits, `.`, `_` and `-` counts as special.
     pub fn text(&self, name: &str, chars_max: usize) -> Result<Option<&str>, Refusal> {
-        let text = self.0.text(name).map_err(|_| Refusal::FieldIllegal)?;
+        let text = self.any_text(name)?;
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let fits = text.is_none_or(|text| text.len() <= chars_max && text.bytes().all(is_plain));
         if fits { Ok(text) } else { Err(Refusal::FieldIllegal) }
+    }
+
+    /// A text field of any length and characters; `Ok(None)` if it is absent, `null` or empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::FieldIllegal`] if it is no string.
+    pub fn any_text(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        self.0.text(name).map_err(|_| Refusal::FieldIllegal)
     }
 
     /// Checks `extendInfo`, whose content means nothing to us.

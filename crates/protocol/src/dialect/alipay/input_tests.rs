@@ -66,7 +66,7 @@ fn a_bad_body_is_told_by_its_own_refusal() {
     let object_too_long = format!(r#"{{"m":"{}"}}"#, "i".repeat(4_096 - 7));
 
     #[rustfmt::skip]
-    let cases: [(&str, Vec<u8>, &str); 37] = [
+    let cases: [(&str, Vec<u8>, &str); 40] = [
         ("longest code",            code(&longest).into(),                      &format!("code {longest}")),
         ("code too long",           code(&too_long).into(),                     "what is refused FieldIllegal"),
         ("plain characters",        code("a.b_c-D9").into(),                    "code a.b_c-D9"),
@@ -86,6 +86,9 @@ fn a_bad_body_is_told_by_its_own_refusal() {
         ("null for a grant type",   r#"{"grantType":null,"authCode":"a"}"#.into(), "what is refused FieldMissing"),
         ("a number for one",        r#"{"grantType":1,"authCode":"a"}"#.into(), "what is refused FieldIllegal"),
         ("another grant type",      r#"{"grantType":"authorization_code","authCode":"a"}"#.into(), "what is refused GrantTypeUnsupported"),
+        ("one with a space",        r#"{"grantType":"REFRESH_TOKEN ","refreshToken":"r"}"#.into(), "what is refused GrantTypeUnsupported"),
+        ("one in another script",   r#"{"grantType":"\u6388\u6743","authCode":"a"}"#.into(), "what is refused GrantTypeUnsupported"),
+        ("a long one",              format!(r#"{{"grantType":"{}","authCode":"a"}}"#, "G".repeat(5_000)).into(), "what is refused GrantTypeUnsupported"),
         ("longest info",            info(&info_longest).into(),                 "code a"),
         ("info too long",           info(&info_too_long).into(),                "what is refused FieldIllegal"),
         ("longest info object",     info(&object_longest).into(),               "code a"),
