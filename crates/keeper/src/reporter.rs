@@ -151,7 +151,7 @@ fn action_between(before: &Leaf, after: &Leaf) -> Action {
     if before.kept.as_ref().map(asked) != after.kept.as_ref().map(asked) {
         return Action::StillGood;
     }
-    Action::TooSoon(TooSoon::BackingOff)
+    Action::TooSoon(TooSoon::after_failure(&after.upkeep))
 }
 
 const fn plan_name(plan: ReportPlan) -> &'static str {

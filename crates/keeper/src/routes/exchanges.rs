@@ -83,8 +83,27 @@ fn problem(failure: ExchangeFailure) -> Problem {
         ),
         ExchangeFailure::Ended { because, code } => {
             let said = code.map_or_else(String::new, |code| format!(" (the platform says {code})"));
+            // A code is refused as a refresh token is, and there is none yet.
+            let is_refused = because == Trouble::RefreshRefused;
+            let because = if is_refused { "the code is not good".to_owned() } else { because.to_string() };
             let detail = format!("{because}{said}: get a new code from the customer");
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "code-refused", "The code was refused", detail)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_that_the_platform_refuses_is_called_a_code() {
+        let ended = |because| problem(ExchangeFailure::Ended { because, code: Some("USED_CODE".into()) });
+        let refused = ended(Trouble::RefreshRefused);
+        assert_eq!(
+            refused.detail,
+            "the code is not good (the platform says USED_CODE): get a new code from the customer"
+        );
+        assert!(ended(Trouble::Refused).detail.starts_with("the platform refused the request (the platform"));
     }
 }

@@ -115,9 +115,28 @@ pub enum TooSoon {
     /// A renewal failed, and the next try has its time.
     #[error("a renewal failed and is tried again at its time")]
     BackingOff,
+    /// A renewal failed, and none is tried before somebody has done something.
+    #[error("no renewal can help: the customer has to authorize anew, or an operator to decide")]
+    WaitsForPeople,
     /// The consumer reported too many tokens.
     #[error("the consumer's reports of this hour are used up")]
     OverBudget,
+}
+
+impl TooSoon {
+    /// Why a slot of this upkeep, whose renewal failed, is not renewed now.
+    #[must_use]
+    pub const fn after_failure(upkeep: &Upkeep) -> Self {
+        match upkeep {
+            Upkeep::NeedsConsent { .. } | Upkeep::NeedsOperator { retry_at: None, .. } => {
+                Self::WaitsForPeople
+            }
+            Upkeep::Idle { .. }
+            | Upkeep::Renewing { .. }
+            | Upkeep::Backoff { .. }
+            | Upkeep::NeedsOperator { retry_at: Some(_), .. } => Self::BackingOff,
+        }
+    }
 }
 
 /// Plans a report: a compare, then, for the token that is held, a renewal if there is reason for one.
@@ -154,7 +173,7 @@ pub fn plan_report(
         return ReportPlan::TooSoon(TooSoon::JustObtained);
     }
     if denial(&outlook.upkeep, now).is_some() {
-        return ReportPlan::TooSoon(TooSoon::BackingOff);
+        return ReportPlan::TooSoon(TooSoon::after_failure(&outlook.upkeep));
     }
     if has_budget { ReportPlan::Renew } else { ReportPlan::TooSoon(TooSoon::OverBudget) }
 }
@@ -236,6 +255,9 @@ mod tests {
         let idle = Upkeep::Idle { renew_at: in_ms(1) };
         let renewing = Upkeep::Renewing { by: HolderId(1), since: NOW };
         let backoff = Upkeep::Backoff { until: in_ms(1), because };
+        let consent = Upkeep::NeedsConsent { since: NOW, because };
+        let operator = |retry_at| Upkeep::NeedsOperator { since: NOW, because, retry_at };
+        let (in_doubt, refused) = (operator(None), operator(Some(in_ms(1))));
         let (current, old, never) =
             (TokenDigest::of("current"), TokenDigest::of("old"), TokenDigest::of("never"));
         let version = |n| Reported::Version(TokenVersion(n));
@@ -255,6 +277,9 @@ mod tests {
             ("young, but being renewed",     Digest(current), 4_999, renewing, true,  Renew),
             ("obtained in the future",       Digest(current),    -1, idle,     true,  Renew),
             ("backing off",                  Digest(current), 5_000, backoff,  true,  too_soon(TooSoon::BackingOff)),
+            ("waiting for consent",          Digest(current), 5_000, consent,  true,  too_soon(TooSoon::WaitsForPeople)),
+            ("waiting for an operator",      Digest(current), 5_000, in_doubt, true,  too_soon(TooSoon::WaitsForPeople)),
+            ("the same, tried again later",  Digest(current), 5_000, refused,  true,  too_soon(TooSoon::BackingOff)),
             ("over budget",                  Digest(current), 5_000, idle,     false, too_soon(TooSoon::OverBudget)),
             ("over budget, joins",           Digest(current), 5_000, renewing, false, Renew),
             ("over budget, already newer",   Digest(old),     5_000, idle,     false, AlreadyNewer),

@@ -21,7 +21,10 @@ pub enum FaultCause {
     #[error("no connection to the platform")]
     Connect,
     /// The platform's certificate or protocol version is not acceptable.
-    #[error("no TLS session with the platform")]
+    #[error(
+        "no TLS session with the platform: its certificate must be for the base URL's host and of an authority that \
+         this machine knows"
+    )]
     Tls,
     /// The breaker is open: the platform failed often, and one probe at a time goes through.
     #[error("the platform failed repeatedly, waiting for one probe")]

@@ -39,7 +39,10 @@ pub enum DatabaseError {
         cause: String,
     },
     /// The server can't be reached, or doesn't let us in.
-    #[error("the database can't be used: {cause}: check that it runs, its address, user and password")]
+    #[error(
+        "the database can't be used: {cause}: check that it runs, its address, user and password; with TLS also that its \
+         certificate is for that host, says CA:FALSE, and is of an authority that sslrootcert names"
+    )]
     Unusable {
         /// What was said.
         cause: String,
