@@ -1,13 +1,18 @@
 //! The admin routes.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use http::Request;
+use mintkeep_keeper::admin_routes;
 use mintkeep_protocol::crypto::RsaPrivateKey;
 use mintkeep_protocol::keep::credential::TokenSource;
+use mintkeep_protocol::secret::ClientSecret;
+use mintkeep_web::admin_token::AdminToken;
 use serde_json::{Value, json};
 
 use crate::platform::LIFE_S;
-use crate::rig::{APP_SECRET, Rig};
+use crate::rig::{ADMIN, APP_SECRET, Rig};
 
 fn wechat() -> Value {
     json!({ "name": "shop", "dialect": "wechat", "app_id": "wx1", "proof": { "secret": APP_SECRET } })
@@ -184,6 +189,18 @@ async fn what_is_not_there_and_what_waits_for_nobody_is_said_so() {
     }
     let stranger = Request::get("/admin/v1/keeper/tokens/shop").header("authorization", "Bearer planted");
     assert_eq!(rig.send(stranger.body(Body::empty()).unwrap()).await.status(), 401);
+}
+
+#[tokio::test]
+async fn each_setting_of_a_credential_may_be_left_out_and_is_described_so() {
+    let rig = Rig::new().await;
+    let body = but("settings", json!({ "daily_limit": 3 }));
+    assert_eq!(rig.admin("POST", "/credentials", Some(body)).await.0, 201);
+    let token = AdminToken::new(&ClientSecret::new(ADMIN.to_owned()));
+    let (_, api) = admin_routes::router(Arc::clone(&rig.keeper), token);
+    let described = &serde_json::to_value(api).unwrap()["components"]["schemas"]["CredentialSettingsWords"];
+    assert_eq!(described["properties"].as_object().unwrap().len(), 5);
+    assert_eq!(described["required"], Value::Null);
 }
 
 #[tokio::test]

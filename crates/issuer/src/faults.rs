@@ -48,7 +48,7 @@ pub struct FaultRule {
     /// For `answer`: the dialect's code, such as `-1`, `USED_CODE` or `unknownError`. A number is taken too.
     #[serde(default, deserialize_with = "code")]
     pub code: Option<String>,
-    /// How likely it strikes, 0 to 1.
+    /// How likely it strikes, more than 0 and at most 1.
     #[serde(default = "always")]
     pub probability: f64,
     /// How often it strikes before it ends; left out: without end.

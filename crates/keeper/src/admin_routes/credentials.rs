@@ -79,6 +79,7 @@ pub(crate) struct CredentialSettingsWords {
     /// How many of them only an emergency may use.
     daily_reserve: Option<u32>,
     /// Whether messages are encrypted (AlipayHK `RSA_AES`).
+    #[schema(required = false)]
     encrypts: bool,
 }
 
