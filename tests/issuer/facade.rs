@@ -156,14 +156,15 @@ async fn a_gateways_sub_request_is_let_through_with_who_it_is() {
     assert_eq!(authz("x-acs-dingtalk-access-token", &dingtalk).await.status, 204);
     assert_eq!(authz("access-token", &access).await.status, 204);
 
-    for (case, name, value) in [
-        ("nothing", "x-other", "a".to_owned()),
-        ("garbage", "authorization", "Bearer abc".to_owned()),
-        ("another scheme", "authorization", basic((MINI, &access))),
-        ("a refresh token", "authorization", format!("Bearer {refresh}")),
+    let (none, invalid) = ("Bearer", "Bearer error=\"invalid_token\"");
+    for (case, name, value, challenge) in [
+        ("nothing", "x-other", "a".to_owned(), none),
+        ("garbage", "authorization", "Bearer abc".to_owned(), invalid),
+        ("another scheme", "authorization", basic((MINI, &access)), none),
+        ("a refresh token", "authorization", format!("Bearer {refresh}"), invalid),
     ] {
         let answer = authz(name, &value).await;
-        assert_eq!(answer.status, 401, "{case}");
+        assert_eq!((answer.status, answer.header("www-authenticate")), (401, challenge), "{case}");
         assert_eq!(told(&answer, "client-id"), "", "{case}");
     }
     // Envoy repeats the guarded request's method, and its path after a prefix, and takes 200 alone for a yes.

@@ -271,7 +271,8 @@ pub(super) async fn authz_below(State(desk): State<Desk>, headers: HeaderMap) ->
 }
 
 async fn authorize(desk: &Desk, headers: &HeaderMap, yes: StatusCode) -> Response {
-    let found = match guarded_token(headers) {
+    let token = guarded_token(headers);
+    let found = match &token {
         Some(token) => desk.issuer.introspect(token.expose()).await,
         None => Ok(None),
     };
@@ -296,7 +297,9 @@ async fn authorize(desk: &Desk, headers: &HeaderMap, yes: StatusCode) -> Respons
         Ok(_) => {
             let detail = "send a good access token as Authorization: Bearer, or in the platform's own header";
             let (kind, title) = ("token-not-good", "The access token is not good");
-            Problem::unauthorized(kind, title, detail, "Bearer error=\"invalid_token\"").into_response()
+            // Source: RFC 6750, section 3.1: a request without a token is told of no error in the challenge.
+            let challenge = if token.is_some() { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+            Problem::unauthorized(kind, title, detail, challenge).into_response()
         }
         Err(failure) => store_trouble(&failure),
     }
