@@ -35,7 +35,9 @@ pub(super) struct ReadQuery {
 /// A token as our own API hands it out.
 #[derive(Serialize)]
 pub struct TokenBody<'t> {
-    access_token: &'t str,
+    /// Left out for a reporter that may not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<&'t str>,
     expires_at: &'t str,
     /// Whole seconds, rounded down.
     expires_in: u64,
@@ -55,7 +57,7 @@ pub struct TokenBody<'t> {
 impl<'t> TokenBody<'t> {
     pub(super) fn of(kept: &'t Kept, now: Timestamp) -> Self {
         Self {
-            access_token: kept.access.expose(),
+            access_token: Some(kept.access.expose()),
             expires_at: &kept.expires_at_text,
             expires_in: kept.left(now).as_secs(),
             version: kept.version,
@@ -232,5 +234,7 @@ async fn report(
         Action::StillGood => ("still_good", None),
         Action::TooSoon(why) => ("too_soon", Some(why.to_string())),
     };
-    Ok(TokenBody { action: Some(action), reason, ..TokenBody::of(kept, now) }.into_response())
+    let told = TokenBody { action: Some(action), reason, ..TokenBody::of(kept, now) };
+    let may_read = access.consumer.may(Verb::Read, &access.account.credential.name);
+    Ok(TokenBody { access_token: told.access_token.filter(|_| may_read), ..told }.into_response())
 }

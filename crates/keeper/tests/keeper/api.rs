@@ -9,7 +9,7 @@ use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use mintkeep_keeper::StartFault;
-use mintkeep_keeper::admin::{AdminFailure, MadeConsumer};
+use mintkeep_keeper::admin::{AdminFailure, MadeConsumer, NewConsumer};
 use mintkeep_keeper::dropin::DropIn;
 use mintkeep_keeper::proxy::HyperOnward;
 use mintkeep_keeper::rotation::walk_keepers_records;
@@ -107,7 +107,7 @@ async fn a_token_is_read_with_its_end_and_known_again_by_its_tag() {
 async fn strangers_and_wrong_paths_are_refused_without_a_call_to_a_platform() {
     let world = settled().await;
     let keeper = &world.processes[0].keeper;
-    let narrow = mintkeep_keeper::admin::NewConsumer {
+    let narrow = NewConsumer {
         credentials: CredentialScope::Named(vec![name("ding")]),
         verbs: vec![Verb::Read],
         ..new_consumer("narrow")
@@ -182,6 +182,11 @@ async fn a_report_is_answered_by_what_it_names() {
     let (_, soon) = post(&world, "/v1/tokens/legacy/report", &current).await;
     assert_eq!(soon["action"], "too_soon");
     assert!(soon["reason"].is_string() && soon["access_token"] == renewed["access_token"]);
+    let reporter = NewConsumer { verbs: vec![Verb::Report], ..new_consumer("reporter") };
+    let key = world.processes[0].keeper.create_consumer(reporter, &by()).await.unwrap().key;
+    let sent = request("POST", "/v1/tokens/legacy/report", &key).body(Body::from(dead.to_string())).unwrap();
+    let (_, told) = call(&api(&world), sent).await;
+    assert_eq!((&told["action"], told.get("access_token")), (&json!("already_newer"), None), "no verb read");
 
     let (_, stable) = get(&world, "/v1/tokens/stable").await;
     let (_, good) = post(&world, "/v1/tokens/stable/report", &json!({ "version": stable["version"] })).await;
