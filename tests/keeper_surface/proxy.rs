@@ -95,6 +95,9 @@ async fn what_is_not_to_be_forwarded_is_not() {
         ("a path that climbs", "GET",   &key,        "/proxy/wx/../ding/a",   400),
         ("escaped",            "GET",   &key,        "/proxy/wx/%2e%2e/a",    400),
         ("a method of proxies", "TRACE", &key,       "/proxy/wx/a",           405),
+        ("a token endpoint",   "GET",   &key,        "/proxy/wx/cgi-bin/token?secret=no", 403),
+        ("another",            "POST",  &key,        "/proxy/wx//cgi-bin/stable_token",   403),
+        ("DingTalk's",         "POST",  &key,        "/proxy/ding/v1.0/oauth2/accessToken", 403),
     ];
     for (case, method, key, path, status) in cases {
         assert_eq!(call(&rig, key, method, path, Body::empty()).await.status(), status, "{case}");

@@ -177,11 +177,15 @@ pub(crate) fn dialect_of(path: &str) -> Option<Dialect> {
 
 /// Whether this is where a token is asked for, which is answered here; every other path of a platform is a call.
 pub(crate) fn hands_out(path: &str) -> bool {
+    trades_secrets(path) || dialect_of(path).and_then(Gateway::of).is_some()
+}
+
+/// Whether this is where WeChat or DingTalk gives a token for a secret.
+pub(crate) fn trades_secrets(path: &str) -> bool {
     use dingtalk::Endpoint::{AccessToken, CorpToken, LegacyToken, UserAccessToken};
     let of_dingtalk = [AccessToken, CorpToken, LegacyToken, UserAccessToken];
     wechat::Endpoint::at(path).is_some_and(|endpoint| endpoint.pool().is_some())
         || dingtalk::Endpoint::at(path).is_some_and(|endpoint| of_dingtalk.contains(&endpoint))
-        || dialect_of(path).and_then(Gateway::of).is_some()
 }
 
 const fn refusal_of(refused: BodyRefused) -> Refusal {

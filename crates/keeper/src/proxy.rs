@@ -67,7 +67,7 @@ impl Proxy {
         can_be_forwarded(&head.method)?;
         let plain = Plain::of(access.account.credential.source.dialect());
         let (customer, path) = match plain {
-            Some(_) => (None, path),
+            Some(_) => (None, plain::admit(path)?),
             None => signed::admit(&head.method, path)?,
         };
         head.uri = target::onward(&access.account.credential.base_url, path, head.uri.query())
@@ -168,6 +168,10 @@ fn unreachable_platform() -> Problem {
 
 fn wrong_method(detail: &'static str) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "Not forwarded", detail)
+}
+
+fn not_proxied(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "not-proxied", "Not forwarded", detail)
 }
 
 fn climbing() -> Problem {

@@ -16,8 +16,10 @@ use mintkeep_web::problem::Problem;
 
 use super::peek::{Peeked, peek};
 use super::{
-    BODY_WAIT_MAX, Call, Proxy, broke_off, can_be_forwarded, climbing, count_repeat, headers, target, unread,
+    BODY_WAIT_MAX, Call, Proxy, broke_off, can_be_forwarded, climbing, count_repeat, headers, not_proxied,
+    target, unread,
 };
+use crate::dropin;
 use crate::routes::Access;
 
 /// Longest request body that is kept for a second try, in bytes.
@@ -41,6 +43,19 @@ impl Plain {
             Dialect::MiniProgram | Dialect::AlipayHk => None,
         }
     }
+}
+
+/// The platform's path of a call.
+///
+/// Its token endpoints are not reached this way. They take the app's secret, which no consumer has, and WeChat calls a
+/// wrong one by the code of a dead token (40001): a good one would be renewed for it.
+pub(super) fn admit(path: &str) -> Result<&str, Problem> {
+    if dropin::trades_secrets(path) {
+        let detail =
+            "read the token by GET /v1/tokens/{credential}; the keeper itself asks the platform for it";
+        return Err(not_proxied(detail));
+    }
+    Ok(path)
 }
 
 impl Proxy {

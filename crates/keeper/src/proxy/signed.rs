@@ -19,7 +19,9 @@ use mintkeep_protocol::keep::plan::Denial;
 use mintkeep_protocol::keep::slot::Trouble;
 use mintkeep_web::problem::Problem;
 
-use super::{BODY_WAIT_MAX, Call, Proxy, broke_off, count_repeat, headers, target, unread, wrong_method};
+use super::{
+    BODY_WAIT_MAX, Call, Proxy, broke_off, count_repeat, headers, not_proxied, target, unread, wrong_method,
+};
 use crate::routes::unavailable;
 use crate::shelf::Kept;
 use crate::wire;
@@ -41,7 +43,7 @@ pub(super) fn admit<'p>(method: &Method, path: &'p str) -> Result<(Option<Custom
     if target::ends_in(path, "applyToken") {
         let detail =
             "exchange a code by POST /v1/exchanges/{credential}; tokens are renewed by the keeper itself";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "not-proxied", "Not forwarded", detail));
+        return Err(not_proxied(detail));
     }
     if *method != Method::POST {
         return Err(wrong_method("every call of this platform is a POST"));
