@@ -125,6 +125,7 @@ async fn what_is_not_to_be_signed_is_refused_before_anything_is_sent() {
         ("the token endpoint",    "POST", &key,           "/proxy/mini/c1/v1/authorizations/applyToken", "{}",                      403),
         ("the same, hidden",      "POST", &key,           "/proxy/mini/c1/v1//authorizations/%61pplytoken/", "{}",                  403),
         ("the same, by another name", "POST", &key,       "/proxy/mini/c1/v1/authorizations/applyToken.htm", "{}",                  403),
+        ("the same, and a blank", "POST", &key,           "/proxy/mini/c1/v1/authorizations/applyToken/%20", "{}",                  403),
         ("another method",        "GET",  &key,           &user_info,                                    "",                        405),
         ("a token of its own",    "POST", &key,           &user_info,                                    r#"{"accessToken":"t"}"#,  400),
         ("no object",             "POST", &key,           &user_info,                                    "a=b",                     400),

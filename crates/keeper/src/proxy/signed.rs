@@ -40,7 +40,7 @@ pub(super) fn admit<'p>(method: &Method, path: &'p str) -> Result<(Option<Custom
         let detail = "call /proxy/{credential}/{customer}/PATH: the token is a customer's";
         return Err(Problem::new(StatusCode::BAD_REQUEST, "path-illegal", "Whose token?", detail));
     };
-    if target::ends_in(path, "applyToken") {
+    if target::names(path, "applyToken") {
         let detail =
             "exchange a code by POST /v1/exchanges/{credential}; tokens are renewed by the keeper itself";
         return Err(not_proxied(detail));

@@ -28,12 +28,13 @@ pub(super) fn split_customer(path: &str) -> Option<(CustomerId, &str)> {
     Some((CustomerId::parse(&customer).ok()?, path))
 }
 
-/// Whether a path's last segment that is not empty is `name`, to somebody who reads it less strictly: in any case,
-/// and with an extension, as wallets know each of their paths by `.htm` too.
-pub(super) fn ends_in(path: &str, name: &str) -> bool {
-    let last = path.rsplit('/').find(|segment| !segment.is_empty()).and_then(decode).unwrap_or_default();
-    let bare = last.split(|byte| *byte == b'.').next().unwrap_or_default();
-    bare.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
+/// Whether a segment of a path is `name`, to somebody who reads it less strictly: in any case, with whatever comes
+/// after it that is no letter or digit, as wallets know each of their paths by `.htm` too, and with further segments.
+pub(super) fn names(path: &str, name: &str) -> bool {
+    path.split('/').filter_map(decode).any(|segment| {
+        let word = segment.trim_ascii_start().split(|byte| !byte.is_ascii_alphanumeric()).next();
+        word.is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+    })
 }
 
 /// Whether a segment is one name, however it is escaped: not `.` or `..`, and nothing that ends a segment for
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_segment_is_known_however_it_is_written() {
+    fn a_name_is_known_however_and_wherever_it_is_written() {
         #[rustfmt::skip]
         let cases = [
             ("/v1/authorizations/applyToken",    true),
@@ -146,13 +147,17 @@ mod tests {
             ("/v1/applyToken.htm",               true),
             ("/v1/applyToken%2eJSON/",           true),
             ("/v1/applyToken.v2.htm",            true),
+            ("/v1/applyToken%3Fa",               true),
+            ("/v1/applyToken%23",                true),
+            ("/v1/applyToken/a",                 true),
+            ("/v1/applyToken/%20",               true),
+            ("/v1/applyToken/.htm",              true),
             ("/v1/.applyToken",                  false),
-            ("/v1/applyToken/a",                 false),
             ("/v1/applyTokens",                  false),
             ("/",                                false),
         ];
         for (path, expected) in cases {
-            assert_eq!(ends_in(path, "applyToken"), expected, "{path}");
+            assert_eq!(names(path, "applyToken"), expected, "{path}");
         }
     }
 
