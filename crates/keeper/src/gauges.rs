@@ -108,6 +108,8 @@ const fn state(upkeep: &Upkeep) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use mintkeep_protocol::keep::slot::HolderId;
 
     use super::*;
@@ -116,7 +118,8 @@ mod tests {
 
     #[tokio::test]
     async fn who_counts_many_tokens_lets_others_work_meanwhile() {
-        let idle = Outlook { expires_at: Some(NOW), upkeep: Upkeep::Idle { renew_at: NOW } };
+        let upkeep = Upkeep::Idle { renew_at: NOW };
+        let idle = Outlook { expires_at: Some(NOW), life: Duration::ZERO, upkeep };
         let slots = (1..=i64::try_from(COUNTED_AT_ONCE * 10).unwrap())
             .map(|credential| (RecordId::from_number(credential), idle));
         let mut turns = 0;
@@ -151,7 +154,7 @@ mod tests {
         ];
         let slots = slots.map(|(credential, left_ms, upkeep)| {
             let expires_at = left_ms.map(|left| Timestamp::from_unix_ms(NOW.unix_ms() + left));
-            (RecordId::from_number(credential), Outlook { expires_at, upkeep })
+            (RecordId::from_number(credential), Outlook { expires_at, life: Duration::ZERO, upkeep })
         });
         let tally = Tally::of(slots.into_iter(), NOW).await;
         let left: Vec<_> = tally.seconds_left.into_iter().map(|(no, left)| (no.number(), left)).collect();

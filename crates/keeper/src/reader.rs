@@ -57,7 +57,8 @@ impl Keeper {
             return Err(ReadFailure::NoSuchSlot);
         }
         let now = self.clock.now();
-        let nothing = Outlook { expires_at: None, upkeep: Upkeep::Idle { renew_at: now } };
+        let nothing =
+            Outlook { expires_at: None, life: Duration::ZERO, upkeep: Upkeep::Idle { renew_at: now } };
         let outlook = leaf.as_ref().map_or(nothing, |leaf| leaf.outlook());
         match (plan_read(&outlook, &account.terms, reading.min_ttl, now), leaf) {
             (ReadPlan::Serve, Some(leaf)) => {

@@ -119,7 +119,12 @@ impl Leaf {
     }
 
     pub(crate) fn outlook(&self) -> Outlook {
-        Outlook { expires_at: self.kept.as_ref().map(|kept| kept.expires_at), upkeep: self.upkeep }
+        let life = self.kept.as_ref().map(|kept| kept.expires_at.since(kept.obtained_at));
+        Outlook {
+            expires_at: self.kept.as_ref().map(|kept| kept.expires_at),
+            life: life.unwrap_or_default(),
+            upkeep: self.upkeep,
+        }
     }
 
     pub(crate) fn known(&self) -> Option<Known<'_>> {

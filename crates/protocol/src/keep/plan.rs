@@ -13,6 +13,8 @@ use super::timetable::is_due;
 pub struct Outlook {
     /// The end of the token that is held, past or future; `None`: none was ever held.
     pub expires_at: Option<Timestamp>,
+    /// How long that token was good when it was obtained.
+    pub life: Duration,
     /// What is being done about the next one.
     pub upkeep: Upkeep,
 }
@@ -42,7 +44,7 @@ pub struct Denial {
 /// Plans a read.
 ///
 /// A reader never waits while there is a good token, with one exception that it asks for itself: a
-/// `min_ttl` that the token falls short of, while a renewal is possible now and would bring a longer life.
+/// `min_ttl` that the token falls short of, while a renewal is possible now and would bring a much longer life.
 #[must_use]
 pub fn plan_read(outlook: &Outlook, terms: &Terms, min_ttl: Duration, now: Timestamp) -> ReadPlan {
     let left = outlook.expires_at.map_or(Duration::ZERO, |end| end.since(now));
@@ -53,7 +55,7 @@ pub fn plan_read(outlook: &Outlook, terms: &Terms, min_ttl: Duration, now: Times
             Some(denial) => ReadPlan::Deny(denial),
         };
     }
-    if left < min_ttl && terms.gains_at(left) && denial(&outlook.upkeep, now).is_none() {
+    if left < min_ttl && terms.gains_at(left, outlook.life) && denial(&outlook.upkeep, now).is_none() {
         return ReadPlan::AwaitFlight;
     }
     if is_due { ReadPlan::ServeAndRenew } else { ReadPlan::Serve }
@@ -229,6 +231,8 @@ mod tests {
             ("short, being renewed",             legacy, Some(4_999),   renewing, 5_000,     AwaitFlight),
             ("short, backing off",               legacy, Some(4_999),   backoff,  5_000,     Serve),
             ("short, needs consent",             legacy, Some(4_999),   consent,  5_000,     Serve),
+            ("short, half of its life is over",  legacy, Some(5_000),   idle,     9_999,     AwaitFlight),
+            ("short, and younger than that",     legacy, Some(5_001),   idle,     9_999,     Serve),
             ("short, but a renewal gains none",  stable, Some(300_001), idle,   400_000,     Serve),
             ("short, and a renewal gains",       stable, Some(300_000), idle,   400_000,     AwaitFlight),
             ("at its end",                       legacy, Some(0),       idle,         0,     AwaitFlight),
@@ -241,7 +245,8 @@ mod tests {
             ("none, operator's retry is due",    legacy, None,          operator_due, 0,     AwaitFlight),
         ];
         for (case, source, left_ms, upkeep, min_ttl_ms, plan) in cases {
-            let outlook = Outlook { expires_at: left_ms.map(in_ms), upkeep };
+            let life = Duration::from_secs(10);
+            let outlook = Outlook { expires_at: left_ms.map(in_ms), life, upkeep };
             let min_ttl = Duration::from_millis(min_ttl_ms);
             assert_eq!(plan_read(&outlook, &terms(source), min_ttl, NOW), plan, "{case}");
         }
@@ -288,7 +293,7 @@ mod tests {
             let past = [Past { version: TokenVersion(5), digest: old }];
             let known =
                 Known { version: TokenVersion(7), digest: current, obtained_at: in_ms(-age_ms), past: &past };
-            let outlook = Outlook { expires_at: Some(in_ms(1_000)), upkeep };
+            let outlook = Outlook { expires_at: Some(in_ms(1_000)), life: Duration::from_secs(1), upkeep };
             let rules = (&outlook, &terms(TokenSource::WeChatToken));
             assert_eq!(plan_report(reported, &known, rules, has_budget, NOW), plan, "{case}");
         }

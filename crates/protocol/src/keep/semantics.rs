@@ -159,12 +159,13 @@ impl Terms {
         matches!(self.semantics.again, Again::IdenticalOnly)
     }
 
-    /// Whether a renewal with this much life left would bring a token that lives longer.
+    /// Whether a renewal with so much `left` of a token's `life` would bring one that lives much longer: not before
+    /// half of it is over, or each of one consumer's reads could end the token that all the others have.
     #[must_use]
-    pub fn gains_at(&self, left: Duration) -> bool {
+    pub fn gains_at(&self, left: Duration, life: Duration) -> bool {
         match self.semantics.repeat {
             Repeat::SameUntil { last } => left <= last,
-            Repeat::Supersedes { .. } | Repeat::Extends | Repeat::OneTime => true,
+            Repeat::Supersedes { .. } | Repeat::Extends | Repeat::OneTime => left.saturating_mul(2) <= life,
         }
     }
 }
