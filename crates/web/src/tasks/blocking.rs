@@ -114,6 +114,8 @@ mod tests {
 
     use super::*;
 
+    type Begun<'r> = Pin<Box<dyn Future<Output = Result<(), NotDone>> + 'r>>;
+
     /// One thread, and the tracker that its work is counted by.
     struct Rig(Blocking, TaskTracker);
 
@@ -123,13 +125,18 @@ mod tests {
         }
 
         /// Lets `work` wait, or be begun.
-        fn begin<'r, T: Send + 'static>(
-            &'r self,
-            work: impl FnOnce() -> T + Send + 'static,
-        ) -> Pin<Box<dyn Future<Output = Result<T, NotDone>> + 'r>> {
+        fn begin(&self, work: impl FnOnce() + Send + 'static) -> Begun<'_> {
             let mut begun = Box::pin(self.0.run(&self.1, work));
             assert!(poll_once(begun.as_mut()).is_pending());
             begun
+        }
+
+        /// Takes the thread, until it is told to end.
+        fn occupy(&self) -> (Begun<'_>, Sender<()>) {
+            let (work, begun, end) = held();
+            let first = self.begin(work);
+            begun.recv().unwrap();
+            (first, end)
         }
     }
 
@@ -150,9 +157,7 @@ mod tests {
     #[tokio::test]
     async fn work_past_the_bound_is_refused_and_a_panic_is_told() {
         let rig = Rig::new();
-        let (work, begun, end) = held();
-        let first = rig.begin(work);
-        begun.recv().unwrap();
+        let (first, end) = rig.occupy();
         let waiting: Vec<_> = (0..WAITING_PER_THREAD).map(|_| rig.begin(|| ())).collect();
         assert_eq!(rig.0.run(&rig.1, || ()).await, Err(NotDone::Busy));
 
@@ -168,9 +173,7 @@ mod tests {
     #[tokio::test]
     async fn where_many_wait_what_was_done_is_handed_back_in_groups() {
         let rig = Rig::new();
-        let (work, begun, end) = held();
-        let _first = rig.begin(work);
-        begun.recv().unwrap();
+        let (_first, end) = rig.occupy();
         let mut group: Vec<_> = (1..GROUP_MAX).map(|_| rig.begin(|| ())).collect();
         let (work, last_begun, end_last) = held();
         group.push(rig.begin(work));
@@ -188,9 +191,7 @@ mod tests {
     #[tokio::test]
     async fn where_few_wait_nobody_waits_for_the_next_one() {
         let rig = Rig::new();
-        let (work, begun, end) = held();
-        let _first = rig.begin(work);
-        begun.recv().unwrap();
+        let (_first, end) = rig.occupy();
         let mut done = rig.begin(|| ());
         let (work, next_begun, end_next) = held();
         let next = rig.begin(work);
@@ -206,9 +207,7 @@ mod tests {
     #[tokio::test]
     async fn what_nobody_waits_for_any_more_is_not_begun() {
         let rig = Rig::new();
-        let (work, begun, end) = held();
-        let _first = rig.begin(work);
-        begun.recv().unwrap();
+        let (_first, end) = rig.occupy();
         let (work, gone_begun, end_gone) = held();
         drop((rig.begin(work), end_gone));
         end.send(()).unwrap();
