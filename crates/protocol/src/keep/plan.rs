@@ -44,7 +44,7 @@ pub struct Denial {
 /// Plans a read.
 ///
 /// A reader never waits while there is a good token, with one exception that it asks for itself: a
-/// `min_ttl` that the token falls short of, while a renewal is possible now and would bring a much longer life.
+/// `min_ttl` that the token falls short of, while a renewal is possible now and would bring enough of a longer life.
 #[must_use]
 pub fn plan_read(outlook: &Outlook, terms: &Terms, min_ttl: Duration, now: Timestamp) -> ReadPlan {
     let left = outlook.expires_at.map_or(Duration::ZERO, |end| end.since(now));
@@ -231,8 +231,8 @@ mod tests {
             ("short, being renewed",             legacy, Some(4_999),   renewing, 5_000,     AwaitFlight),
             ("short, backing off",               legacy, Some(4_999),   backoff,  5_000,     Serve),
             ("short, needs consent",             legacy, Some(4_999),   consent,  5_000,     Serve),
-            ("short, half of its life is over",  legacy, Some(5_000),   idle,     9_999,     AwaitFlight),
-            ("short, and younger than that",     legacy, Some(5_001),   idle,     9_999,     Serve),
+            ("short, an eighth of it over",      legacy, Some(8_750),   idle,     9_999,     AwaitFlight),
+            ("short, and younger than that",     legacy, Some(8_751),   idle,     9_999,     Serve),
             ("short, but a renewal gains none",  stable, Some(300_001), idle,   400_000,     Serve),
             ("short, and a renewal gains",       stable, Some(300_000), idle,   400_000,     AwaitFlight),
             ("at its end",                       legacy, Some(0),       idle,         0,     AwaitFlight),

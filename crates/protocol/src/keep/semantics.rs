@@ -50,6 +50,10 @@ pub enum Again {
 /// not. On every page it is two hours. A customer's token has the end that its platform names, however far.
 pub const APP_LIFE_MAX: Duration = Duration::from_hours(24);
 
+/// Of a token's life one part in this many has to be over before it is renewed because a reader wishes for a longer
+/// one. Of two hours that is a quarter of an hour.
+const WISH_PART: u32 = 8;
+
 /// One column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Semantics {
@@ -159,13 +163,15 @@ impl Terms {
         matches!(self.semantics.again, Again::IdenticalOnly)
     }
 
-    /// Whether a renewal with so much `left` of a token's `life` would bring one that lives much longer: not before
-    /// half of it is over, or each of one consumer's reads could end the token that all the others have.
+    /// Whether a renewal with so much `left` of a token's `life` would bring one that lives longer by enough: not before
+    /// an eighth of it is over, or each of one consumer's reads could end the token that all the others have.
     #[must_use]
     pub fn gains_at(&self, left: Duration, life: Duration) -> bool {
         match self.semantics.repeat {
             Repeat::SameUntil { last } => left <= last,
-            Repeat::Supersedes { .. } | Repeat::Extends | Repeat::OneTime => left.saturating_mul(2) <= life,
+            Repeat::Supersedes { .. } | Repeat::Extends | Repeat::OneTime => {
+                life.saturating_sub(left).saturating_mul(WISH_PART) >= life
+            }
         }
     }
 }
