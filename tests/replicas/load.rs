@@ -230,7 +230,7 @@ impl Load {
     }
 
     fn note_answer(&self, answer: &Answer) {
-        if answer.status >= 500 || answer.body.contains("\"U\"") || answer.body.contains("-1") {
+        if answer.status >= 500 || answer.body.contains("\"U\"") || answer.body.contains(":-1") {
             *self.last_put_off.lock().unwrap() = Some(format!("{answer:?}"));
         }
     }

@@ -39,7 +39,7 @@ impl Proxy {
             .map(|kind| format!("{kind}_temp_path {kind};\n"));
         let text = format!(
             "daemon off;\npid nginx.pid;\nerror_log error.log;\nworker_processes 1;\nevents {{ worker_connections 512; }}\n\
-             http {{\naccess_log off;\n{}{}{}{}{}}}\n",
+             http {{\naccess_log off;\nproxy_next_upstream error timeout non_idempotent;\n{}{}{}{}{}}}\n",
             paths.concat(),
             upstream("issuers", |replica| replica.issuer),
             upstream("admins", |replica| replica.admin),
