@@ -17,7 +17,7 @@ pub const FORCED_A_DAY_MAX: u32 = 20;
 /// How far apart two forced refreshes are; a second one before that returns the current token.
 pub const FORCED_APART: Duration = Duration::from_secs(30);
 
-/// The shortest remaining life with which `stable_token` still returns the current token.
+/// The shortest remaining life with which `stable_token` still returns the current token, if it lives for long enough.
 ///
 /// Source: `protocols/wechat.md`, "within the last 300 s it mints the next one …, so `expires_in >= 300` always".
 pub const STABLE_REMAINING_MIN: Duration = Duration::from_mins(5);
@@ -119,7 +119,7 @@ pub fn access(caller: &AuthenticClient, current: &Pool, ask: &AccessAsk) -> Resu
 
     match (ask.kind, live) {
         (TokenKind::DingTalkToken, Some(_)) => extended(app, pool, ask),
-        (TokenKind::WeChatStable, Some(held)) if keeps(&pool, &held, ask) => kept(app, pool, ask),
+        (TokenKind::WeChatStable, Some(held)) if keeps(app, &pool, &held, ask) => kept(app, pool, ask),
         (TokenKind::WeChatToken | TokenKind::WeChatStable | TokenKind::DingTalkToken, _) => {
             minted(app, pool, live, ask)
         }
@@ -135,12 +135,14 @@ pub fn access(caller: &AuthenticClient, current: &Pool, ask: &AccessAsk) -> Resu
     }
 }
 
-/// Whether `stable_token` returns the current token.
-fn keeps(pool: &Pool, held: &Held, ask: &AccessAsk) -> bool {
+/// Whether `stable_token` returns the current token: in the first half of a life that was set short, or each call
+/// would mint, and end the token before last.
+fn keeps(app: &App, pool: &Pool, held: &Held, ask: &AccessAsk) -> bool {
     if ask.force {
         return pool.forced_at.is_some_and(|at| at <= ask.now && ask.now < at.after(FORCED_APART));
     }
-    held.expires_at.since(ask.now) >= STABLE_REMAINING_MIN
+    let half = app.access_lifetime().checked_div(2).unwrap_or_default();
+    held.expires_at.since(ask.now) >= STABLE_REMAINING_MIN.min(half)
 }
 
 /// Counts the callers who may have the token; how many those are comes back.

@@ -190,6 +190,26 @@ fn stable_token_is_the_same_until_its_last_five_minutes() {
 }
 
 #[test]
+fn a_stable_token_whose_life_was_set_short_is_the_same_for_half_of_it() {
+    use PoolChange::{Minted, Unchanged};
+    #[rustfmt::skip]
+    let cases = [
+        ("at once",               100, 0,       Unchanged),
+        ("half of it left",       100, 50_000,  Unchanged),
+        ("a millisecond less",    100, 50_001,  Minted),
+        ("five minutes are half", 600, 300_000, Unchanged),
+        ("a millisecond less",    600, 300_001, Minted),
+    ];
+    for (case, life_s, age_ms, change) in cases {
+        let mut app = app(Dialect::WeChat);
+        app.settings.access_lifetime_s = Some(life_s);
+        let held = Pool { current: held(1, 0, i64::from(life_s) * 1_000), ..pool(WeChatStable) };
+        let decision = decide(&app, Some(&held), &asked(WeChatStable, at(age_ms))).unwrap();
+        assert_eq!(decision.change, change, "{case} of {life_s} s");
+    }
+}
+
+#[test]
 fn a_forced_refresh_mints_half_a_minute_after_the_last_and_twenty_times_a_day() {
     use PoolChange::{Minted, Unchanged};
     use Refusal::QuotaExhausted;
