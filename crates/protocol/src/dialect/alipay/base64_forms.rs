@@ -39,12 +39,12 @@ pub(super) fn decode_bare(text: &[u8]) -> Option<Vec<u8>> {
     STANDARD_NO_PAD.decode(standard.collect::<Vec<u8>>()).ok()
 }
 
-/// Which way `text` is written. The few values that look the same in two ways count as the plainer one
-/// for the reader: they are read alike.
+/// Which way `text` is written. Padding tells base64 from base64url only where no letter of either does. The few
+/// values that look the same in two ways count as the plainer one for the reader: they are read alike.
 pub(super) fn encoding_of(text: &str) -> SignatureEncoding {
     if text.contains('%') {
         SignatureEncoding::PercentBase64
-    } else if text.contains(['+', '/', '=']) {
+    } else if !text.contains(['-', '_']) && text.contains(['+', '/', '=']) {
         SignatureEncoding::Base64
     } else {
         SignatureEncoding::Base64Url
@@ -65,7 +65,7 @@ mod tests {
             ("%2b%2b%2f%2fAQ%3d%3d", Some(SignatureEncoding::PercentBase64)),
             ("++%2F%2FAQ==",         Some(SignatureEncoding::PercentBase64)),
             ("--__AQ",               Some(SignatureEncoding::Base64Url)),
-            ("--__AQ==",             Some(SignatureEncoding::Base64)),
+            ("--__AQ==",             Some(SignatureEncoding::Base64Url)),
             ("%2B%2B%2F%2FAQ%3",     None),
             ("++ //AQ==",            None),
             ("++//A=Q",              None),
