@@ -203,6 +203,7 @@ async fn a_wallet_gets_codes_for_its_customers_and_nobody_else_does() {
     let good = body(MINI, ACTIVE, "auth_user");
     let issued = ask(WALLET, &good).await;
     assert_eq!(issued.text("/expires_at"), (rig.issuer.now().unix_ms() + 600_000).to_string());
+    assert_eq!(issued.header("cache-control"), "no-store");
     assert_eq!(rig.exchange(MINI, &issued.text("/auth_code")).await.code(), "SUCCESS");
 
     #[rustfmt::skip]

@@ -1,6 +1,5 @@
 //! What a wallet's own backend asks for: codes, for customers that it has asked itself.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -13,6 +12,7 @@ use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::auth;
 use mintkeep_web::body::read;
+use mintkeep_web::json;
 use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -86,7 +86,7 @@ pub(super) async fn issue_code(
     let actor = format!("wallet {id}");
     let (app, consent) = asked.parted();
     match desk.issuer.issue_code(&actor, &app, &consent, &arrival).await {
-        Ok(issued) => Json(CodeAnswer::from(issued)).into_response(),
+        Ok(issued) => json::no_store(&CodeAnswer::from(issued)),
         Err(failure) => problem_of(&failure).into_response(),
     }
 }
