@@ -37,7 +37,11 @@ pub async fn renew(file: &Path, shown: &Shown) -> Result<()> {
 
 fn take_over(file: &Path, shown: &Shown) {
     let settings = match config::load(file) {
-        Ok((settings, _warnings)) => settings,
+        Ok((settings, warnings)) => {
+            // Of an expired certificate, say: it is shown, for it may be all that there is.
+            config::warn(&warnings);
+            settings
+        }
         Err(error) => {
             tracing::error!(%error, "SIGHUP: the certificates stay as they are");
             return;

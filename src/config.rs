@@ -142,6 +142,13 @@ pub fn print_example() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Tells the log what works and is hardly meant so.
+pub fn warn(warnings: &[Remark]) {
+    for warning in warnings {
+        tracing::warn!(line = warning.line, what = warning.what, remedy = warning.remedy, "configuration");
+    }
+}
+
 /// `mintkeep config check FILE`: says what is wrong, or what works and is hardly meant so.
 pub fn check(file: &Path) -> anyhow::Result<()> {
     let (_settings, warnings) = load(file)?;

@@ -27,9 +27,7 @@ pub async fn run(file: &Path) -> Result<()> {
     let (settings, warnings) = config::load(file)?;
     let (log, log_writer) = AccessLog::start(settings.log.format, std::io::stderr())?;
     let metrics = telemetry::install(settings.log, &log)?;
-    for warning in warnings {
-        tracing::warn!(line = warning.line, what = warning.what, remedy = warning.remedy, "configuration");
-    }
+    config::warn(&warnings);
     let clock = Arc::new(SystemClock);
     let process = wiring::process(clock.clone(), settings.log.access.then_some(log));
     let engine = Engine::open(&settings.store, clock).await?;

@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 
 use crate::patience::until;
-use crate::server::{Server, TLS, configuration, connect, exchange, get};
+use crate::server::{Server, TLS, configuration, connect, exchange, folder, get};
 
 #[test]
 fn a_request_in_flight_at_sigterm_is_answered_and_then_the_server_ends_well() {
@@ -161,6 +161,21 @@ fn sighup_shows_the_files_new_certificate_and_a_file_with_a_mistake_changes_noth
     server.signal("HUP");
     server.line(|line| line["message"].as_str()?.contains("new connections").then_some(()));
     assert!(!is_trusted(), "a certificate of somebody else's authority");
+    server.signal("TERM");
+    assert_eq!(server.end().0.code(), Some(0));
+}
+
+#[test]
+fn sighup_warns_of_what_the_configuration_check_warns_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Arc::new(folder(&configuration(ISSUER_TLS, "[drain]\nnotice_s = 0")));
+    let mut server = Server::start_in(&folder);
+    let _addresses = server.ready();
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(folder.path().join("tls/server.key"), open).unwrap();
+    server.signal("HUP");
+    server.line(|line| line["what"].as_str()?.contains("can be read by every user").then_some(()));
+    server.line(|line| line["message"].as_str()?.contains("new connections").then_some(()));
     server.signal("TERM");
     assert_eq!(server.end().0.code(), Some(0));
 }
