@@ -4,10 +4,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mintkeep_issuer::issuer::Failure;
+use mintkeep_protocol::ident::AppId;
+use mintkeep_protocol::request::{Ask, ClientProof};
+use mintkeep_protocol::secret::ClientSecret;
+use mintkeep_protocol::token::TokenKind;
+use mintkeep_web::arrival::Arrival;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::rig::{ACTIVE, HK, MINI, Rig, WECHAT, apply_path, wechat_target};
+use super::rig::{ACTIVE, HK, MINI, Rig, SECRET, WECHAT, apply_path, wechat_target};
 
 /// What each of many tasks that begin together comes to.
 async fn all_at_once<F, T>(count: usize, make: impl Fn(usize) -> F) -> Vec<T>
@@ -46,6 +52,27 @@ fn the_64_callers_of_one_moment_share_one_new_token_and_one_write() {
         for token in tokens.iter().chain([&before]) {
             assert!(rig.is_active(token).await, "it and its predecessor are good");
         }
+    });
+}
+
+#[test]
+fn who_was_let_in_by_an_app_of_before_shares_no_token_of_who_was_let_in_after() {
+    in_one_moment(async {
+        let rig = Rig::new().await;
+        let id = AppId::parse(WECHAT).unwrap();
+        let let_in = async || {
+            let app = rig.issuer.app(&id).await.unwrap();
+            let proof = ClientProof::Secret(ClientSecret::new(SECRET.to_owned()));
+            rig.issuer.admit(&app, &proof, &Arrival::UNKNOWN).unwrap()
+        };
+        let before = let_in().await;
+        rig.change_app(WECHAT, |app| app.name.push('!')).await;
+        let after = let_in().await;
+        let ask = Ask::AppToken { pool: TokenKind::WeChatToken, force: false };
+        let asked = async |client| rig.issuer.done_for_client(client, &ask, None, &Arrival::UNKNOWN).await;
+        let (later, earlier) = tokio::join!(biased; asked(&after), asked(&before));
+        assert!(later.is_ok());
+        assert!(matches!(earlier, Err(Failure::Overtaken)), "it may not be let in any more");
     });
 }
 

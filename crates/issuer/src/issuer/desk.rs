@@ -33,6 +33,8 @@ pub struct Desk(Mutex<HashMap<LineKey, Vec<Waiter>>>);
 struct LineKey {
     pool: PoolKey,
     force: bool,
+    /// Of the app that a caller was let in on. All who share a token share its guard, which is the app's revision.
+    app_revision: i64,
 }
 
 struct Waiter {
@@ -66,7 +68,8 @@ impl Issuer {
         }
         let (answer, answered) = oneshot::channel();
         let waiter = Waiter { client: client.clone(), arrival: *arrival, answer };
-        self.join_line(LineKey { pool: key, force }, waiter)?;
+        let line = LineKey { pool: key, force, app_revision: client.app().revision };
+        self.join_line(line, waiter)?;
         answered.await.unwrap_or(Err(Failure::Busy))
     }
 
