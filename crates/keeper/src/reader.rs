@@ -67,7 +67,10 @@ impl Keeper {
             }
             (ReadPlan::ServeAndRenew, Some(leaf)) => {
                 count_if_stale(account, &leaf);
-                drop(self.fly(&key, Errand::new(Cause::Timetable, Urgency::Ordinary), None));
+                // After a try that the store let down, the timetable has the next one's time: each read would be one.
+                if self.timetable.at(&key).is_none_or(|at| at <= now) {
+                    drop(self.fly(&key, Errand::new(Cause::Timetable, Urgency::Ordinary), None));
+                }
                 Ok(leaf)
             }
             (ReadPlan::Deny(denial), _) => Err(ReadFailure::Unavailable(denial)),

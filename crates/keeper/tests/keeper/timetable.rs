@@ -142,3 +142,25 @@ async fn an_answer_that_comes_after_its_renewal_was_given_up_is_read_at_once() {
         assert_eq!(Some(kept.access.expose().to_owned()), token_in(&answer), "keeper {which}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn readers_of_a_token_that_is_due_leave_a_store_that_fails_alone_between_two_tries() {
+    const READS: usize = 1_000;
+    let world = World::new(1, 1).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world.store.mischief.send_modify(|mischief| mischief.store_fails = 1_000);
+    tokio::time::sleep(LIFE * 4 / 5).await;
+    let before = world.store.story.len();
+    for _ in 0..READS {
+        assert!(world.read(0, "legacy", None).await.is_some());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let told = world.store.story.len() - before;
+    assert!(told < READS / 10, "{told} times in a second");
+
+    // Once it answers again, the timetable needs no reader.
+    let held = asked_at(&world);
+    world.store.mischief.send_modify(|mischief| mischief.store_fails = 0);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert!(asked_at(&world)[0].1 > held[0].1, "it is renewed");
+}
