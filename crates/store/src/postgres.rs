@@ -374,7 +374,8 @@ impl IssuerStore for PostgresStore {
     }
 
     async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {
-        Ok(self.list(async |db| read::audit_tail(db, after, most).await).await?)
+        let now = self.clock.now();
+        self.list(async |db| read::audit_tail(db, after, most, now).await).await
     }
 
     async fn audit_before(&self, before: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>> {

@@ -1,17 +1,20 @@
 //! What is read, one function for each question.
 
+use std::time::Duration;
+
 use deadpool_postgres::ClientWrapper;
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
 use mintkeep_protocol::port::issuer_store::GrantQuery;
 use mintkeep_protocol::record::{AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service};
+use mintkeep_protocol::time::Timestamp;
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::fault::Fault;
 use super::rows::{self, Read};
-use crate::flat::{AppRow, GrantRow, PoolRow, from_document};
+use crate::flat::{AppRow, AuditRow, GrantRow, PoolRow, from_document};
 
 /// What a question is answered with.
 pub type Answer<T> = Result<T, Fault>;
@@ -106,8 +109,19 @@ pub async fn platform_keys(db: &ClientWrapper) -> Answer<Vec<PlatformKey>> {
     rows.into_iter().map(|row| Ok(row.into_key()?)).collect()
 }
 
+/// How long after it was dated a line has come, or never does: longer than any change of ours may take.
+const LINE_COMES_WITHIN: Duration = Duration::from_secs(30);
+
 /// The first lines after number `after`, or without one the last of all; oldest first.
-pub async fn audit_tail(db: &ClientWrapper, after: Option<i64>, most: u32) -> Answer<Vec<(i64, AuditEntry)>> {
+///
+/// Numbers are drawn before they are committed. So after a number that is missing no line is told that is young: the
+/// missing one may come yet, and whoever goes on from a later one would never hear of it.
+pub async fn audit_tail(
+    db: &ClientWrapper,
+    after: Option<i64>,
+    most: u32,
+    now: Timestamp,
+) -> Answer<Vec<(i64, AuditEntry)>> {
     let Some(after) = after else {
         let mut latest = audit_before(db, None, most).await?;
         latest.reverse();
@@ -115,7 +129,15 @@ pub async fn audit_tail(db: &ClientWrapper, after: Option<i64>, most: u32) -> An
     };
     let sql = format!("SELECT {} FROM audit WHERE n > $1 ORDER BY n LIMIT $2", rows::AUDIT);
     let lines = many(db, &sql, &[&after, &i64::from(most)], rows::audit).await?;
-    lines.into_iter().map(|(n, line)| Ok((n, line.into_entry()?))).collect()
+    let settled_before = now.before(LINE_COMES_WITHIN).unix_ms();
+    let mut last = after.max(0);
+    let is_next = |(n, line): &(i64, AuditRow)| {
+        let follows = *n == last.saturating_add(1) || line.at <= settled_before;
+        last = *n;
+        follows
+    };
+    let told = lines.into_iter().take_while(is_next);
+    told.map(|(n, line)| Ok((n, line.into_entry()?))).collect()
 }
 
 /// The last lines before number `before`, the latest first.

@@ -8,6 +8,7 @@ use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
 use mintkeep_protocol::record::{AuditAction, AuditEntry, Customer, CustomerStatus, GrantStage, Profile};
 use mintkeep_protocol::token::TokenKind;
 use mintkeep_store::{DatabaseError, PostgresOptions, PostgresStore};
+use tokio::task::JoinSet;
 
 use crate::cluster::{ask, new_database, open, run};
 use crate::sample::{NOW, Still, Store, app, at, audit, audited, grant, nonce, number, pool};
@@ -229,4 +230,35 @@ async fn what_is_dead_for_its_time_is_deleted_and_the_rest_is_not() {
     store.tidy().await.unwrap();
     let issuer: Store = store;
     assert!(audited(&issuer).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_line_of_the_audit_that_is_committed_after_the_next_one_is_heard_all_the_same() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
+    let store = open(&url).await;
+    store.write_audit(audit("first")).await.unwrap();
+    let insert = "INSERT INTO audit (at, actor, action, subject, address, request_id) \
+         SELECT at, actor, action, 'slow', address, request_id FROM audit";
+    let (slow, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    let mut driven = JoinSet::new();
+    driven.spawn(connection);
+    slow.batch_execute(&format!("BEGIN; {insert} WHERE n = 1")).await.unwrap();
+    store.write_audit(audit("last")).await.unwrap();
+
+    assert_eq!(heard(&store, 0).await, [(1, "first".to_owned())], "what comes next may be missing");
+    slow.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(heard(&store, 1).await, [(2, "slow".to_owned()), (3, "last".to_owned())]);
+
+    // A number that nobody uses is waited for no longer than a change may take.
+    run(&url, "DELETE FROM audit WHERE n = 2").await;
+    assert_eq!(heard(&store, 1).await, []);
+    let later = open_later(&url, 1).await;
+    assert_eq!(heard(&later, 1).await, [(3, "last".to_owned())]);
+}
+
+/// The audit lines after a number: each one's own, and its subject.
+async fn heard(store: &PostgresStore, after: i64) -> Vec<(i64, String)> {
+    let lines = store.audit_tail(Some(after), 9).await.unwrap();
+    lines.into_iter().map(|(n, line)| (n, line.subject)).collect()
 }
