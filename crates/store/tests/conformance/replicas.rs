@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
+use mintkeep_protocol::port::keeper_store::{Change, KeeperStore};
 use mintkeep_protocol::record::{AuditAction, AuditEntry, Customer, CustomerStatus, GrantStage, Profile};
 use mintkeep_protocol::token::TokenKind;
 use mintkeep_store::{DatabaseError, PostgresOptions, PostgresStore};
 use tokio::task::JoinSet;
 
 use crate::cluster::{ask, new_database, open, run};
+use crate::keeper::credential;
 use crate::sample::{NOW, Still, Store, app, at, audit, audited, grant, nonce, number, pool};
 
 fn customer_id() -> CustomerId {
@@ -261,4 +263,20 @@ async fn a_line_of_the_audit_that_is_committed_after_the_next_one_is_heard_all_t
 async fn heard(store: &PostgresStore, after: i64) -> Vec<(i64, String)> {
     let lines = store.audit_tail(Some(after), 9).await.unwrap();
     lines.into_iter().map(|(n, line)| (n, line.subject)).collect()
+}
+
+#[tokio::test]
+async fn what_another_server_numbered_before_its_dump_was_restored_here_is_not_told_again_and_again() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
+    let store = open(&url).await;
+    let mark = store.change_mark().await.unwrap();
+    store.put_credential(credential(1, "old"), audit("added")).await.unwrap();
+    // Its transactions had far higher numbers than this server's have.
+    run(&url, "UPDATE credential SET mark = mark + 1000000000").await;
+    let (mark, changes) = store.changes_since(mark, 9).await.unwrap();
+    assert!(changes.is_empty(), "it is nobody's change since");
+    store.put_credential(credential(2, "new"), audit("added")).await.unwrap();
+    let (_, changes) = store.changes_since(mark, 9).await.unwrap();
+    assert!(matches!(&changes[..], [Change::Credential(new)] if new.name.as_str() == "new"));
 }

@@ -145,6 +145,8 @@ pub async fn open_exchanges(db: &ClientWrapper, most: u32) -> Answer<Vec<Exchang
 /// A mark is a transaction's number, and transactions commit in another order than they began in. So the
 /// mark to go on from stays behind the oldest transaction that was under way before the records were read:
 /// a change that commits later is still found, and one that committed since may be found twice.
+///
+/// A mark that no transaction of this server has had is of another one, whose dump was restored here: it is no news.
 pub async fn changes_since(
     db: &ClientWrapper,
     mark: ChangeMark,
@@ -152,7 +154,10 @@ pub async fn changes_since(
 ) -> Answer<(ChangeMark, Vec<Change>)> {
     let settled = change_mark(db).await?;
     let sql = |columns: &str, table: &str| {
-        format!("SELECT {columns}, mark FROM {table} WHERE mark > $1 ORDER BY mark LIMIT $2")
+        format!(
+            "SELECT {columns}, mark FROM {table} WHERE mark > $1 \
+             AND mark < pg_snapshot_xmax(pg_current_snapshot())::text::bigint ORDER BY mark LIMIT $2"
+        )
     };
     let (slots, credentials, consumers) =
         (sql(SLOT, "slot"), sql(CREDENTIAL, "credential"), sql(CONSUMER, "consumer"));
