@@ -6,24 +6,22 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::open::{BACKUP_MARK, OpenError, create_private};
+use super::open::{BACKUP_MARK, OpenError, create_private, remove};
 
 /// Copies the database `file` to `to`, as of one moment, and marks it as a backup.
 ///
 /// A store that is opened on the copy finds the mark and begins a new epoch, so that it never hands out
 /// a token that was handed out after the copy was made. Nobody can forget that.
 pub fn backup(file: &Path, to: &Path) -> Result<(), OpenError> {
-    let mut unfinished = to.as_os_str().to_owned();
-    unfinished.push(".unfinished");
-    let unfinished = PathBuf::from(unfinished);
+    let unfinished = unfinished(to);
     if to.exists() {
         return Err(at(to)(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file of this name")));
     }
-    remove(&unfinished).and_then(|()| create_private(&unfinished)).map_err(at(&unfinished))?;
+    make_unfinished(&unfinished)?;
     let finished = finish((file, &unfinished), to);
     if finished.is_err() {
         // What is left of it may be all the room that the store's own disk had.
-        let _gone = remove(&unfinished);
+        let _gone = remove(&unfinished, &UNFINISHED);
     }
     finished
 }
@@ -31,27 +29,34 @@ pub fn backup(file: &Path, to: &Path) -> Result<(), OpenError> {
 /// Copies the store and gives the copy its name.
 fn finish((file, unfinished): (&Path, &Path), to: &Path) -> Result<(), OpenError> {
     copy(file, unfinished).map_err(|cause| OpenError::Sqlite { file: unfinished.to_owned(), cause })?;
-    let synced = File::open(unfinished).and_then(|copy| copy.sync_all());
+    put_in_place(unfinished, to)
+}
+
+/// What a database is called until it is whole.
+pub fn unfinished(to: &Path) -> PathBuf {
+    let mut unfinished = to.as_os_str().to_owned();
+    unfinished.push(".unfinished");
+    PathBuf::from(unfinished)
+}
+
+/// An unfinished database, and the journal that SQLite would take for the next one's.
+const UNFINISHED: [&str; 2] = ["", "-journal"];
+
+/// Makes an empty file for a database, in the place of what is left of one that was never finished.
+pub fn make_unfinished(path: &Path) -> Result<(), OpenError> {
+    remove(path, &UNFINISHED).and_then(|()| create_private(path)).map_err(at(path)).map(drop)
+}
+
+/// Gives a database that is whole its name, both on the disk.
+pub fn put_in_place(unfinished: &Path, to: &Path) -> Result<(), OpenError> {
+    let synced = File::open(unfinished).and_then(|whole| whole.sync_all());
     synced.and_then(|()| std::fs::rename(unfinished, to)).map_err(at(unfinished))?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(folder))
 }
 
-/// Removes an unfinished copy, and the journal that SQLite would take for the next one's.
-fn remove(unfinished: &Path) -> io::Result<()> {
-    let mut journal = unfinished.as_os_str().to_owned();
-    journal.push("-journal");
-    for left in [unfinished, Path::new(&journal)] {
-        match std::fs::remove_file(left) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
-}
-
 /// What the operating system said of `path`.
-fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+pub fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_owned();
     move |cause| OpenError::Io { path, cause }
 }

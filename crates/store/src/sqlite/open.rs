@@ -9,6 +9,7 @@ use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::StoreEpoch;
 use rusqlite::Connection;
 
+use super::backup::{at, make_unfinished, put_in_place, unfinished};
 use super::schema;
 use crate::epoch::after_restore;
 use crate::migration::{Migrated, Tell};
@@ -49,6 +50,12 @@ pub enum OpenError {
         found: usize,
         /// The schema of this version.
         known: usize,
+    },
+    /// Somebody emptied it: a store has its tables before it has its name.
+    #[error("{} is empty, which no store is: put a backup in its place, or remove it to begin with a new store", file.display())]
+    Empty {
+        /// The database.
+        file: PathBuf,
     },
     /// The operating system said no.
     #[error("{}: {cause}: check that it exists, is ours to write, and has room", path.display())]
@@ -98,12 +105,22 @@ pub fn open(folder: &Path, now: Timestamp, tell: Tell<'_>) -> Result<Opened, Ope
     std::fs::create_dir_all(folder).map_err(|cause| OpenError::Io { path: folder.to_owned(), cause })?;
     let lock = lock(folder)?;
     let file = folder.join(FILE_NAME);
-    prepare_file(&file).map_err(|cause| OpenError::Io { path: file.clone(), cause })?;
-    let sqlite = |cause| OpenError::Sqlite { file: file.clone(), cause };
+    let made = if file.exists() { None } else { Some(make(&file, tell)?) };
+    let io = |cause| OpenError::Io { path: file.clone(), cause };
+    if std::fs::metadata(&file).map_err(io)?.len() == 0 {
+        return Err(OpenError::Empty { file });
+    }
+    if is_fresh_backup(&file).map_err(io)? {
+        // What the store before it left, and SQLite would take for its own. Not the journal, which may be of a start on
+        // this very backup that was killed.
+        remove(&file, &["-wal", "-shm"]).map_err(io)?;
+    }
 
+    let sqlite = |cause| OpenError::Sqlite { file: file.clone(), cause };
     let mut db = Connection::open(&file).map_err(sqlite)?;
     configure(&db).map_err(sqlite)?;
-    let migrated = schema::migrate(&mut db, tell).map_err(sqlite)?;
+    let found = schema::migrate(&mut db, tell).map_err(sqlite)?;
+    let migrated = made.unwrap_or(found);
     if migrated.is_newer() {
         return Err(OpenError::Newer { file, found: migrated.found, known: migrated.needed });
     }
@@ -125,18 +142,25 @@ fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     }
 }
 
-/// Makes the file, for its owner's eyes only, if there is none.
-///
-/// If it is a backup that was just put there, the log of the store that was there before is deleted: SQLite would
-/// take it for the backup's own.
-fn prepare_file(file: &Path) -> io::Result<()> {
-    create_private(file)?;
-    if !is_fresh_backup(file)? {
-        return Ok(());
-    }
-    for leftover in ["-wal", "-shm"] {
+/// Makes a store with its tables under another name, so that none is ever empty under its own.
+fn make(file: &Path, tell: Tell<'_>) -> Result<Migrated, OpenError> {
+    let unfinished = unfinished(file);
+    make_unfinished(&unfinished)?;
+    let sqlite = |cause| OpenError::Sqlite { file: unfinished.clone(), cause };
+    let mut db = Connection::open(&unfinished).map_err(sqlite)?;
+    let migrated = schema::migrate(&mut db, tell).map_err(sqlite)?;
+    db.close().map_err(|(_, cause)| sqlite(cause))?;
+    // What a store before it left, and SQLite would take for its own.
+    remove(file, &["-wal", "-shm", "-journal"]).map_err(at(file))?;
+    put_in_place(&unfinished, file)?;
+    Ok(migrated)
+}
+
+/// Deletes the files whose names are this one's with these endings, those of them that are there.
+pub fn remove(file: &Path, endings: &[&str]) -> io::Result<()> {
+    for ending in endings {
         let mut path = file.as_os_str().to_owned();
-        path.push(leftover);
+        path.push(ending);
         match std::fs::remove_file(&path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

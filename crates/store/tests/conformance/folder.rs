@@ -128,6 +128,42 @@ async fn a_file_that_is_no_store_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_store_that_somebody_emptied_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, log) = (folder.path().join("mintkeep.db"), folder.path().join("mintkeep.db-wal"));
+    std::fs::write(&file, "").unwrap();
+    std::fs::write(&log, "what was changed last").unwrap();
+    let refusal = SqliteStore::open(folder.path(), options()).map(|_| ()).unwrap_err();
+    assert!(matches!(refusal, OpenError::Empty { .. }), "{refusal}");
+    assert!(refusal.to_string().contains("put a backup in its place, or remove it"), "{refusal}");
+    assert_eq!(std::fs::read(&file).unwrap().len(), 0);
+    assert!(log.exists());
+}
+
+#[tokio::test]
+async fn a_first_start_that_was_killed_is_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["mintkeep.db.unfinished", "mintkeep.db.unfinished-journal"] {
+        std::fs::write(folder.path().join(name), "half a store".repeat(99)).unwrap();
+    }
+    let store: Store = open_sqlite(folder.path());
+    store.put_app(app(1, "wx1"), audit("app")).await.unwrap();
+    assert!(!folder.path().join("mintkeep.db.unfinished").exists());
+}
+
+#[tokio::test]
+async fn a_store_that_is_begun_anew_has_nothing_of_the_log_that_the_one_before_left() {
+    let [folder, anew] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let store = open_sqlite(folder.path());
+    store.put_app(app(1, "wx1"), audit("app")).await.unwrap();
+    // As after a crash, and after somebody removed the database alone.
+    std::fs::copy(folder.path().join("mintkeep.db-wal"), anew.path().join("mintkeep.db-wal")).unwrap();
+    let begun: Store = open_sqlite(anew.path());
+    assert!(begun.app(&app(1, "wx1").id).await.unwrap().is_none());
+    assert!(audited(&begun).await.is_empty());
+}
+
+#[tokio::test]
 async fn a_backup_that_fails_leaves_nothing_behind() {
     let (folder, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::fs::write(folder.path().join("mintkeep.db"), "not a database".repeat(99)).unwrap();
