@@ -64,7 +64,7 @@ pub enum AppVerb {
     /// Enables an app again.
     #[command(after_help = "Example:\n  mintkeep app enable wx0000000000000001")]
     Enable(Id),
-    /// Deletes an app with its tokens and grants.
+    /// Deletes an app with its tokens and grants. Asks first on a terminal, and never in a script.
     #[command(after_help = "Example:\n  mintkeep app delete wx0000000000000009 --yes")]
     Delete {
         #[command(flatten)]

@@ -231,6 +231,7 @@ impl Place {
             .operation_id(Some(self.id()))
             .tag(*page)
             .summary(Some(format!("As the platform's own; docs/dialect/{page}.md has its fields and codes.")))
+            .description((*page == "miniprogram").then_some("The path may also end in .htm."))
             .servers(Some([Server::new(public_url)]))
             .securities(Some(Vec::new()))
             .response("200", ResponseBuilder::new().description("What the dialect answers"));
