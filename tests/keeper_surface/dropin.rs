@@ -1,11 +1,12 @@
 //! The drop-in endpoints of WeChat and DingTalk.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
 use mintkeep_keeper::admin::NewConsumer;
-use mintkeep_protocol::keep::consumer::CredentialScope;
+use mintkeep_protocol::keep::consumer::{CredentialScope, Verb};
 use mintkeep_protocol::keep::credential::TokenSource;
 use serde_json::{Value, json};
 
@@ -45,7 +46,8 @@ async fn rig() -> Rig {
 #[tokio::test]
 async fn a_client_library_gets_the_kept_token_by_its_drop_in_secret_or_its_key() {
     let rig = rig().await;
-    let made = rig.consumer("shop").await;
+    // Without the verb `report` no asking is a complaint.
+    let made = rig.consumer_with(NewConsumer { verbs: vec![Verb::Read], ..consumer("shop") }).await;
     let calls = rig.platform.calls();
     #[rustfmt::skip]
     let cases = [
@@ -57,8 +59,6 @@ async fn a_client_library_gets_the_kept_token_by_its_drop_in_secret_or_its_key()
     ];
     for (path, app, life) in cases {
         for secret in [made.drop_in_secret.as_str(), made.key.as_str()] {
-            // Long enough apart that nobody takes it for a complaint.
-            rig.clock.advance_s(10);
             let (status, answer) = ask(&rig, path, app, secret).await;
             assert_eq!(status, 200, "{path}: {answer}");
             let kept = rig.admin("GET", &format!("/tokens/{app}"), None).await.1;
@@ -170,6 +170,74 @@ async fn who_asks_again_for_a_dead_token_gets_another_and_the_platform_is_asked_
         }
         assert_eq!(rig.platform.calls(), calls + 1, "{path}: the new one is too young to be asked about");
     }
+}
+
+#[tokio::test]
+async fn a_service_that_calls_once_a_minute_is_rid_of_each_dead_token_too() {
+    #[rustfmt::skip]
+    let cases = [
+        ("/cgi-bin/stable_token",    "wx1"),
+        ("/cgi-bin/token",           "wx1"),
+        ("/v1.0/oauth2/accessToken", "ding1"),
+        ("/gettoken",                "ding1"),
+    ];
+    for (path, app) in cases {
+        let rig = rig().await;
+        let made = rig.consumer("shop").await;
+        let mut held = token(&ask(&rig, path, app, &made.drop_in_secret).await.1);
+        for _ in 0..3 {
+            rig.platform.revoke_all();
+            rig.clock.advance_s(60);
+            let calls = rig.platform.calls();
+            let healed = token(&ask(&rig, path, app, &made.drop_in_secret).await.1);
+            assert_ne!(healed, held, "{path}: its library asks once after each dead token");
+            assert_eq!(rig.platform.calls(), calls + 1, "{path}");
+            held = healed;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_keeps_nothing_has_the_platform_asked_every_five_minutes_and_is_left_its_reports() {
+    let rig = rig().await;
+    let made = rig.consumer("shop").await;
+    let ask_token = async || token(&ask(&rig, "/cgi-bin/token", "wx1", &made.drop_in_secret).await.1);
+    let (first, calls) = (ask_token().await, rig.platform.calls());
+    for _ in 0..57 {
+        rig.clock.advance_s(60);
+        assert_eq!(ask_token().await, first);
+    }
+    assert_eq!(rig.platform.calls(), calls + 12, "after a minute, and every five from then on");
+    rig.platform.revoke_all();
+    rig.clock.advance_s(60);
+    assert_eq!(ask_token().await, first, "confirmed a moment ago");
+    assert_ne!(ask_token().await, first, "asked again at once, it is a report");
+}
+
+#[tokio::test]
+async fn a_library_that_asks_each_minute_within_its_margin_is_not_suspected() {
+    let rig = rig().await;
+    let made = rig.consumer_with(NewConsumer { margin_floor_s: 1_500, ..consumer("shop") }).await;
+    ask(&rig, "/cgi-bin/token", "wx1", &made.drop_in_secret).await;
+    rig.clock.advance_s(i64::try_from(LIFE_S).unwrap() - 1_560);
+    let calls = rig.platform.calls();
+    for _ in 0..10 {
+        ask(&rig, "/cgi-bin/token", "wx1", &made.drop_in_secret).await;
+        rig.clock.advance_s(60);
+    }
+    assert_eq!(rig.platform.calls(), calls);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_again_later_waits_a_second_at_most_for_a_frozen_platform() {
+    let rig = rig().await;
+    let made = rig.consumer("shop").await;
+    let first = token(&ask(&rig, "/cgi-bin/token", "wx1", &made.drop_in_secret).await.1);
+    rig.platform.is_frozen.store(true, Ordering::SeqCst);
+    rig.clock.advance_s(300);
+    let asked = ask(&rig, "/cgi-bin/token", "wx1", &made.drop_in_secret);
+    let answer = tokio::time::timeout(Duration::from_millis(1_500), asked).await;
+    assert_eq!(token(&answer.unwrap().1), first);
 }
 
 #[tokio::test]

@@ -51,6 +51,8 @@ pub struct Platform {
     state: Mutex<State>,
     clock: Arc<HandClock>,
     pub is_down: AtomicBool,
+    /// Whether it takes requests and never answers.
+    pub is_frozen: AtomicBool,
     /// Whether it does what is asked for and its answers are lost.
     pub loses_answers: AtomicBool,
     /// Whether somebody else answers the wallet's calls.
@@ -63,6 +65,7 @@ impl Platform {
             state: Mutex::default(),
             clock,
             is_down: AtomicBool::default(),
+            is_frozen: AtomicBool::default(),
             loses_answers: AtomicBool::default(),
             is_forged: AtomicBool::default(),
         }
@@ -251,6 +254,9 @@ impl Upstream for Platform {
         {
             let mut state = self.state.lock().unwrap();
             state.calls = state.calls.saturating_add(1);
+        }
+        if self.is_frozen.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
         }
         let answer = if request.uri().path().ends_with("/applyToken") {
             self.apply_token(&request)

@@ -12,6 +12,7 @@ mod usable;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::State;
@@ -40,6 +41,9 @@ use crate::keeper::Keeper;
 use crate::reader::{ReadFailure, Reading};
 use crate::roster::Account;
 use crate::shelf::Leaf;
+
+/// How long somebody waits who is given a token again that may be dead to it, while the platform is asked.
+const SUSPECT_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// What the endpoints work on.
 pub struct DropIn {
@@ -108,7 +112,8 @@ impl DropIn {
     /// A good token for a consumer that asks in a platform's words.
     ///
     /// Such a caller can't say that a token is dead: its library asks again. So whoever asks again soon for
-    /// what it was just given has reported it, within the bounds of every report.
+    /// what it was just given has reported it, within the bounds of every report. Whoever asks again later may
+    /// only have kept nothing: that is looked into now and then, and not waited for long.
     async fn token(
         &self,
         account: &Account,
@@ -116,22 +121,34 @@ impl DropIn {
         (consumer, arrival): (&Consumer, &Arrival),
         is_forced: bool,
     ) -> Result<Arc<Leaf>, ReadFailure> {
-        let reading = Reading { customer, min_ttl: std::time::Duration::ZERO, consumer: &consumer.name };
+        let reading = Reading { customer, min_ttl: Duration::ZERO, consumer: &consumer.name };
         let leaf = self.keeper.read(account, &reading).await?;
         let now = self.keeper.clock.now();
         let Some(kept) = leaf.good(now) else { return Ok(leaf) };
         let whom = (consumer.no, arrival.peer, leaf.key.clone());
-        let times = self.given.note(whom, kept.digest, now);
-        let is_dead_to_it = is_forced || given::is_report(times, account.terms.semantics.repeat);
-        if !is_dead_to_it || !consumer.may(Verb::Report, &account.credential.name) {
+        let times = self.given.note(whom.clone(), kept.digest, now);
+        let repeat = account.terms.semantics.repeat;
+        let is_dead_to_it = is_forced || given::is_report(times, repeat);
+        let margin = Duration::from_secs(u64::from(consumer.margin_floor_s));
+        let is_suspect = given::may_be_report(times, repeat, now.since(kept.obtained_at))
+            && !usable::is_near_end(kept.left(now), margin);
+        if !(is_dead_to_it || is_suspect) || !consumer.may(Verb::Report, &account.credential.name) {
             return Ok(leaf);
         }
-        let reported = Reported::Version(kept.version);
-        match self.keeper.report(account, customer, reported, consumer).await {
-            Ok((_, leaf)) => Ok(leaf),
-            // What is held is still what there is.
-            Err(_) => Ok(leaf),
+        let told = if is_dead_to_it {
+            let reported = Reported::Version(kept.version);
+            self.keeper.report(account, customer, reported, consumer).await.ok().map(|(_, leaf)| leaf)
+        } else {
+            // What is begun goes on without the asker.
+            let looked = self.keeper.look_into(account, Arc::clone(&leaf), consumer);
+            tokio::time::timeout(SUSPECT_WAIT_MAX, looked).await.ok()
+        };
+        // Otherwise what is held is still what there is.
+        let given = told.unwrap_or_else(|| Arc::clone(&leaf));
+        if let Some(other) = given.good(now).filter(|other| other.digest != kept.digest) {
+            self.given.note(whom, other.digest, now);
         }
+        Ok(given)
     }
 
     fn now(&self) -> Timestamp {

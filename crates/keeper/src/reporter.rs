@@ -122,6 +122,27 @@ impl Keeper {
         }
     }
 
+    /// Has the platform asked about a token that may be dead, which was not said. It costs the asker no report.
+    pub(crate) async fn look_into(
+        self: &Arc<Self>,
+        account: &Account,
+        leaf: Arc<Leaf>,
+        consumer: &Consumer,
+    ) -> Arc<Leaf> {
+        let now = self.clock.now();
+        let is_flying = self.flights.is_under_way(&leaf.key);
+        let outlook = Outlook { upkeep: joinable(&leaf, is_flying, self), ..leaf.outlook() };
+        let Some(known) = leaf.known() else { return leaf };
+        let reported = Reported::Version(known.version);
+        if plan_report(reported, &known, (&outlook, &account.terms), true, now) != ReportPlan::Renew {
+            return leaf;
+        }
+        let cause = Cause::Read { consumer: Some(consumer.name.clone()) };
+        self.fly_and_wait(&leaf.key, Errand::new(cause, Urgency::Ordinary)).await;
+        let after = self.shelf.get(&leaf.key).filter(|after| after.good(self.clock.now()).is_some());
+        after.unwrap_or(leaf)
+    }
+
     fn still_served(
         &self,
         key: &SlotKey,

@@ -12,6 +12,8 @@ use mintkeep_protocol::time::Timestamp;
 
 /// Whoever asks again within this time for what it was given says that it is of no use.
 const AGAIN_WITHIN: Duration = Duration::from_secs(10);
+/// Whoever goes on asking for a token has it looked into again if the platform has not confirmed it for so long.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_mins(5);
 /// How many callers are remembered at once. Past that, those that asked longer ago are forgotten, and
 /// where there are none, further ones are not remembered.
 const CALLERS_MAX: usize = 10_000;
@@ -23,7 +25,20 @@ pub(super) type Whom = (RecordId, IpAddr, SlotKey);
 struct Last {
     digest: TokenDigest,
     at: Timestamp,
-    times: u32,
+    times: Times,
+}
+
+/// How often a caller was given the same token in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    /// Each time soon after the time before.
+    pub(super) soon: u32,
+    /// However long after it.
+    pub(super) ever: u32,
+}
+
+impl Times {
+    const ONCE: Self = Self { soon: 1, ever: 1 };
 }
 
 /// What was given to whom last.
@@ -31,33 +46,49 @@ struct Last {
 pub(super) struct Given(Mutex<HashMap<Whom, Last>>);
 
 impl Given {
-    /// Notes that a token is given. How often it was given to this caller in a row, each time soon after the
-    /// time before.
-    pub(super) fn note(&self, whom: Whom, digest: TokenDigest, now: Timestamp) -> u32 {
+    /// Notes that a token is given. How often it was given to this caller in a row.
+    pub(super) fn note(&self, whom: Whom, digest: TokenDigest, now: Timestamp) -> Times {
         let mut callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_recent = |last: &Last| last.at <= now && now < last.at.after(AGAIN_WITHIN);
         if callers.len() >= CALLERS_MAX && !callers.contains_key(&whom) {
             callers.retain(|_, last| is_recent(last));
             if callers.len() >= CALLERS_MAX {
-                return 1;
+                return Times::ONCE;
             }
         }
-        let last = callers.entry(whom).or_insert(Last { digest, at: now, times: 0 });
-        let times = if last.digest == digest && is_recent(last) { last.times.saturating_add(1) } else { 1 };
-        *last = Last { digest, at: now, times };
+        let before = callers.get(&whom).filter(|last| last.digest == digest);
+        let times = before.map_or(Times::ONCE, |last| Times {
+            soon: if is_recent(last) { last.times.soon.saturating_add(1) } else { 1 },
+            ever: last.times.ever.saturating_add(1),
+        });
+        callers.insert(whom, Last { digest, at: now, times });
         times
     }
 }
 
-/// Whether being given the same token for the `times`-th time in a row means that it is dead to the caller.
+/// Whether being given the same token so often in a row means that it is dead to the caller.
 ///
 /// Where asking the platform again changes nothing while the token is good there, the second time does. Where
 /// every asking replaces the token, only the third: two workers of one machine that start together are no
 /// reason to shorten everybody's token.
-pub(super) const fn is_report(times: u32, repeat: Repeat) -> bool {
+pub(super) const fn is_report(times: Times, repeat: Repeat) -> bool {
     match repeat {
-        Repeat::SameUntil { .. } | Repeat::Extends => times >= 2,
-        Repeat::Supersedes { .. } | Repeat::OneTime => times >= 3,
+        Repeat::SameUntil { .. } | Repeat::Extends => times.soon >= 2,
+        Repeat::Supersedes { .. } | Repeat::OneTime => times.soon >= 3,
+    }
+}
+
+/// Whether it may mean that of a token of such an age, and looking costs nobody anything.
+///
+/// A library that fetches once after each dead token, in a service that calls once a minute, never asks twice
+/// soon. A script that keeps nothing asks in the same way; so this is looked into, and not believed, and of
+/// one that goes on asking only now and then.
+pub(super) fn may_be_report(times: Times, repeat: Repeat, age: Duration) -> bool {
+    match repeat {
+        Repeat::SameUntil { .. } | Repeat::Extends => {
+            times.ever == 2 || (times.ever > 2 && age >= LOOK_AGAIN_AFTER)
+        }
+        Repeat::Supersedes { .. } | Repeat::OneTime => false,
     }
 }
 
@@ -79,21 +110,38 @@ mod tests {
     fn the_same_token_counts_while_it_is_asked_for_again_within_ten_seconds() {
         let (one, other) = (TokenDigest::of("one"), TokenDigest::of("other"));
         #[rustfmt::skip]
-        let cases: [(&str, Notes<'_>, u32); 6] = [
-            ("first",                   &[(one, 0)],                            1),
-            ("at once",                 &[(one, 0), (one, 0)],                  2),
-            ("a millisecond in time",   &[(one, 0), (one, 9_999), (one, 19_998)], 3),
-            ("a millisecond too late",  &[(one, 0), (one, 10_000)],             1),
-            ("another token",           &[(one, 0), (one, 1), (other, 2)],      1),
-            ("the first token again",   &[(one, 0), (other, 1), (one, 2)],      1),
+        let cases: [(&str, Notes<'_>, u32, u32); 7] = [
+            ("first",                   &[(one, 0)],                              1, 1),
+            ("at once",                 &[(one, 0), (one, 0)],                    2, 2),
+            ("a millisecond in time",   &[(one, 0), (one, 9_999), (one, 19_998)], 3, 3),
+            ("a millisecond too late",  &[(one, 0), (one, 10_000)],               1, 2),
+            ("late, and then soon",     &[(one, 0), (one, 60_000), (one, 60_001)], 2, 3),
+            ("another token",           &[(one, 0), (one, 1), (other, 2)],        1, 1),
+            ("the first token again",   &[(one, 0), (other, 1), (one, 2)],        1, 1),
         ];
-        for (case, notes, times) in cases {
+        for (case, notes, soon, ever) in cases {
             let given = Given::default();
             let told = notes.iter().map(|(digest, after_ms)| {
                 given.note(whom(1), *digest, NOW.after(Duration::from_millis(*after_ms)))
             });
-            assert_eq!(told.last(), Some(times), "{case}");
-            assert_eq!(given.note(whom(2), one, NOW), 1, "{case}: another caller");
+            assert_eq!(told.last(), Some(Times { soon, ever }), "{case}");
+            assert_eq!(given.note(whom(2), one, NOW), Times::ONCE, "{case}: another caller");
+        }
+    }
+
+    #[test]
+    fn a_late_second_asking_is_looked_into_where_that_costs_nobody_their_token() {
+        let legacy = Repeat::Supersedes { overlap: Duration::from_mins(5) };
+        let stable = Repeat::SameUntil { last: Duration::from_mins(5) };
+        #[rustfmt::skip]
+        let cases = [
+            (stable,          1, 300, false), (stable,          2, 0, true), (stable,          3, 299, false), (stable,          3, 300, true),
+            (Repeat::Extends, 1, 300, false), (Repeat::Extends, 2, 0, true), (Repeat::Extends, 3, 299, false), (Repeat::Extends, 3, 300, true),
+            (legacy,          9, 300, false), (Repeat::OneTime, 9, 300, false),
+        ];
+        for (repeat, ever, age_s, may) in cases {
+            let told = may_be_report(Times { soon: 1, ever }, repeat, Duration::from_secs(age_s));
+            assert_eq!(told, may, "{repeat:?} {ever} {age_s}");
         }
     }
 
@@ -108,8 +156,8 @@ mod tests {
             (legacy,          2, false), (legacy,          3, true),
             (Repeat::OneTime, 2, false), (Repeat::OneTime, 3, true),
         ];
-        for (repeat, times, is) in cases {
-            assert_eq!(is_report(times, repeat), is, "{repeat:?} {times}");
+        for (repeat, soon, is) in cases {
+            assert_eq!(is_report(Times { soon, ever: 9 }, repeat), is, "{repeat:?} {soon}");
         }
     }
 }

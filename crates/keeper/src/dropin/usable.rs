@@ -35,6 +35,12 @@ pub(super) fn told(usable: Duration, margin: Duration) -> Duration {
     usable.max(margin.saturating_add(usable.min(USE_MIN)))
 }
 
+/// Whether a token with so much time `left` is so near its end that a library with such a margin asks again
+/// for each minute.
+pub(super) fn is_near_end(left: Duration, margin: Duration) -> bool {
+    left <= margin.saturating_add(USE_MIN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
