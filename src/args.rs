@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::cli::Verb;
 
@@ -89,14 +89,52 @@ pub struct DevOptions {
     #[arg(long, conflicts_with = "data")]
     pub ephemeral: bool,
     /// Where the issuer listens. Loopback only.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7600")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7600", value_parser = loopback)]
     pub issuer: SocketAddr,
     /// Where the keeper listens. Loopback only.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7700")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7700", value_parser = loopback)]
     pub keeper: SocketAddr,
     /// Where the admin API listens. Loopback only.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7800")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7800", value_parser = loopback)]
     pub admin: SocketAddr,
+}
+
+/// An address that nobody reaches from outside.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_no_address| "write ADDRESS:PORT".to_owned())?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    let why = "not a loopback address; the sandbox has known secrets and must not be reached from outside. For production use `mintkeep serve`";
+    Err(why.to_owned())
+}
+
+/// What the command line says. A mistake in it is told, and ends the process.
+pub fn parse() -> Args {
+    Args::from_arg_matches(&definition().get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+/// The command line as it is understood. A command that only has verbs shows the first example of each.
+pub fn definition() -> clap::Command {
+    Args::command().mut_subcommands(|command| {
+        let examples: Vec<String> = command.get_subcommands().filter_map(first_example).collect();
+        if examples.is_empty() {
+            return command;
+        }
+        command.after_help(format!("Examples:\n{}", examples.join("\n")))
+    })
+}
+
+fn first_example(command: &clap::Command) -> Option<String> {
+    let help = command.get_after_help()?.to_string();
+    let mut lines = Vec::new();
+    for line in help.lines().skip(1) {
+        lines.push(line);
+        if !line.ends_with('\\') {
+            break;
+        }
+    }
+    Some(lines.join("\n"))
 }
 
 /// The admin token in `MINTKEEP_ADMIN_TOKEN`, if there is one. There is no option for it: everybody on the

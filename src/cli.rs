@@ -28,6 +28,9 @@ use clap::Subcommand;
 use client::Failure;
 use server::Server;
 
+/// The dialects by name.
+const DIALECTS: [&str; 4] = ["wechat", "dingtalk", "miniprogram", "alipayhk"];
+
 /// What to do to a running server.
 #[derive(Debug, Subcommand)]
 pub enum Verb {

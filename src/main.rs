@@ -23,10 +23,9 @@ mod wiring;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser};
 use mimalloc::MiMalloc;
 
-use args::{Args, Command, ConfigCommand};
+use args::{Command, ConfigCommand};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -35,7 +34,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const BLOCKING_THREADS_MAX: usize = 64;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = args::parse();
     open_files::as_many_as_may_be();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -50,7 +49,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => runtime.block_on(serve::run(&options.config)),
         Command::Config(ConfigCommand::Example) => config::print_example(),
         Command::Config(ConfigCommand::Check { file }) => config::check(&file),
-        Command::Verb(verb) => return runtime.block_on(cli::run(*verb, Args::command())),
+        Command::Verb(verb) => return runtime.block_on(cli::run(*verb, args::definition())),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

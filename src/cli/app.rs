@@ -7,6 +7,7 @@ use clap::Subcommand;
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::DIALECTS;
 use super::client::{Client, Failure, segment};
 use super::files::{self, SecretFile};
 use super::report::{entries, instant, note, text, write_facts, write_line, write_table};
@@ -140,8 +141,8 @@ impl KeyFiles {
 /// A new app.
 #[derive(Debug, clap::Args)]
 pub struct Create {
-    /// Which protocol it speaks: wechat, dingtalk, miniprogram or alipayhk.
-    #[arg(long)]
+    /// Which protocol it speaks.
+    #[arg(long, value_parser = DIALECTS)]
     dialect: String,
     /// What people call it.
     #[arg(long)]

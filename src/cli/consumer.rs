@@ -49,8 +49,8 @@ pub struct Create {
     /// It may use all credentials, those of the future too.
     #[arg(long, conflicts_with = "credentials")]
     all_credentials: bool,
-    /// What it may do: read, report, exchange, forget, proxy; left out: read and report.
-    #[arg(long = "verb", value_name = "VERB", value_delimiter = ',')]
+    /// What it may do; left out: read and report.
+    #[arg(long = "verb", value_name = "VERB", value_delimiter = ',', value_parser = ["read", "report", "exchange", "forget", "proxy"])]
     verbs: Vec<String>,
     /// How many seconds of life its client library must be told of, at least.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]

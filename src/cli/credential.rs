@@ -6,6 +6,7 @@ use clap::Subcommand;
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::DIALECTS;
 use super::client::{Client, Failure, segment};
 use super::files;
 use super::report::{entries, instant, text, write_facts, write_line, write_table};
@@ -46,8 +47,8 @@ Examples:
 pub struct Add {
     /// What the keeper's callers call it.
     name: String,
-    /// Which protocol its platform speaks: wechat, dingtalk, miniprogram or alipayhk.
-    #[arg(long)]
+    /// Which protocol its platform speaks.
+    #[arg(long, value_parser = DIALECTS)]
     dialect: String,
     /// For wechat: tokens from /cgi-bin/token rather than from /cgi-bin/stable_token.
     #[arg(long)]

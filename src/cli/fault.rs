@@ -4,6 +4,7 @@ use clap::Subcommand;
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::DIALECTS;
 use super::client::{Client, Failure, segment};
 use super::report::{entries, text, write_line, write_table};
 use super::span;
@@ -62,8 +63,8 @@ impl Action {
 /// A new rule.
 #[derive(Debug, clap::Args)]
 pub struct Add {
-    /// Whose requests: wechat, dingtalk, miniprogram or alipayhk.
-    #[arg(long)]
+    /// Whose requests.
+    #[arg(long, value_parser = DIALECTS)]
     dialect: String,
     /// Which path; left out: all of the dialect.
     #[arg(long, value_name = "PATH")]

@@ -20,8 +20,8 @@ pub enum CustomerVerb {
     Put {
         /// The customer's id.
         id: String,
-        /// active, frozen or deleted.
-        #[arg(long, default_value = "active")]
+        /// Whether they may grant anything.
+        #[arg(long, default_value = "active", value_parser = ["active", "frozen", "deleted"])]
         status: String,
         /// The name they chose.
         #[arg(long, value_name = "TEXT")]

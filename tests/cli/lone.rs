@@ -65,16 +65,14 @@ fn every_command_helps_with_examples_and_the_server_is_asked_only_by_those_that_
     for command in wanted {
         assert!(words.iter().any(|known| known == command), "{command}");
     }
-    for command in all
-        .iter()
-        .filter(|command| !all.iter().any(|other| other.len() > command.len() && other.starts_with(command)))
-    {
+    for command in &all {
         let mut args: Vec<&str> = command.iter().map(String::as_str).collect();
         args.push("--help");
         let help = Ran::alone(&args).out;
         assert!(help.contains("Example"), "{command:?} has an example");
         let works_alone =
-            ["dev", "serve", "config", "backup", "store", "migrate", "key", "completions"].contains(&args[0]);
+            ["--help", "dev", "serve", "config", "backup", "store", "migrate", "key", "completions"]
+                .contains(&args[0]);
         assert_eq!(help.contains("--admin-url"), !works_alone, "{command:?}");
     }
 }
@@ -102,6 +100,25 @@ fn every_example_is_understood_when_it_is_pasted() {
             .env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
         let ran = Ran::of(&args, &shell.output().unwrap());
         assert!(!ran.err.lines().any(|line| line.starts_with("error:")), "{script}{ran:?}");
+    }
+}
+
+#[test]
+fn a_word_that_is_not_one_of_a_few_is_a_mistake_in_usage_and_no_server_is_asked() {
+    #[rustfmt::skip]
+    let cases = [
+        (&["app", "create", "--name", "Shop", "--dialect", "whatsapp"][..],              "wechat"),
+        (&["credential", "add", "shop", "--app", "wx1", "--dialect", "whatsapp"],        "wechat"),
+        (&["fault", "add", "--action", "drop-after", "--dialect", "whatsapp"],           "wechat"),
+        (&["consumer", "create", "shop", "--all-credentials", "--verb", "read,write"],   "report"),
+        (&["customer", "put", "c1", "--status", "thawed"],                               "frozen"),
+        (&["dev", "--ephemeral", "--admin", "0.0.0.0:0"],                                "loopback"),
+        (&["dev", "--ephemeral", "--issuer", "[::]:0"],                                  "loopback"),
+        (&["dev", "--ephemeral", "--keeper", "192.0.2.7:0"],                             "loopback"),
+    ];
+    for (args, told) in cases {
+        let ran = Ran::alone(args);
+        assert!(ran.code == 2 && ran.err.contains(told), "{ran:?}");
     }
 }
 

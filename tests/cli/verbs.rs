@@ -20,7 +20,7 @@ fn the_exit_code_tells_who_said_no() {
         ("done",                 &["app", "show", "wx0000000000000001"],              0, ""),
         ("no such app",          &["app", "show", "wx9"],                             1, "no such app"),
         ("the dialect's refusal", &["code", "issue", "--app", "MINI0000000000000001", "--customer", "2160000000000002"], 1, "frozen"),
-        ("unknown dialect",      &["app", "create", "--dialect", "fax", "--name", "x"], 1, "wechat"),
+        ("unknown dialect",      &["app", "create", "--dialect", "fax", "--name", "x"], 2, "wechat"),
         ("unknown setting",      &["app", "set", "wx0000000000000001", "--setting", "colour=1"], 1, "no such setting"),
         ("nothing to change",    &["app", "set", "wx0000000000000001"],               2, "--setting"),
         ("unknown code",         &["fault", "add", "--dialect", "wechat", "--action", "answer", "--code", "x"], 1, "code must be one"),
@@ -124,8 +124,8 @@ fn a_drawn_private_key_goes_into_a_file_of_its_own() {
     let sandbox = Sandbox::start();
     let file = sandbox.folder.path().join("key.pem");
     let out = file.to_str().unwrap();
-    let refused =
-        sandbox.run(&["app", "create", "--dialect", "fax", "--name", "x", "--private-key-out", out]);
+    let taken = ["--id", "ALHK0000000000000001", "--name", "x", "--private-key-out", out];
+    let refused = sandbox.run(&[&["app", "create", "--dialect", "alipayhk"][..], &taken].concat());
     assert_eq!((refused.code, file.exists()), (1, false), "nothing is left of what was refused");
 
     let create = ["app", "create", "--dialect", "alipayhk", "--name", "Shop", "--private-key-out", out];
