@@ -4,7 +4,7 @@ use axum::body::Body;
 use http_body_util::BodyExt as _;
 use mintkeep_protocol::keep::credential::TokenSource;
 
-use crate::rig::Rig;
+use crate::rig::{Rig, read};
 
 const BEAT: &str = ": still here\n\n";
 
@@ -69,6 +69,10 @@ async fn who_may_not_read_may_not_watch_and_who_is_revoked_hears_no_more() {
         let key = key.map(|key: &str| key.to_owned());
         assert_eq!(rig.get(path, key.as_deref()).await.status(), status, "{path}");
     }
+    let (status, told) =
+        read(rig.get("/v1/watch?credential=mine&credential=other", Some(&made.key)).await).await;
+    assert_eq!(status, 400);
+    assert!(told["detail"].as_str().unwrap().contains("the one credential"), "{told}");
     let mut stream = rig.get("/v1/watch?credential=mine", Some(&made.key)).await.into_body();
     next(&mut stream).await.unwrap();
     rig.admin("DELETE", "/consumers/shop", None).await;

@@ -60,7 +60,7 @@ pub(super) async fn watch(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|_| {
-        let detail = "say what to watch: ?credential=NAME";
+        let detail = "name the one credential to watch, and nothing else: ?credential=NAME; watch others by connections of their own";
         Problem::new(StatusCode::BAD_REQUEST, "query-malformed", "The query is malformed", detail)
     })?;
     let access = Access::grant(&desk.keeper, &headers, (Verb::Read, &query.credential))?;
