@@ -240,6 +240,12 @@ mod tests {
             with_answer("https://a.example/?state=1&x=2", &[("state", "3")]),
             "https://a.example/?x=2&state=3"
         );
+        let refusal = [("authResult", "FAIL")];
+        assert_eq!(
+            with_answer("https://a.example/?authCode=E", &refusal),
+            "https://a.example/?authResult=FAIL",
+            "a forged code goes from a refusal too"
+        );
     }
 
     #[test]

@@ -238,3 +238,26 @@ async fn report(
     let may_read = access.consumer.may(Verb::Read, &access.account.credential.name);
     Ok(TokenBody { access_token: told.access_token.filter(|_| may_read), ..told }.into_response())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn if_none_match_names_an_etag_alone_or_in_a_list_weak_or_not() {
+        let cases = [
+            ("\"a\"", true),
+            ("W/\"a\"", true),
+            ("\"b\" , W/\"a\"", true),
+            ("*", true),
+            ("a", false),
+            ("\"b\"", false),
+            ("w/\"a\"", false),
+        ];
+        for (header, is_named) in cases {
+            let header = HeaderValue::from_static(header);
+            let etag = HeaderValue::from_static("\"a\"");
+            assert_eq!(names(&header, &etag), is_named, "{header:?}");
+        }
+    }
+}
