@@ -168,7 +168,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Puts every slot on the shelf, and spreads what is due over a while: a restart is no herd.
+    /// Puts every slot on the shelf, and spreads what is due over a while: a restart is no herd. A customer's whose
+    /// request is not settled is not spread: a platform stops to take it again before that while is over.
     async fn load_slots(&self, missing: &mut KeysMissing) -> Stored<()> {
         let ring = self.seals.ring();
         let mut after: Option<SlotKey> = None;
@@ -186,7 +187,9 @@ impl Keeper {
                 let is_abandoned = matches!(leaf.upkeep, Upkeep::Renewing { .. }) && !self.store.is_shared();
                 let due =
                     if is_abandoned || is_of_later(&leaf, now) { Some(now) } else { self.due_at(&leaf) };
-                let at = due.map(|due| start_at(due, now, end, self.chance()));
+                let spread = |due| start_at(due, now, end, self.chance());
+                let is_open = slot.intent.is_some() && slot.key.customer.is_some();
+                let at = if is_open { due } else { due.map(spread) };
                 self.timetable.plan(&leaf.key, at);
             }
         }
