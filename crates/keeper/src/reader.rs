@@ -10,7 +10,7 @@ use mintkeep_protocol::keep::slot::{SlotKey, Trouble, Upkeep};
 use mintkeep_protocol::keep::timetable::Urgency;
 use mintkeep_protocol::time::Timestamp;
 
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, STORE_PATIENCE, store_trouble};
 use crate::renewal::{Errand, Landed};
 use crate::roster::Account;
 use crate::shelf::Leaf;
@@ -38,7 +38,8 @@ pub struct Reading<'r> {
 impl Keeper {
     /// A good token.
     ///
-    /// While there is one, it is given at once: no store, no platform, no wait (but see `min_ttl`).
+    /// While there is one, it is given at once: no store, no platform, no wait (but see `min_ttl`, and
+    /// [`Self::begun_elsewhere`]).
     ///
     /// # Errors
     ///
@@ -52,9 +53,10 @@ impl Keeper {
         if account.is_per_customer() != key.customer.is_some() {
             return Err(ReadFailure::NoSuchSlot);
         }
-        let leaf = self.shelf.get(&key);
+        let mut leaf = self.shelf.get(&key);
         if leaf.is_none() && account.is_per_customer() {
-            return Err(ReadFailure::NoSuchSlot);
+            // Boxed, as below.
+            leaf = Some(Box::pin(self.begun_elsewhere(&key)).await?);
         }
         let now = self.clock.now();
         let nothing =
@@ -80,6 +82,22 @@ impl Keeper {
                 Box::pin(self.await_flight(&key, reading.consumer, is_urgent)).await
             }
         }
+    }
+
+    /// A customer's slot that is not known here: another replica on the store may have begun it a moment ago, and who was
+    /// told of it there may be sent here next.
+    pub(crate) async fn begun_elsewhere(&self, key: &SlotKey) -> Result<Arc<Leaf>, ReadFailure> {
+        if !self.store.is_shared() {
+            return Err(ReadFailure::NoSuchSlot);
+        }
+        match tokio::time::timeout(STORE_PATIENCE, self.store.slot(key)).await {
+            Ok(Ok(Some(slot))) => return Ok(self.shelve(&slot)),
+            Ok(Ok(None)) => return Err(ReadFailure::NoSuchSlot),
+            Ok(Err(error)) => drop(store_trouble(&error)),
+            Err(_slow) => {}
+        }
+        let retry_at = Some(self.clock.now().after(STILL_UNDER_WAY));
+        Err(ReadFailure::Unavailable(Denial { because: Trouble::Store, retry_at }))
     }
 
     async fn await_flight(
@@ -113,7 +131,8 @@ fn count_if_stale(account: &Account, leaf: &Leaf) {
     }
 }
 
-/// When a renewal is still under way that one has waited for in vain, it may end any second.
+/// When a renewal is still under way that one has waited for in vain, it may end any second; and a store that did not
+/// answer may be back.
 const STILL_UNDER_WAY: Duration = Duration::from_secs(1);
 
 /// Why there is no token after a renewal.

@@ -11,6 +11,8 @@ mod metrics;
 #[cfg(test)]
 mod platform;
 #[cfg(test)]
+mod replicas;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod store;

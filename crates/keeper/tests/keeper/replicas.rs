@@ -1,0 +1,41 @@
+//! What one replica did a moment ago, asked of another that has not heard of it yet.
+
+use std::time::Duration;
+
+use mintkeep_keeper::reader::{ReadFailure, Reading};
+use mintkeep_protocol::ident::CustomerId;
+use mintkeep_protocol::keep::plan::Denial;
+use mintkeep_protocol::keep::slot::Trouble;
+
+use crate::gate::Mischief;
+use crate::world::World;
+
+#[tokio::test(start_paused = true)]
+async fn what_one_replica_got_for_a_code_can_be_read_at_another_at_once() {
+    let world = World::new(1, 2).await;
+    let code = world.platform.issue_code("c2");
+    let arrived = world.platform.arrived("mini");
+    let customer = world.exchange(0, "mini", &code).await.unwrap();
+    let token = world.read(0, "mini", Some("c2")).await;
+    assert!(token.is_some());
+    assert_eq!(world.read(1, "mini", Some("c2")).await, token);
+    assert_eq!(world.exchange(1, "mini", &code).await, Ok(customer), "asked again, at the other");
+    assert_eq!(world.read(1, "mini", Some("nobody")).await, None);
+    assert_eq!(world.platform.arrived("mini"), arrived + 1, "the platform is asked once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_customer_is_unknown_is_not_said_on_a_guess() {
+    let world = World::new(1, 2).await;
+    let (account, customer) = (world.account(1, "mini"), CustomerId::parse("c2").unwrap());
+    let consumer = &world.consumer.name;
+    let reading = Reading { customer: Some(&customer), min_ttl: Duration::ZERO, consumer };
+    let read = async || world.processes[1].keeper.read(&account, &reading).await.err();
+    assert_eq!(read().await, Some(ReadFailure::NoSuchSlot));
+    world.store.mischief.send_replace(Mischief { store_fails: 1_000, ..Mischief::default() });
+    let told = read().await;
+    assert!(
+        matches!(told, Some(ReadFailure::Unavailable(Denial { because: Trouble::Store, retry_at: Some(_) }))),
+        "{told:?}"
+    );
+}
