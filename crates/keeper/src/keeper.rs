@@ -289,6 +289,24 @@ impl Keeper {
         &self,
         attempt: impl Fn() -> F,
     ) -> Option<T> {
+        self.insist_until(self.tasks.stopping(), attempt).await
+    }
+
+    /// As [`Self::insist`], and a stop waits for it, as long as it waits for anything: what came from a platform may not
+    /// come a second time.
+    pub(crate) async fn insist_on_keeping<T, F: Future<Output = Stored<T>>>(
+        &self,
+        attempt: impl Fn() -> F,
+    ) -> Option<T> {
+        self.insist_until(std::future::pending(), attempt).await
+    }
+
+    async fn insist_until<T, F: Future<Output = Stored<T>>>(
+        &self,
+        end: impl Future<Output = ()>,
+        attempt: impl Fn() -> F,
+    ) -> Option<T> {
+        let mut end = pin!(end);
         let (mut wait, longest) = INSIST_WAITS;
         loop {
             match attempt().await {
@@ -299,7 +317,7 @@ impl Keeper {
             }
             tokio::select! {
                 biased;
-                () = self.tasks.stopping() => return None,
+                () = &mut end => return None,
                 () = tokio::time::sleep(wait) => wait = wait.saturating_mul(2).min(longest),
             }
         }

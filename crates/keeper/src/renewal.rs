@@ -285,7 +285,8 @@ impl Renewal<'_> {
         let (Some(intent), Ok(sealed)) = (intent, keeper.seals.seal_answer(&key.place(), answer)) else {
             return self.verdict(request, answer).await;
         };
-        let mut keeping = pin!(keeper.insist(|| keeper.store.keep_answer(&key, intent, sealed.clone())));
+        let keep = || keeper.store.keep_answer(&key, intent, sealed.clone());
+        let mut keeping = pin!(keeper.insist_on_keeping(keep));
         let kept = match tokio::time::timeout(STORE_PATIENCE, &mut keeping).await {
             Ok(kept) => kept,
             Err(_slow) => {

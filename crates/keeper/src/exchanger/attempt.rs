@@ -163,7 +163,7 @@ impl Attempt<'_> {
         let Ok(sealed) = self.keeper.seals.seal_answer(&self.exchange.key.place(), answer) else { return };
         let (key, fence) = (self.exchange.key, intent.fence);
         let keep = || self.keeper.store.keep_code_answer(&key, fence, sealed.clone());
-        match self.keeper.insist(keep).await {
+        match self.keeper.insist_on_keeping(keep).await {
             Some(Commit::Done) => self.exchange.revision = self.exchange.revision.saturating_add(1),
             Some(Commit::Lost) => {
                 self.catch_up().await;

@@ -7,6 +7,8 @@ mod dice;
 #[cfg(test)]
 mod gate;
 #[cfg(test)]
+mod leaving;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod platform;

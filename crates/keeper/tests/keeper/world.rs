@@ -15,7 +15,7 @@ use mintkeep_protocol::ident::{AppId, ConsumerName, CredentialName, CustomerId};
 use mintkeep_protocol::keep::consumer::{Consumer, CredentialScope, Verb};
 use mintkeep_protocol::keep::credential::{CredentialSettings, TokenSource};
 use mintkeep_protocol::secret::{AuthCode, ClientSecret};
-use mintkeep_web::tasks::Tasks;
+use mintkeep_web::tasks::{StillRunning, Tasks};
 use tokio::task::JoinHandle;
 
 use crate::dice::{Dice, SimClock};
@@ -129,6 +129,11 @@ impl World {
         // Behind its gate nothing can be done any more; what only waits for the next look at a clock ends.
         let _waiting_for_ever = self.processes[which].tasks.shutdown(Duration::ZERO).await;
         self.processes[which] = self.another().await;
+    }
+
+    /// Tells a process to stop, and waits for its end.
+    pub async fn stop(&self, which: usize, patience: Duration) -> Result<(), StillRunning> {
+        self.processes[which].tasks.shutdown(patience).await
     }
 
     pub fn account(&self, which: usize, credential: &str) -> Arc<Account> {
