@@ -100,6 +100,7 @@ impl SqliteStore {
         let is_failing = Arc::<AtomicBool>::default();
         let writer = Writer {
             db: opened.db,
+            file: opened.file.clone(),
             cache: cache.clone(),
             requests: asked,
             housekeeping: Housekeeping::new(options.clock, options.audit_retention),

@@ -10,6 +10,11 @@ pub enum Fault {
     /// The engine said no: disk full, an IO error, a damaged file.
     #[error(transparent)]
     Engine(#[from] rusqlite::Error),
+    /// What would be written now nobody would find again.
+    #[error(
+        "the database was deleted while it was in use: stop the server, and put the database or a backup in its place"
+    )]
+    Deleted,
     /// A row can't be read back as a record.
     #[error(transparent)]
     Row(#[from] Damaged),

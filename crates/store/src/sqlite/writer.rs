@@ -5,6 +5,8 @@
 //! back a moment later: on a slow disk the writer gives them that moment, or else it would flush for the
 //! first of them and let the others wait for two flushes.
 
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -50,6 +52,8 @@ pub enum Request {
 /// The writer's own things.
 pub struct Writer {
     pub db: Connection,
+    /// Where the database is.
+    pub file: PathBuf,
     pub cache: Arc<RecordCache>,
     pub requests: Receiver<Request>,
     pub housekeeping: Housekeeping,
@@ -91,8 +95,9 @@ impl Writer {
             if !open {
                 return;
             }
-            if is_idle && self.is_failing.load(Relaxed) {
-                self.is_failing.store(try_to_write(&mut self.db).is_err(), Relaxed);
+            if is_idle && (self.is_failing.load(Relaxed) || self.check_file().is_err()) {
+                let tried = self.check_file().and_then(|()| Ok(try_to_write(&mut self.db)?));
+                self.is_failing.store(tried.is_err(), Relaxed);
             }
             if let Err(fault) = self.housekeeping.tick(&mut self.db, &self.cache) {
                 tracing::warn!(%fault, "the store could not be tidied up; it is tried again later");
@@ -123,9 +128,19 @@ impl Writer {
         true
     }
 
+    /// Whether the database is still where a start would look for it. One that was deleted takes whatever is written to
+    /// it, and is gone when it is closed.
+    fn check_file(&self) -> Result<(), Fault> {
+        match std::fs::metadata(&self.file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Fault::Deleted),
+            // Any other trouble shows in what is written.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// Commits a batch, shows it in the cache in the order of the commits, and then tells who waits.
     fn commit(&mut self, batch: &mut Vec<Waiting>) {
-        let outcome = write_batch(&mut self.db, batch);
+        let outcome = self.check_file().and_then(|()| write_batch(&mut self.db, batch));
         self.is_failing.store(outcome.is_err(), Relaxed);
         match outcome {
             Ok(written) => {
@@ -223,6 +238,8 @@ mod tests {
         let housekeeping = Housekeeping::new(Arc::new(Noon), Duration::from_hours(1));
         Writer {
             db,
+            // There as long as the test runs.
+            file: PathBuf::from("."),
             cache: Arc::new(RecordCache::new()),
             requests,
             housekeeping,

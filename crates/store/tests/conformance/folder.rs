@@ -188,6 +188,31 @@ async fn a_store_that_can_write_nothing_says_so_until_it_can_again() {
     assert_eq!(store.commit_grant(grant(1, 1, "c"), audit("g")).await.unwrap(), Commit::Done);
 }
 
+#[tokio::test]
+async fn a_store_whose_database_was_deleted_under_it_acknowledges_nothing_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_sqlite(folder.path());
+    store.commit_grant(grant(1, 1, "c"), audit("g")).await.unwrap();
+    let (file, away) = (folder.path().join("mintkeep.db"), folder.path().join("away"));
+    std::fs::rename(&file, &away).unwrap();
+    // Nobody asks it for a change; it looks by itself.
+    let noticed = async {
+        while store.epoch().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), noticed).await.expect("it is noticed");
+    let refused = store.commit_grant(grant(2, 1, "c"), audit("g")).await.unwrap_err();
+    assert!(refused.to_string().contains("deleted"), "{refused}");
+    assert!(store.grant(number(1)).await.unwrap().is_some(), "what is known is told");
+
+    std::fs::rename(&away, &file).unwrap();
+    while store.epoch().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(store.commit_grant(grant(2, 1, "c"), audit("g")).await.unwrap(), Commit::Done);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn only_the_owner_may_read_the_store_and_its_backup() {
