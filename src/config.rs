@@ -11,7 +11,6 @@ mod store;
 mod tests;
 
 use std::fmt;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +30,8 @@ pub use reader::Remark;
 use reader::{Notes, Section};
 use secret::Surroundings;
 pub use store::database_url;
+
+use crate::say::{write_line, write_out};
 
 /// What `mintkeep config example` prints.
 const EXAMPLE: &str = include_str!("config/example.toml");
@@ -137,9 +138,8 @@ pub fn load(file: &Path) -> Result<(Settings, Vec<Remark>), Rejected> {
 }
 
 /// `mintkeep config example`.
-pub fn print_example() -> anyhow::Result<()> {
-    std::io::stdout().write_all(EXAMPLE.as_bytes())?;
-    Ok(())
+pub fn print_example() {
+    write_out(EXAMPLE.as_bytes());
 }
 
 /// Tells the log what works and is hardly meant so.
@@ -152,11 +152,10 @@ pub fn warn(warnings: &[Remark]) {
 /// `mintkeep config check FILE`: says what is wrong, or what works and is hardly meant so.
 pub fn check(file: &Path) -> anyhow::Result<()> {
     let (_settings, warnings) = load(file)?;
-    let mut out = std::io::stdout().lock();
     for warning in warnings {
-        writeln!(out, "warning: {warning}")?;
+        write_line(&format!("warning: {warning}"));
     }
-    writeln!(out, "{} can be served", file.display())?;
+    write_line(&format!("{} can be served", file.display()));
     Ok(())
 }
 

@@ -22,6 +22,7 @@ use crate::args::DevOptions;
 use crate::config::{DrainSettings, LogSettings};
 use crate::engine::StoreHealth;
 use crate::sandbox_clock::SandboxClock;
+use crate::say::note;
 use crate::telemetry::{self, Metrics};
 use crate::welcome::Welcome;
 use crate::wiring::{Door, Process, Records};
@@ -44,7 +45,7 @@ impl Drop for DataFolder {
         if self.is_temporary
             && let Err(error) = std::fs::remove_dir_all(&self.path)
         {
-            eprintln!("mintkeep: {} is left behind: {error}", self.path.display());
+            note(&format!("mintkeep: {} is left behind: {error}", self.path.display()));
         }
     }
 }

@@ -16,6 +16,7 @@ mod sandbox_clock;
 mod sandbox_keeper;
 mod sandbox_keys;
 mod sandbox_shop;
+mod say;
 mod serve;
 mod telemetry;
 mod welcome;
@@ -47,7 +48,10 @@ fn main() -> ExitCode {
     let done = match args.command {
         Command::Dev(options) => runtime.block_on(dev::run(options)),
         Command::Serve(options) => runtime.block_on(serve::run(&options.config)),
-        Command::Config(ConfigCommand::Example) => config::print_example(),
+        Command::Config(ConfigCommand::Example) => {
+            config::print_example();
+            Ok(())
+        }
         Command::Config(ConfigCommand::Check { file }) => config::check(&file),
         Command::Verb(verb) => return runtime.block_on(cli::run(*verb, args::definition())),
     };
@@ -59,6 +63,6 @@ fn main() -> ExitCode {
 
 /// Says what went wrong, and why, on one line.
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("mintkeep: {error:#}");
+    say::note(&format!("mintkeep: {error:#}"));
     ExitCode::FAILURE
 }

@@ -15,7 +15,7 @@ use mintkeep_protocol::secret::AccessToken;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::report::{printable, write_json};
+use super::report::{note, printable, write_json};
 
 /// How long an answer may take. A renewal at a slow platform is the longest that is waited for.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(40);
@@ -47,9 +47,9 @@ impl Failure {
             Self::Unreachable(told) => (3, told.clone()),
         };
         match self {
-            Self::Refused(problem) if as_json => eprintln!("{problem}"),
+            Self::Refused(problem) if as_json => note(&problem.to_string()),
             Self::Refused(_) | Self::Local(_) | Self::Usage(_) | Self::Unreachable(_) => {
-                eprintln!("mintkeep: {}", printable(&told));
+                note(&format!("mintkeep: {}", printable(&told)));
             }
         }
         ExitCode::from(code)

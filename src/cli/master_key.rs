@@ -1,6 +1,6 @@
 //! `mintkeep master-key`: exchanging the master key of running servers.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::client::{Client, Failure};
-use super::report::{note, text, write_facts, write_line};
+use super::report::{note, note_on, text, write_facts, write_line};
 
 /// How often a rotation is asked how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -65,8 +65,7 @@ async fn rotate(client: &Client) -> Result<(), Failure> {
     while text(&answer, "/state") == "running" {
         if is_shown {
             let [seen, resealed, left] = ["/seen", "/resealed", "/left"].map(|at| text(&answer, at));
-            eprint!("\r{seen} records looked at, {resealed} sealed anew, {left} left");
-            let _closed = std::io::stderr().flush();
+            note_on(&format!("\r{seen} records looked at, {resealed} sealed anew, {left} left"));
         }
         tokio::time::sleep(LOOK_EVERY).await;
         answer = client.get(ROTATION).await?;

@@ -1,6 +1,6 @@
 //! `mintkeep migrate`: brings a store's tables up to date.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use mintkeep_web::stopwatch::Stopwatch;
 use serde_json::{Value, json};
 
 use super::client::Failure;
-use super::report::{note, write_json, write_line};
+use super::report::{note, note_on, write_json, write_line};
 use super::store::{Target, of_database};
 
 /// Options of `mintkeep migrate`.
@@ -105,15 +105,14 @@ impl Steps {
             Migrating::Begun { schema, what } => {
                 self.begun = Some((schema, what, Stopwatch::start()));
                 if self.is_terminal {
-                    eprint!("schema {schema}: {what} …");
-                    let _closed = std::io::stderr().flush();
+                    note_on(&format!("schema {schema}: {what} …"));
                 }
             }
             Migrating::Done => {
                 let Some((schema, what, watch)) = self.begun.take() else { return };
                 let took = watch.elapsed();
                 if self.is_terminal {
-                    eprintln!(" {} ms", took.as_millis());
+                    note(&format!(" {} ms", took.as_millis()));
                 } else {
                     note(&format!("schema {schema}: {what}: {} ms", took.as_millis()));
                 }

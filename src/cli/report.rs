@@ -1,28 +1,10 @@
 //! Answers as people read them: tables, facts, single values.
 
-use std::io::{ErrorKind, Write as _};
-
 use mintkeep_protocol::dialect::alipay::format_instant;
 use mintkeep_protocol::time::Timestamp;
 use serde_json::Value;
 
-/// Writes to standard output, or ends the process: with 0 when whoever reads has read enough, else with 1 and
-/// the reason, for an answer that is lost may have held a secret that is shown once.
-pub fn write_out(bytes: &[u8]) {
-    let mut out = std::io::stdout().lock();
-    if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
-        if error.kind() == ErrorKind::BrokenPipe {
-            std::process::exit(0);
-        }
-        note(&format!("mintkeep: done, but the answer is lost, for it can't be written: {error}"));
-        std::process::exit(1);
-    }
-}
-
-/// Writes one line.
-pub fn write_line(text: &str) {
-    write_out(format!("{text}\n").as_bytes());
-}
+pub use crate::say::{note, note_on, write_line, write_out};
 
 /// Writes an answer for programs.
 pub fn write_json(answer: &Value) {
@@ -94,11 +76,6 @@ pub fn write_facts(facts: &[(&str, String)]) {
     let widest = facts.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
     let lines = facts.iter().map(|(name, value)| format!("{name:<widest$}  {value}\n"));
     write_out(lines.collect::<String>().as_bytes());
-}
-
-/// Says something beside the answer, so that the answer alone can go into a variable.
-pub fn note(text: &str) {
-    eprintln!("{text}");
 }
 
 /// Says that a list goes on, if it does.

@@ -1,6 +1,6 @@
 //! `mintkeep store copy`: moves an embedded store into PostgreSQL.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use mintkeep_protocol::time::Clock as _;
@@ -9,7 +9,7 @@ use mintkeep_web::clock::SystemClock;
 use serde_json::{Value, json};
 
 use super::client::Failure;
-use super::report::{note, write_json, write_table};
+use super::report::{note, note_on, write_json, write_table};
 use super::store::of_database;
 use crate::config::database_url;
 
@@ -89,8 +89,7 @@ impl Line {
     fn tell(&mut self, progress: Progress) {
         match progress {
             Progress::Copied { table, rows, of } if self.is_terminal => {
-                eprint!("\r{table}: {rows} of {of}");
-                let _closed = std::io::stderr().flush();
+                note_on(&format!("\r{table}: {rows} of {of}"));
                 self.is_open = true;
                 if rows >= of {
                     self.end();
@@ -108,7 +107,7 @@ impl Line {
     /// Ends a line that more was to come of.
     fn end(&mut self) {
         if self.is_open {
-            eprintln!();
+            note("");
             self.is_open = false;
         }
     }

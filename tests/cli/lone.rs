@@ -133,6 +133,34 @@ fn completions_are_printed_for_each_shell() {
 }
 
 #[test]
+fn what_nobody_can_be_told_changes_no_exit_code() {
+    let nowhere = ["app", "list", "--admin-url", "http://127.0.0.1:1"];
+    let cases: [(&[&str], i32); 5] = [
+        (&["serve", "--config", "/nonexistent"], 1),
+        (&["config", "check", "/nonexistent"], 1),
+        (&["key", "generate", "--out", "/dev/null/x"], 1),
+        (&["migrate", "--config", "/nonexistent"], 2),
+        (&nowhere, 3),
+    ];
+    for (args, code) in cases {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran =
+            Ran::of(args, &alone(args).env("MINTKEEP_ADMIN_TOKEN", "none").stderr(full).output().unwrap());
+        assert_eq!(ran.code, code, "{ran:?}");
+    }
+}
+
+#[test]
+fn who_has_read_enough_of_an_example_makes_it_no_failure() {
+    let mut example = alone(&["config", "example"]);
+    // The reading end is gone before anything is written.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ran = Ran::of(&["config", "example"], &example.stdout(writer).output().unwrap());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+}
+
+#[test]
 fn an_answer_that_can_not_be_written_is_no_success() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let args = ["completions", "bash"];
