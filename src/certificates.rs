@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use mintkeep_web::tls::Tls;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Settings};
 
@@ -20,19 +20,23 @@ pub fn shown(settings: &Settings) -> Shown {
     ]
 }
 
-/// At each SIGHUP, lets `shown` take over what `file` names by then. Without end.
-///
-/// A file with a mistake changes nothing. Whether a listener speaks TLS at all is not changed either.
+/// From the call on SIGHUP does not kill; what comes back tells of each. To be called first of all: a server that is
+/// still starting may be told of new certificates too.
 ///
 /// # Errors
 ///
 /// The operating system tells no signals.
-pub async fn renew(file: &Path, shown: &Shown) -> Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
+pub fn told_to_renew() -> Result<Signal> {
+    Ok(signal(SignalKind::hangup())?)
+}
+
+/// At each SIGHUP, lets `shown` take over what `file` names by then. Without end.
+///
+/// A file with a mistake changes nothing. Whether a listener speaks TLS at all is not changed either.
+pub async fn renew(mut hangup: Signal, file: &Path, shown: &Shown) {
     while hangup.recv().await.is_some() {
         take_over(file, shown);
     }
-    Ok(())
 }
 
 fn take_over(file: &Path, shown: &Shown) {

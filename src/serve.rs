@@ -24,6 +24,7 @@ use crate::wiring::{self, Door, Process};
 
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(file: &Path) -> Result<()> {
+    let hangup = certificates::told_to_renew()?;
     let (settings, warnings) = config::load(file)?;
     let (log, log_writer) = AccessLog::start(settings.log.format, std::io::stderr())?;
     let metrics = telemetry::install(settings.log, &log)?;
@@ -36,7 +37,7 @@ pub async fn run(file: &Path) -> Result<()> {
     let shown = certificates::shown(&settings);
     let served = tokio::select! {
         served = serve(settings, keys_of(file), (&process, &engine, &metrics)) => served,
-        ended = certificates::renew(file, &shown) => ended,
+        () = certificates::renew(hangup, file, &shown) => Ok(()),
     };
     let drain = if served.is_ok() { drain } else { DrainSettings::AT_ONCE };
     let stopped = wiring::stop(&process, drain).await;
