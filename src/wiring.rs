@@ -26,6 +26,7 @@ use mintkeep_web::serve::{House, Listener, Manners, serve};
 use mintkeep_web::shortcut::Shortcut;
 use mintkeep_web::tasks::Tasks;
 use mintkeep_web::tls::Tls;
+use rustix::process::Signal;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use utoipa::openapi::OpenApi;
@@ -186,7 +187,11 @@ fn start(process: &Process, door: Door, (router, shortcut): (Router, Option<Arc<
 
 /// From the call on SIGTERM and SIGINT do not kill; what comes back waits for one of them. To be called before
 /// anybody is told that the server is ready.
+///
+/// Nor does SIGXFSZ: a file that is as large as a limit lets it be, the log or the store, is to its writer what a full
+/// disk is.
 pub fn told_to_stop() -> Result<impl Future<Output = ()>> {
+    let _heeded_by_nobody = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {

@@ -240,3 +240,28 @@ fn a_head_over_the_limits_is_refused_in_the_callers_dialect() {
     server.signal("TERM");
     assert_eq!(server.end().0.code(), Some(0));
 }
+
+#[test]
+fn a_server_that_is_starting_is_not_ended_by_sighup() {
+    // A database that takes the connection and says nothing holds the start up, for a few seconds.
+    let database = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("url = \"postgres://a@{}/a\"", database.local_addr().unwrap());
+    let server = Server::start(&configuration("", "").replacen("path = \"data\"", &url, 1));
+    let held = database.accept().unwrap();
+    server.signal("HUP");
+    let (status, lines) = server.end();
+    assert_eq!(status.code(), Some(1), "{status}: {lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("the database can't be used")), "{lines:#?}");
+    drop(held);
+}
+
+#[test]
+fn a_file_that_may_not_grow_ends_no_server() {
+    let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 0"));
+    let [admin, ..] = server.ready();
+    server.signal("XFSZ");
+    assert!(get(admin, "/readyz").starts_with("HTTP/1.1 200"));
+    server.signal("TERM");
+    let (status, lines) = server.end();
+    assert_eq!(status.code(), Some(0), "{status}: {lines:#?}");
+}
