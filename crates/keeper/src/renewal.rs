@@ -185,7 +185,7 @@ impl Renewal<'_> {
         }
         self.slot = with_intent;
         self.slot.revision = self.slot.revision.saturating_add(1);
-        self.debited = debit.map(|debit| debit.account);
+        self.debited = Some(debit.account);
         if !self.lease.covers_a_request(self.keeper) {
             // We were held up for so long that somebody else may be at it.
             return Ok(Verdict::NotSent(Trouble::NotSent));
@@ -231,8 +231,8 @@ impl Renewal<'_> {
 
     /// Stores the intent. A store that does not say whether it did is asked: nothing was sent yet, and an
     /// intent that nobody follows up would leave a one-time token in doubt for nothing.
-    async fn make_durable(&self, slot: &Slot, debit: Option<QuotaDebit>) -> Result<Presented, Trouble> {
-        let error = match self.keeper.store.present(slot, debit).await {
+    async fn make_durable(&self, slot: &Slot, debit: QuotaDebit) -> Result<Presented, Trouble> {
+        let error = match self.keeper.store.present(slot, Some(debit)).await {
             Ok(presented) => return Ok(presented),
             Err(error) => error,
         };
@@ -263,13 +263,12 @@ impl Renewal<'_> {
         self.keeper.encode(&self.account, asking).await
     }
 
-    fn debit(&self) -> Option<QuotaDebit> {
+    fn debit(&self) -> QuotaDebit {
         let is_empty = self.slot.good(self.keeper.clock.now()).is_none();
         let urgency = if is_empty { Urgency::Emergency } else { self.errand.urgency };
         let kind = self.kind();
-        let ceiling = ceiling(&self.account.terms, kind, urgency)?;
-        let account = self.keeper.quota_account(&self.account, kind);
-        Some(QuotaDebit { account, ceiling })
+        let ceiling = ceiling(&self.account.terms, kind, urgency);
+        QuotaDebit { account: self.keeper.quota_account(&self.account, kind), ceiling }
     }
 
     fn kind(&self) -> CallKind {

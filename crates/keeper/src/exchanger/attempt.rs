@@ -132,13 +132,13 @@ impl Attempt<'_> {
 
     async fn present(&mut self, request: http::Request<Bytes>) -> Result<Came, ExchangeLanded> {
         let debit = self.debit();
-        let stored = self.keeper.store.present_code(&self.exchange, debit.clone()).await;
+        let stored = self.keeper.store.present_code(&self.exchange, Some(debit.clone())).await;
         match stored.map_err(|error| later(store_trouble(&error)))? {
             Presented::Lost => return Err(later(Trouble::Store)),
             Presented::OverQuota => return Ok(Came::NotSent(Trouble::QuotaExhausted)),
             Presented::Done => self.exchange.revision = self.exchange.revision.saturating_add(1),
         }
-        self.debited = debit.map(|debit| debit.account);
+        self.debited = Some(debit.account);
         if !self.lease.covers_a_request(self.keeper) {
             return Ok(Came::NotSent(Trouble::NotSent));
         }
@@ -194,10 +194,10 @@ impl Attempt<'_> {
         }
     }
 
-    fn debit(&self) -> Option<QuotaDebit> {
+    fn debit(&self) -> QuotaDebit {
         let kind = self.account.terms.semantics.kind;
-        let ceiling = ceiling(&self.account.terms, kind, Urgency::Emergency)?;
-        Some(QuotaDebit { account: self.keeper.quota_account(&self.account, kind), ceiling })
+        let ceiling = ceiling(&self.account.terms, kind, Urgency::Emergency);
+        QuotaDebit { account: self.keeper.quota_account(&self.account, kind), ceiling }
     }
 
     /// Puts the tokens into the customer's slot, and ends the exchange, both or neither.

@@ -284,7 +284,12 @@ async fn look_back(world: &World) {
         };
         let is_one_time = customer.is_some();
         let is_read = world.read(0, credential, customer).await.is_some();
-        let is_spent = credential == "legacy" && world.store.most_calls() >= LEGACY_DAILY_LIMIT;
+        let is_spent = credential == "legacy" && world.store.debited(credential) >= LEGACY_DAILY_LIMIT;
+        let (debited, arrived) = (world.store.debited(credential), world.platform.arrived(credential));
+        assert!(
+            u64::from(debited) >= arrived,
+            "{credential}: {arrived} calls arrived, {debited} were debited"
+        );
         assert!(
             is_read || (is_one_time && waits_for_people) || is_spent,
             "{credential} {customer:?} has not recovered: {:?}",

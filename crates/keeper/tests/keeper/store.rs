@@ -64,9 +64,10 @@ impl ModelStore {
         Arc::new(Self { records: Mutex::default(), is_shared, mischief, story, ring })
     }
 
-    /// Calls of the account that has most.
-    pub fn most_calls(&self) -> u32 {
-        self.records.lock().unwrap().calls.values().copied().max().unwrap_or_default()
+    /// How many calls were debited to an app.
+    pub fn debited(&self, app: &str) -> u32 {
+        let records = self.records.lock().unwrap();
+        records.calls.iter().filter(|(account, _)| account.app.as_str() == app).map(|(_, calls)| calls).sum()
     }
 
     /// Everything, as text.

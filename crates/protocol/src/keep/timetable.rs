@@ -105,17 +105,19 @@ pub enum Urgency {
     Emergency,
 }
 
-/// How many calls of one kind there may be in a day after this one; `None`: without end.
+/// How many calls of one kind there may be in a day after this one.
+///
+/// Where no limit is known each call is counted all the same: `token explain` tells how many there were.
 #[must_use]
-pub fn ceiling(terms: &Terms, kind: CallKind, urgency: Urgency) -> Option<u32> {
-    let limit = terms.daily_limit?;
+pub fn ceiling(terms: &Terms, kind: CallKind, urgency: Urgency) -> u32 {
+    let limit = terms.daily_limit.unwrap_or(u32::MAX);
     match (kind, urgency) {
         // Only an operator forces, so all of them are for that.
-        (CallKind::ForcedStableToken, _) => Some(limit.min(FORCED_A_DAY_MAX)),
+        (CallKind::ForcedStableToken, _) => limit.min(FORCED_A_DAY_MAX),
         (CallKind::Token | CallKind::StableToken | CallKind::ApplyToken, Urgency::Ordinary) => {
-            Some(limit.saturating_sub(terms.daily_reserve))
+            limit.saturating_sub(terms.daily_reserve)
         }
-        (CallKind::Token | CallKind::StableToken | CallKind::ApplyToken, Urgency::Emergency) => Some(limit),
+        (CallKind::Token | CallKind::StableToken | CallKind::ApplyToken, Urgency::Emergency) => limit,
     }
 }
 
@@ -229,17 +231,17 @@ mod tests {
     #[test]
     fn the_reserve_is_for_emergencies() {
         let limited = terms(TokenSource::WeChatToken);
-        assert_eq!(ceiling(&limited, CallKind::Token, Urgency::Ordinary), Some(1_800));
-        assert_eq!(ceiling(&limited, CallKind::Token, Urgency::Emergency), Some(2_000));
-        assert_eq!(ceiling(&terms(TokenSource::DingTalk), CallKind::Token, Urgency::Ordinary), None);
+        assert_eq!(ceiling(&limited, CallKind::Token, Urgency::Ordinary), 1_800);
+        assert_eq!(ceiling(&limited, CallKind::Token, Urgency::Emergency), 2_000);
+        assert_eq!(ceiling(&terms(TokenSource::DingTalk), CallKind::Token, Urgency::Emergency), u32::MAX);
     }
 
     #[test]
     fn forced_calls_have_a_limit_of_their_own_and_no_reserve() {
         let forced = |terms| ceiling(&terms, CallKind::ForcedStableToken, Urgency::Emergency);
         let stable = terms(TokenSource::WeChatStable);
-        assert_eq!(forced(stable), Some(20));
-        assert_eq!(forced(Terms { daily_limit: Some(7), ..stable }), Some(7));
-        assert_eq!(forced(Terms { daily_limit: None, ..stable }), None);
+        assert_eq!(forced(stable), 20);
+        assert_eq!(forced(Terms { daily_limit: Some(7), ..stable }), 7);
+        assert_eq!(forced(Terms { daily_limit: None, ..stable }), 20);
     }
 }
