@@ -32,6 +32,11 @@ pub const PLANTED: &str = "planted-token-";
 /// Of every refresh token that it grants.
 pub const PLANTED_REFRESH: &str = "planted-refresh-";
 
+/// The wallet's call that tells who a customer is.
+pub const USER_INFO: &str = "/v1/users/inquiryUserInfo";
+/// The wallet's call that ends a customer's tokens.
+pub const CANCEL: &str = "/v1/authorizations/cancelToken";
+
 /// The one key pair of the wallet and of the app at it: making one takes long.
 pub static KEY: LazyLock<Arc<RsaPrivateKey>> = LazyLock::new(|| Arc::new(RsaPrivateKey::generate().unwrap()));
 
@@ -127,12 +132,18 @@ impl Platform {
         self.answer_signed(gateway, request, (&outcome, wire_key))
     }
 
-    /// `inquiryUserInfo`, of either wallet.
-    fn inquire(&self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
+    /// `inquiryUserInfo` and `cancelToken`, of either wallet.
+    fn serve_customer(&self, request: &http::Request<Bytes>) -> http::Response<Bytes> {
         let (ask, wire_key) = opened(Gateway::MiniProgram, request);
-        let Ask::UserInfo(shown) = ask else { panic!("the stand-in tells who somebody is") };
-        let is_good = self.state.lock().unwrap().customers.as_deref() == Some(shown.expose());
-        let outcome = if is_good {
+        let (Ask::UserInfo(shown) | Ask::CancelToken(shown)) = &ask else {
+            panic!("the stand-in tells who somebody is, or cancels a token")
+        };
+        let mut state = self.state.lock().unwrap();
+        let is_good = state.customers.as_deref() == Some(shown.expose());
+        let outcome = if is_good && matches!(ask, Ask::CancelToken(_)) {
+            state.customers = None;
+            Outcome::Granted(Granted::Cancelled)
+        } else if is_good {
             let customer = CustomerId::parse("c1").unwrap();
             Outcome::Granted(Granted::UserInfo { customer, profile: None })
         } else {
@@ -281,8 +292,8 @@ impl Onward for Platform {
         let body = body.collect().await.map_err(|_broken| OnwardFault::Ambiguous)?.to_bytes();
         let request = http::Request::from_parts(head, body);
         self.state.lock().unwrap().forwarded.push(request.clone());
-        if request.uri().path().ends_with("/inquiryUserInfo") {
-            return Ok(self.inquire(&request).map(Body::from));
+        if [USER_INFO, CANCEL].contains(&request.uri().path()) {
+            return Ok(self.serve_customer(&request).map(Body::from));
         }
         Ok(self.state.lock().unwrap().serve(&request))
     }

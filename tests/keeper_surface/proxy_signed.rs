@@ -12,10 +12,8 @@ use mintkeep_protocol::keep::credential::{CredentialSettings, TokenSource};
 use mintkeep_protocol::secret::AccessToken;
 use serde_json::{Value, json};
 
-use crate::platform::PLANTED;
+use crate::platform::{CANCEL, PLANTED, USER_INFO};
 use crate::rig::{Rig, consumer, read};
-
-const USER_INFO: &str = "/v1/users/inquiryUserInfo";
 
 /// A wallet's credential with one customer, `c1`, whose token was not obtained this very moment.
 async fn rig(source: TokenSource, encrypts: bool) -> (Rig, String) {
@@ -82,6 +80,26 @@ async fn a_dead_token_is_renewed_by_its_refresh_token_and_the_call_made_once_mor
         assert_eq!((status, code), (200, &json!("INVALID_ACCESS_TOKEN")), "{told}");
         assert_eq!((rig.platform.calls() - before, rig.platform.forwarded().len()), (1, 3), "{source:?}");
     }
+}
+
+#[tokio::test]
+async fn who_may_forget_ends_a_grant_and_a_token_that_was_cancelled_is_handed_to_nobody() {
+    let (rig, key) = rig(TokenSource::MiniProgram, false).await;
+    let path = format!("/proxy/mini/c1{CANCEL}");
+    let verbs = Verb::ALL.into_iter().filter(|verb| *verb != Verb::Forget).collect();
+    let other = rig.consumer_with(NewConsumer { verbs, ..consumer("other") }).await.key.to_string();
+    let (status, problem) = read(call(&rig, &other, ("POST", &path), "").await).await;
+    assert_eq!((status, &problem["type"]), (403, &json!("urn:mintkeep:problem:not-proxied")));
+    assert_eq!(rig.platform.forwarded().len(), 0, "nothing was sent");
+
+    let (status, told) = read(call(&rig, &key, ("POST", &path), "").await).await;
+    assert_eq!((status, &told["result"]["resultStatus"]), (200, &json!("S")), "{told}");
+    let (status, problem) = read(call(&rig, &key, ("GET", "/v1/tokens/mini/c1"), "").await).await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (503, &json!("urn:mintkeep:problem:token-unavailable")),
+        "{problem}"
+    );
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use mintkeep_protocol::keep::timetable::Urgency;
 use mintkeep_protocol::port::keeper_store::{CallKind, Commit, Ended, StoreError};
 use mintkeep_protocol::record::{AuditAction, AuditEntry};
 use mintkeep_protocol::secret::AccessToken;
+use mintkeep_web::arrival::Arrival;
 
 use crate::keeper::Keeper;
 use crate::renewal::Errand;
@@ -38,6 +39,17 @@ pub struct By {
     pub address: Option<IpAddr>,
     /// Which request, as in the access log.
     pub request_id: String,
+}
+
+impl By {
+    /// A consumer, by a call of its own.
+    pub(crate) fn consumer(consumer: &Consumer, arrival: &Arrival) -> Self {
+        Self {
+            actor: format!("consumer {}", consumer.name),
+            address: Some(arrival.peer),
+            request_id: arrival.id.to_string(),
+        }
+    }
 }
 
 /// Why an operator's wish was not done.

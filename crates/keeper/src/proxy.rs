@@ -24,6 +24,7 @@ use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::consumer::Verb;
 use mintkeep_protocol::keep::plan::{Denial, Reported};
 use mintkeep_protocol::keep::slot::{TokenDigest, Trouble};
+use mintkeep_web::arrival::Arrival;
 use mintkeep_web::problem::Problem;
 
 use self::plain::Plain;
@@ -46,9 +47,9 @@ pub struct Proxy {
 }
 
 /// Forwards a call under `/proxy/{credential}/…`.
-pub async fn forward(State(proxy): State<Proxy>, request: Request<Body>) -> Response {
+pub async fn forward(State(proxy): State<Proxy>, arrival: Arrival, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
-    proxy.pass(head, body).await.unwrap_or_else(IntoResponse::into_response)
+    proxy.pass(head, body, arrival).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// A call that waits for its token.
@@ -61,7 +62,7 @@ struct Call {
 }
 
 impl Proxy {
-    async fn pass(&self, mut head: Parts, body: Body) -> Result<Response, Problem> {
+    async fn pass(&self, mut head: Parts, body: Body, arrival: Arrival) -> Result<Response, Problem> {
         let (credential, path) = target::split(head.uri.path()).ok_or_else(climbing)?;
         let access = Access::grant(&self.keeper, &head.headers, (Verb::Proxy, credential))?;
         can_be_forwarded(&head.method)?;
@@ -76,7 +77,7 @@ impl Proxy {
         let call = Call { access, customer, head };
         match plain {
             Some(plain) => self.pass_plain(&call, plain, body).await,
-            None => self.pass_signed(&call, body).await,
+            None => self.pass_signed(&call, body, &arrival).await,
         }
     }
 

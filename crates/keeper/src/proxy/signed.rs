@@ -15,14 +15,17 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use mintkeep_protocol::dialect::alipay;
 use mintkeep_protocol::ident::CustomerId;
+use mintkeep_protocol::keep::consumer::Verb;
 use mintkeep_protocol::keep::plan::Denial;
 use mintkeep_protocol::keep::slot::Trouble;
+use mintkeep_web::arrival::Arrival;
 use mintkeep_web::problem::Problem;
 
 use super::{
     BODY_WAIT_MAX, Call, Proxy, broke_off, count_repeat, headers, not_proxied, target, unread, wrong_method,
 };
-use crate::routes::unavailable;
+use crate::admin::By;
+use crate::routes::{Access, unavailable};
 use crate::shelf::Kept;
 use crate::wire;
 
@@ -51,21 +54,53 @@ pub(super) fn admit<'p>(method: &Method, path: &'p str) -> Result<(Option<Custom
     Ok((Some(customer), path))
 }
 
+/// The platform's call that ends a customer's access token and its refresh token.
+const CANCEL: &str = "cancelToken";
+
+fn may_forget(access: &Access) -> bool {
+    access.consumer.may(Verb::Forget, &access.account.credential.name)
+}
+
 impl Proxy {
-    pub(super) async fn pass_signed(&self, call: &Call, body: Body) -> Result<Response, Problem> {
+    pub(super) async fn pass_signed(
+        &self,
+        call: &Call,
+        body: Body,
+        arrival: &Arrival,
+    ) -> Result<Response, Problem> {
+        let ends_grant = target::names(call.head.uri.path(), CANCEL);
+        if ends_grant && !may_forget(&call.access) {
+            let detail = "it ends the customer's grant: the consumer needs the verb `forget` as well";
+            return Err(not_proxied(detail));
+        }
         let body = read(body).await?;
         let leaf = self.token(call).await?;
         let kept = self.good(&leaf)?;
-        let (answer, is_dead) = self.make(call, kept, &body).await?;
-        if is_dead && let Some(next) = self.successor(call, kept.digest).await {
+        let mut answer = self.make(call, kept, &body).await?;
+        if alipay::says_token_is_dead(answer.body())
+            && let Some(next) = self.successor(call, kept.digest).await
+        {
             count_repeat();
-            return Ok(self.make(call, self.good(&next)?, &body).await?.0);
+            answer = self.make(call, self.good(&next)?, &body).await?;
         }
-        Ok(answer)
+        if ends_grant && alipay::says_done(answer.body()) {
+            self.forget(call, arrival).await;
+        }
+        Ok(answer.map(Body::from))
     }
 
-    /// Makes the call; its answer, and whether that says that the token is dead.
-    async fn make(&self, call: &Call, kept: &Kept, body: &[u8]) -> Result<(Response, bool), Problem> {
+    /// Drops the tokens that the platform has cancelled, so that nobody is handed them.
+    async fn forget(&self, call: &Call, arrival: &Arrival) {
+        let (Access { consumer, account }, Some(customer)) = (&call.access, &call.customer) else { return };
+        let forgotten = self.keeper.forget(account, customer, &By::consumer(consumer, arrival)).await;
+        if let Err(error) = forgotten {
+            let credential = account.credential.name.as_str();
+            tracing::warn!(credential, %customer, %error, "a cancelled token is kept until it is reported");
+        }
+    }
+
+    /// Makes the call.
+    async fn make(&self, call: &Call, kept: &Kept, body: &[u8]) -> Result<http::Response<Bytes>, Problem> {
         let body = alipay::put_token(body, &kept.access).map_err(|fault| {
             let title = "The body can't take the token";
             Problem::new(StatusCode::BAD_REQUEST, "body-refused", title, fault.to_string())
@@ -74,10 +109,7 @@ impl Proxy {
         let signed = self.sign(call, (target.clone(), body)).await?;
         let (head, body) = self.send(call, dressed(call, signed)).await?.into_parts();
         let body = answer_body(body).await?;
-        let (head, body) =
-            self.prove(call, target, http::Response::from_parts(head, body)).await?.into_parts();
-        let is_dead = alipay::says_token_is_dead(&body);
-        Ok((Response::from_parts(head, Body::from(body)), is_dead))
+        self.prove(call, target, http::Response::from_parts(head, body)).await
     }
 
     async fn sign(&self, call: &Call, what: (PathAndQuery, Bytes)) -> Result<Request<Bytes>, Problem> {

@@ -89,11 +89,7 @@ pub(super) async fn forget(
 ) -> Result<StatusCode, Problem> {
     let access = Access::grant(&keeper, &headers, (Verb::Forget, &credential))?;
     let customer = customer(&customer_id)?;
-    let by = By {
-        actor: format!("consumer {}", access.consumer.name),
-        address: Some(arrival.peer),
-        request_id: arrival.id.to_string(),
-    };
+    let by = By::consumer(&access.consumer, &arrival);
     match keeper.forget(&access.account, &customer, &by).await {
         // Forgetting what is not there is done already.
         Ok(()) | Err(AdminFailure::NotFound) => Ok(StatusCode::NO_CONTENT),

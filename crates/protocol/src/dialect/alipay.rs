@@ -31,7 +31,7 @@ pub use answer::{Echo, UnsignedAnswer, answer};
 pub use body::{EncryptedBody, OpenedBody, SignedBody};
 pub use call::{SignedCall, decode_head};
 pub use client::{RequestFault, Sender, UnsignedRequest, encode_call, encode_request};
-pub use customer_token::{BodyFault, put_token, says_token_is_dead};
+pub use customer_token::{BodyFault, put_token, says_done, says_token_is_dead};
 pub use instant::{format_instant, parse_instant};
 pub use message::text_to_sign;
 pub use result::{ResultRow, ResultStatus};

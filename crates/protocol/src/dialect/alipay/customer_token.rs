@@ -54,13 +54,24 @@ const DEAD_TOKEN_BODY_BYTES_MAX: usize = 4_096;
 #[must_use]
 pub fn says_token_is_dead(body: &[u8]) -> bool {
     const DEAD: [&str; 2] = ["INVALID_ACCESS_TOKEN", "EXPIRED_ACCESS_TOKEN"];
+    says(body, |status, code| status == "F" && DEAD.contains(&code))
+}
+
+/// Whether an answer's plain body says that what the call asked for was done.
+#[must_use]
+pub fn says_done(body: &[u8]) -> bool {
+    says(body, |status, _code| status == "S")
+}
+
+/// Whether an answer's `result` has a status and a code of this kind. A body that can't be read says nothing.
+fn says(body: &[u8], is_it: impl Fn(&str, &str) -> bool) -> bool {
     if body.len() > DEAD_TOKEN_BODY_BYTES_MAX {
         return false;
     }
     let Ok(object) = Object::read(body) else { return false };
     let Some(Field::Nested(result)) = object.get("result") else { return false };
     let text = |name: &str| result.get(name).and_then(serde_json::Value::as_str);
-    text("resultStatus") == Some("F") && text("resultCode").is_some_and(|code| DEAD.contains(&code))
+    text("resultStatus").zip(text("resultCode")).is_some_and(|(status, code)| is_it(status, code))
 }
 
 #[cfg(test)]
