@@ -185,6 +185,12 @@ async fn a_gateways_sub_request_is_let_through_with_who_it_is() {
         assert_eq!((good.status, told(&good, "subject")), (200, ACTIVE.into()), "{method} {path}");
         assert_eq!(ask("abc").await.status, 401, "{method} {path}");
     }
+    for name in ["authorization", "access-token"] {
+        let [first, second] = [&access, "abc"]
+            .map(|token| if name == "access-token" { token.to_owned() } else { format!("Bearer {token}") });
+        let twice = Request::get("/authz").header(name, first).header(name, second);
+        assert_eq!(rig.send(twice.body(Body::empty()).unwrap()).await.status, 401, "two of {name}");
+    }
     // A bad token in the first place is not passed over for a good one in another.
     let both = Request::get("/authz").header("authorization", "Bearer abc").header("access-token", &access);
     assert_eq!(rig.send(both.body(Body::empty()).unwrap()).await.status, 401);

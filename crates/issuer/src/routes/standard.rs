@@ -249,14 +249,17 @@ pub(super) async fn metadata(State(desk): State<Desk>) -> Response {
     .into_response()
 }
 
-/// Where a gateway's sub-request finds the token of the request that it guards.
+/// The token of the request that a gateway guards; of a header that comes twice, none: whoever is guarded may
+/// read the other one.
 fn guarded_token(headers: &HeaderMap) -> Option<AccessToken> {
     const ACCESS_TOKEN: HeaderName = HeaderName::from_static("access-token");
     if headers.contains_key(AUTHORIZATION) {
         return auth::bearer(headers);
     }
-    let named = headers.get(TOKEN_HEADER).or_else(|| headers.get(ACCESS_TOKEN))?;
-    Some(AccessToken::new(named.to_str().ok()?.to_owned()))
+    let name = if headers.contains_key(TOKEN_HEADER) { TOKEN_HEADER } else { ACCESS_TOKEN };
+    let mut named = headers.get_all(name).iter();
+    let (Some(token), None) = (named.next(), named.next()) else { return None };
+    Some(AccessToken::new(token.to_str().ok()?.to_owned()))
 }
 
 /// `GET /authz`: 204 and who it is, or 401. For nginx `auth_request` and who asks like it.
