@@ -18,6 +18,9 @@ use crate::folder::write_secret;
 use crate::sandbox::{APPS, SandboxApp};
 use crate::sandbox_keys;
 
+/// How long the issuer beside it takes the byte-identical signed request again, in seconds: its apps' default.
+const IDENTICAL_RETRY_S: u32 = 60;
+
 /// Seeds what is not there yet, and points the credentials at where the issuer listens this time.
 pub async fn seed(keeper: &Arc<Keeper>, issuer: &Issuer, data: &Path) -> Result<()> {
     let by = By { actor: "sandbox".to_owned(), address: None, request_id: "-".to_owned() };
@@ -65,7 +68,10 @@ fn new_credential(
         app: AppId::parse(app.keeper_id)?,
         base_url: issuer.public_url.clone(),
         proof,
-        settings: CredentialSettings::default(),
+        settings: CredentialSettings {
+            identical_retry_s: app.dialect.is_signed().then_some(IDENTICAL_RETRY_S),
+            ..CredentialSettings::default()
+        },
     })
 }
 

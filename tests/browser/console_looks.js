@@ -1,6 +1,7 @@
 // How the console looks: the states of its pages, long names, wide screens.
 'use strict';
 const path = require('node:path');
+const { setTimeout: pause } = require('node:timers/promises');
 const assert = require('node:assert/strict');
 const { checkLooks } = require('./checks.js');
 const { signIn, press, makeApp, live } = require('./operator.js');
@@ -8,6 +9,8 @@ const { pictured, picture } = require('./pictures.js');
 
 const MINI = 'miniprogram-sandbox';
 const CUSTOMER = '2160000000000001';
+/** How often a state is looked for that comes by itself. */
+const LOOKS_MAX = 300;
 
 /** A page behind the sign-in. */
 const at = (route, prepare) => async (world) => {
@@ -34,13 +37,24 @@ async function exchange({ sandbox }) {
   assert.equal(answer.status, 200, await answer.text());
 }
 
-/** Loses the answers to a renewal, so that nobody knows whether the refresh token is spent. */
+/**
+ * Loses the answers to a renewal until it is too late to repeat the request, so that nobody knows whether the
+ * refresh token is spent.
+ */
 async function loseAnswer(world) {
   const { sandbox } = world;
   await exchange(world);
   const rule = { dialect: 'miniprogram', action: 'drop_after' };
   const { id } = await sandbox.admin('POST', '/admin/v1/sandbox/faults', rule);
-  await sandbox.admin('POST', `/admin/v1/keeper/tokens/${MINI}/${CUSTOMER}/refresh`).catch((error) => error);
+  const kept = `/admin/v1/keeper/tokens/${MINI}/${CUSTOMER}`;
+  await sandbox.admin('POST', `${kept}/refresh`).catch((error) => error);
+  await sandbox.admin('POST', '/admin/v1/sandbox/clock', { advance_s: 61 });
+  for (let looks = 0; looks < LOOKS_MAX; looks += 1) {
+    const { token } = await sandbox.admin('GET', `${kept}/explain`);
+    if (token.state.startsWith('needs_')) break;
+    await pause(100);
+  }
+  await sandbox.admin('DELETE', '/admin/v1/sandbox/clock');
   await sandbox.admin('DELETE', `/admin/v1/sandbox/faults/${id}`);
 }
 

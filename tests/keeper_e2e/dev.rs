@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, get, post};
 use crate::keeper::manage;
+use crate::patience::until;
 use crate::sandbox::{ACTIVE, Folder, Mintkeep, code, is_active};
 
 /// Connections that report at once, and how many reports each has under way.
@@ -35,6 +36,15 @@ impl Bench {
         let answer = manage(self.platform.keeper, &self.consumer, ("GET", &path), &Value::Null);
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.text("/access_token")
+    }
+
+    /// The token that a new code of the active customer is traded for.
+    fn exchange(&self, dialect: &str, app: &str) -> String {
+        let code = self.platform.ask(&code(app, ACTIVE)).text("/auth_code");
+        let path = format!("/v1/exchanges/{dialect}-sandbox");
+        let told = manage(self.platform.keeper, &self.consumer, ("POST", &path), &json!({"auth_code": code}));
+        assert_eq!(told.status, 200, "{told:?}");
+        told.text("/access_token")
     }
 
     fn is_active(&self, token: &str) -> bool {
@@ -117,22 +127,14 @@ fn a_clock_that_jumps_an_hour_either_way_costs_no_reader_its_token() {
 fn a_call_through_the_proxy_is_answered_by_the_issuers_api_and_outlives_a_dead_token() {
     let folder = Folder::new();
     let bench = Bench::start(&folder);
-    let exchange = |dialect: &str, app: &str| {
-        let code = bench.platform.ask(&code(app, ACTIVE)).text("/auth_code");
-        let path = format!("/v1/exchanges/{dialect}-sandbox");
-        let told =
-            manage(bench.platform.keeper, &bench.consumer, ("POST", &path), &json!({"auth_code": code}));
-        assert_eq!(told.status, 200, "{told:?}");
-        told.text("/access_token")
-    };
     let proxied = |credential: &str, path: &str| {
         let path = format!("/proxy/{credential}/{ACTIVE}{path}");
         let answer = manage(bench.platform.keeper, &bench.consumer, ("POST", &path), &json!({}));
         assert_eq!(answer.status, 200, "{answer:?}");
         answer
     };
-    let first = exchange("miniprogram", "MINI0000000000000002");
-    exchange("alipayhk", "ALHK0000000000000002");
+    let first = bench.exchange("miniprogram", "MINI0000000000000002");
+    bench.exchange("alipayhk", "ALHK0000000000000002");
     // A token that was obtained a moment ago is not asked about.
     bench.manage("POST", "/admin/v1/sandbox/clock", &json!({"advance_s": 10}));
 
@@ -152,6 +154,23 @@ fn a_call_through_the_proxy_is_answered_by_the_issuers_api_and_outlives_a_dead_t
     // AlipayHK has no API here that takes a customer's token; that it has none is said under its signature.
     let answer = proxied("alipayhk-sandbox", "/api/open/v1/alipayhk/merchant/inquire");
     assert_eq!(answer.text("/result/resultCode"), "PARAM_ILLEGAL");
+}
+
+#[test]
+fn a_lost_answer_costs_no_customer_of_the_sandbox_an_authorization() {
+    let folder = Folder::new();
+    let bench = Bench::start(&folder);
+    for (dialect, app) in [("miniprogram", "MINI0000000000000002"), ("alipayhk", "ALHK0000000000000002")] {
+        let first = bench.exchange(dialect, app);
+        let lost = json!({"dialect": dialect, "action": "drop_after", "count": 1});
+        bench.manage("POST", "/admin/v1/sandbox/faults", &lost);
+        let path = format!("/admin/v1/keeper/tokens/{dialect}-sandbox/{ACTIVE}/refresh");
+        let refreshed = manage(bench.platform.admin, &bench.admin, ("POST", &path), &Value::Null);
+        assert_ne!(refreshed.status, 200, "its answer is lost: {refreshed:?}");
+        let read =
+            || Some(bench.token(&format!("{dialect}-sandbox/{ACTIVE}"))).filter(|token| *token != first);
+        assert!(bench.is_active(&until("the identical request's answer", read)), "{dialect}");
+    }
 }
 
 /// What is left of a first start that was killed once its consumer was made and before its key was written down.

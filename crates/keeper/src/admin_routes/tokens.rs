@@ -46,7 +46,7 @@ pub(super) struct Story {
     /// What happened to it, the latest first.
     #[schema(value_type = Vec<StoryLine>)]
     history: Vec<HistoryEntry>,
-    /// Today's calls of the platform's token endpoints, by kind; counted where there is a daily limit.
+    /// Today's calls of the platform's token endpoints, by kind.
     calls_today: Vec<CallsToday>,
     /// How many calls a day there may be of its own kind; `null`: without end.
     daily_limit: Option<u32>,
