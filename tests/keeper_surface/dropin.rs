@@ -198,6 +198,20 @@ async fn a_service_that_calls_once_a_minute_is_rid_of_each_dead_token_too() {
 }
 
 #[tokio::test]
+async fn what_may_be_a_report_has_the_platform_asked_as_often_in_an_hour_as_reports_may() {
+    let rig = rig().await;
+    let made = rig.consumer("shop").await;
+    ask(&rig, "/cgi-bin/token", "wx1", &made.drop_in_secret).await;
+    let calls = rig.platform.calls();
+    for _ in 0..30 {
+        rig.platform.revoke_all();
+        rig.clock.advance_s(60);
+        ask(&rig, "/cgi-bin/token", "wx1", &made.drop_in_secret).await;
+    }
+    assert_eq!(rig.platform.calls(), calls + 12);
+}
+
+#[tokio::test]
 async fn a_script_that_keeps_nothing_has_the_platform_asked_every_five_minutes_and_is_left_its_reports() {
     let rig = rig().await;
     let made = rig.consumer("shop").await;

@@ -86,7 +86,9 @@ pub struct Keeper {
     pub(crate) timetable: Timetable,
     pub(crate) flights: Flights<SlotKey, Landed>,
     pub(crate) exchanges: Flights<ExchangeKey, ExchangeLanded>,
-    pub(crate) budgets: Budgets,
+    pub(crate) reports: Budgets,
+    /// Of what looks like a report and may be none.
+    pub(crate) looks: Budgets,
     pub(crate) breakers: Breakers,
     events: broadcast::Sender<Event>,
 }
@@ -111,7 +113,8 @@ impl Keeper {
             timetable: Timetable::default(),
             flights: Flights::new(),
             exchanges: Flights::new(),
-            budgets: Budgets::default(),
+            reports: Budgets::default(),
+            looks: Budgets::default(),
             breakers: Breakers::default(),
             events,
         })

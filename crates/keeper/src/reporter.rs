@@ -41,7 +41,7 @@ pub enum ReportFailure {
     Unavailable(Denial),
 }
 
-/// How many reports each consumer may still make for each slot, within the hour.
+/// How often each consumer has had the platform asked about each slot, within the hour.
 #[derive(Default)]
 pub(crate) struct Budgets(Mutex<HashMap<(RecordId, SlotKey), Spent>>);
 
@@ -57,9 +57,10 @@ const BUDGET_WINDOW: Duration = Duration::from_hours(1);
 const BUDGETS_MAX: usize = 10_000;
 
 impl Budgets {
-    fn spent(&self, who: &(RecordId, SlotKey), now: Timestamp) -> u32 {
+    fn has_left(&self, who: &(RecordId, SlotKey), consumer: &Consumer, now: Timestamp) -> bool {
         let spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        spent.get(who).filter(|spent| is_current(spent, now)).map_or(0, |spent| spent.count)
+        let count = spent.get(who).filter(|spent| is_current(spent, now)).map_or(0, |spent| spent.count);
+        count < consumer.reports_per_hour.unwrap_or(Consumer::REPORTS_PER_HOUR)
     }
 
     fn spend(&self, who: (RecordId, SlotKey), now: Timestamp) {
@@ -98,10 +99,9 @@ impl Keeper {
         let now = self.clock.now();
         let is_flying = self.flights.is_under_way(&key);
         let who = (consumer.no, key.clone());
-        let limit = consumer.reports_per_hour.unwrap_or(Consumer::REPORTS_PER_HOUR);
         let known = leaf.known().ok_or(ReportFailure::NoSuchSlot)?;
         let outlook = Outlook { upkeep: joinable(&leaf, is_flying, self), ..leaf.outlook() };
-        let has_budget = self.budgets.spent(&who, now) < limit;
+        let has_budget = self.reports.has_left(&who, consumer, now);
         let plan = plan_report(reported, &known, (&outlook, &account.terms), has_budget, now);
         metrics::counter!("mintkeep_keeper_reports_total", "consumer" => consumer.name.to_string(), "plan" => plan_name(plan))
             .increment(1);
@@ -111,7 +111,7 @@ impl Keeper {
             ReportPlan::TooSoon(why) => self.still_served(&key, Action::TooSoon(why), leaf),
             ReportPlan::Renew => {
                 if !is_flying {
-                    self.budgets.spend(who, now);
+                    self.reports.spend(who, now);
                 }
                 let cause = Cause::Report { consumer: consumer.name.clone() };
                 self.fly_and_wait(&key, Errand::new(cause, Urgency::Ordinary)).await;
@@ -122,7 +122,9 @@ impl Keeper {
         }
     }
 
-    /// Has the platform asked about a token that may be dead, which was not said. It costs the asker no report.
+    /// Has the platform asked about a token that may be dead, which was not said.
+    ///
+    /// It costs the asker no report: a consumer has as many looks in an hour as it has reports.
     pub(crate) async fn look_into(
         self: &Arc<Self>,
         account: &Account,
@@ -134,8 +136,13 @@ impl Keeper {
         let outlook = Outlook { upkeep: joinable(&leaf, is_flying, self), ..leaf.outlook() };
         let Some(known) = leaf.known() else { return leaf };
         let reported = Reported::Version(known.version);
-        if plan_report(reported, &known, (&outlook, &account.terms), true, now) != ReportPlan::Renew {
+        let who = (consumer.no, leaf.key.clone());
+        let has_budget = self.looks.has_left(&who, consumer, now);
+        if plan_report(reported, &known, (&outlook, &account.terms), has_budget, now) != ReportPlan::Renew {
             return leaf;
+        }
+        if !is_flying {
+            self.looks.spend(who, now);
         }
         let cause = Cause::Read { consumer: Some(consumer.name.clone()) };
         self.fly_and_wait(&leaf.key, Errand::new(cause, Urgency::Ordinary)).await;
