@@ -132,8 +132,7 @@ impl Attempt<'_> {
 
     async fn present(&mut self, request: http::Request<Bytes>) -> Result<Came, ExchangeLanded> {
         let debit = self.debit();
-        let stored = self.keeper.store.present_code(&self.exchange, Some(debit.clone())).await;
-        match stored.map_err(|error| later(store_trouble(&error)))? {
+        match self.make_durable(debit.clone()).await.map_err(later)? {
             Presented::Lost => return Err(later(Trouble::Store)),
             Presented::OverQuota => return Ok(Came::NotSent(Trouble::QuotaExhausted)),
             Presented::Done => self.exchange.revision = self.exchange.revision.saturating_add(1),
@@ -155,6 +154,24 @@ impl Attempt<'_> {
                 Ok(self.read(&request, &answer).await)
             }
         }
+    }
+
+    /// Stores the intent. A store that does not say whether it did is asked: nothing was sent yet, and an intent that
+    /// nobody follows up would leave the code in doubt for nothing.
+    async fn make_durable(&self, debit: QuotaDebit) -> Result<Presented, Trouble> {
+        let (store, mine) = (&self.keeper.store, &self.exchange);
+        let error = match store.present_code(mine, Some(debit)).await {
+            Ok(presented) => return Ok(presented),
+            Err(error) => error,
+        };
+        let trouble = store_trouble(&error);
+        let found = self.keeper.insist(|| store.exchange(&mine.key)).await.flatten().ok_or(trouble)?;
+        let name =
+            |exchange: &Exchange| exchange.intent.as_ref().map(|intent| (intent.fence, intent.presented_at));
+        let is_stored = found.fence == mine.fence
+            && found.revision == mine.revision.saturating_add(1)
+            && name(&found) == name(mine);
+        if is_stored { Ok(Presented::Done) } else { Err(trouble) }
     }
 
     /// Makes the answer durable before anybody reads it.

@@ -5,6 +5,7 @@ mod api;
 #[cfg(test)]
 mod dice;
 #[cfg(test)]
+mod exchanges;
 mod gate;
 #[cfg(test)]
 mod leaving;

@@ -53,6 +53,8 @@ pub struct ModelStore {
     pub records: Mutex<Records>,
     pub is_shared: bool,
     pub mischief: watch::Sender<Mischief>,
+    /// The method whose next call is done, and its answer lost.
+    pub loses_answer_of: Mutex<Option<&'static str>>,
     pub story: Arc<Story>,
     /// Opens answers, to watch what becomes of them.
     ring: Arc<MasterKeys>,
@@ -61,7 +63,14 @@ pub struct ModelStore {
 impl ModelStore {
     pub fn new(is_shared: bool, ring: Arc<MasterKeys>, story: Arc<Story>) -> Arc<Self> {
         let mischief = watch::Sender::new(Mischief::default());
-        Arc::new(Self { records: Mutex::default(), is_shared, mischief, story, ring })
+        Arc::new(Self {
+            records: Mutex::default(),
+            is_shared,
+            mischief,
+            loses_answer_of: Mutex::default(),
+            story,
+            ring,
+        })
     }
 
     /// How many calls were debited to an app.
@@ -163,7 +172,8 @@ impl StoreDoor {
         self.gate.alive().await;
         let mischief = *self.store.mischief.borrow();
         let failed = || StoreError { room: "model", cause: "played".to_owned() };
-        let fate = self.gate.fate(mischief);
+        let is_lost = self.store.loses_answer_of.lock().unwrap().take_if(|lost| *lost == what).is_some();
+        let fate = if is_lost { Fate::FailAfter } else { self.gate.fate(mischief) };
         self.note(what, fate.name());
         match fate {
             Fate::FailBefore => return Err(failed()),
