@@ -96,13 +96,8 @@ impl Keeper {
     ) -> Result<(Action, Arc<Leaf>), ReportFailure> {
         let key = SlotKey { credential: account.credential.no, customer: customer.cloned() };
         let leaf = self.shelf.get(&key).ok_or(ReportFailure::NoSuchSlot)?;
-        let now = self.clock.now();
-        let is_flying = self.flights.is_under_way(&key);
-        let who = (consumer.no, key.clone());
-        let known = leaf.known().ok_or(ReportFailure::NoSuchSlot)?;
-        let outlook = Outlook { upkeep: joinable(&leaf, is_flying, self), ..leaf.outlook() };
-        let has_budget = self.reports.has_left(&who, consumer, now);
-        let plan = plan_report(reported, &known, (&outlook, &account.terms), has_budget, now);
+        let plan = self.plan(account, &leaf, reported, (consumer, &self.reports));
+        let plan = plan.ok_or(ReportFailure::NoSuchSlot)?;
         metrics::counter!("mintkeep_keeper_reports_total", "consumer" => consumer.name.to_string(), "plan" => plan_name(plan))
             .increment(1);
         match plan {
@@ -110,9 +105,6 @@ impl Keeper {
             ReportPlan::AlreadyNewer => self.still_served(&key, Action::AlreadyNewer, leaf),
             ReportPlan::TooSoon(why) => self.still_served(&key, Action::TooSoon(why), leaf),
             ReportPlan::Renew => {
-                if !is_flying {
-                    self.reports.spend(who, now);
-                }
                 let cause = Cause::Report { consumer: consumer.name.clone() };
                 self.fly_and_wait(&key, Errand::new(cause, Urgency::Ordinary)).await;
                 let after = self.shelf.get(&key).unwrap_or_else(|| Arc::clone(&leaf));
@@ -131,23 +123,35 @@ impl Keeper {
         leaf: Arc<Leaf>,
         consumer: &Consumer,
     ) -> Arc<Leaf> {
-        let now = self.clock.now();
-        let is_flying = self.flights.is_under_way(&leaf.key);
-        let outlook = Outlook { upkeep: joinable(&leaf, is_flying, self), ..leaf.outlook() };
         let Some(known) = leaf.known() else { return leaf };
         let reported = Reported::Version(known.version);
-        let who = (consumer.no, leaf.key.clone());
-        let has_budget = self.looks.has_left(&who, consumer, now);
-        if plan_report(reported, &known, (&outlook, &account.terms), has_budget, now) != ReportPlan::Renew {
+        if self.plan(account, &leaf, reported, (consumer, &self.looks)) != Some(ReportPlan::Renew) {
             return leaf;
-        }
-        if !is_flying {
-            self.looks.spend(who, now);
         }
         let cause = Cause::Read { consumer: Some(consumer.name.clone()) };
         self.fly_and_wait(&leaf.key, Errand::new(cause, Urgency::Ordinary)).await;
         let after = self.shelf.get(&leaf.key).filter(|after| after.good(self.clock.now()).is_some());
         after.unwrap_or(leaf)
+    }
+
+    /// What to do about a token that may be dead; `None`: none was ever held. Who begins a renewal pays for it.
+    fn plan(
+        &self,
+        account: &Account,
+        leaf: &Leaf,
+        reported: Reported,
+        (consumer, budgets): (&Consumer, &Budgets),
+    ) -> Option<ReportPlan> {
+        let (now, who) = (self.clock.now(), (consumer.no, leaf.key.clone()));
+        let is_flying = self.flights.is_under_way(&leaf.key);
+        let known = leaf.known()?;
+        let outlook = Outlook { upkeep: joinable(leaf, is_flying, self), ..leaf.outlook() };
+        let has_budget = budgets.has_left(&who, consumer, now);
+        let plan = plan_report(reported, &known, (&outlook, &account.terms), has_budget, now);
+        if plan == ReportPlan::Renew && !is_flying {
+            budgets.spend(who, now);
+        }
+        Some(plan)
     }
 
     fn still_served(

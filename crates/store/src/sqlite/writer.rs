@@ -95,9 +95,8 @@ impl Writer {
             if !open {
                 return;
             }
-            if is_idle && (self.is_failing.load(Relaxed) || self.check_file().is_err()) {
-                let tried = self.check_file().and_then(|()| Ok(try_to_write(&mut self.db)?));
-                self.is_failing.store(tried.is_err(), Relaxed);
+            if is_idle {
+                self.check_health();
             }
             if let Err(fault) = self.housekeeping.tick(&mut self.db, &self.cache) {
                 tracing::warn!(%fault, "the store could not be tidied up; it is tried again later");
@@ -126,6 +125,15 @@ impl Writer {
             }
         }
         true
+    }
+
+    /// Whether the store, which has nothing to do, can write: tried if it could not, or if its file is gone.
+    fn check_health(&mut self) {
+        let found = self.check_file();
+        if found.is_err() || self.is_failing.load(Relaxed) {
+            let tried = found.and_then(|()| Ok(try_to_write(&mut self.db)?));
+            self.is_failing.store(tried.is_err(), Relaxed);
+        }
     }
 
     /// Whether the database is still where a start would look for it. One that was deleted takes whatever is written to
