@@ -21,6 +21,8 @@ use super::report::{note, printable, write_json};
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(40);
 /// Longest answer that is read, in bytes: a thousand apps with their keys.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What every listener of ours says of a path that it does not have. An admin listener has those of its roles.
+const NO_SUCH_PATH: &str = "urn:mintkeep:problem:not-found";
 /// How many entries a page has.
 const PAGE_ENTRIES: u64 = 500;
 
@@ -163,7 +165,11 @@ impl Client {
         match parsed {
             Some(answer) if status.is_success() => Ok(answer),
             None if status.is_success() && body.is_empty() => Ok(Value::Null),
-            Some(problem) if problem.get("title").is_some() => Err(Failure::Refused(problem)),
+            Some(problem)
+                if problem.get("title").is_some() && problem.get("type") != Some(&NO_SUCH_PATH.into()) =>
+            {
+                Err(Failure::Refused(problem))
+            }
             Some(_) | None => Err(Failure::Unreachable(format!(
                 "{} answers, but not as an admin listener of Mintkeep does (status {}); is --admin-url right, \
                  and does that process run this role?",

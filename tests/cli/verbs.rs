@@ -34,7 +34,7 @@ fn the_exit_code_tells_who_said_no() {
         ("key that is not there", &["app", "add-key", "MINI0000000000000001", "--public-key", not_there], 2, "can't be read"),
         ("plain HTTP far away",  &["app", "list", "--admin-url", "http://192.0.2.1:7800"], 2, "unencrypted"),
         ("nobody listens",       &["app", "list", "--admin-url", "http://127.0.0.1:1"], 3, "can't be reached"),
-        ("not an admin listener", &["app", "list", "--admin-url", &sandbox.issuer_url], 1, "nothing here"),
+        ("not an admin listener", &["app", "list", "--admin-url", &sandbox.issuer_url], 3, "is --admin-url right"),
     ];
     for (case, args, code, told) in cases {
         let ran = sandbox.run(args);
