@@ -37,10 +37,7 @@ pub(super) async fn exchange(
     let access = Access::grant(&keeper, &headers, (Verb::Exchange, &credential))?;
     let ExchangeBody { auth_code } = json(body).await?;
     let code = AuthCode::new(auth_code);
-    let is_code = code.expose().len() <= CODE_BYTES_MAX
-        && !code.expose().is_empty()
-        && code.expose().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    if !is_code {
+    if !may_be_code(code.expose()) {
         let detail = "auth_code is what the mini program got from getAuthCode: letters and digits";
         return Err(Problem::new(StatusCode::BAD_REQUEST, "code-malformed", "The code is malformed", detail));
     }
@@ -52,6 +49,12 @@ pub(super) async fn exchange(
     let leaf = leaf.map_err(|failure| not_read(failure, now))?;
     let kept = leaf.good(now).ok_or_else(no_such_slot)?;
     Ok(TokenBody::of(kept, now).for_customer(&exchanged.customer).into_response())
+}
+
+/// Whether a platform may have issued this: the characters are those that an issuer of ours takes in a code.
+fn may_be_code(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !text.is_empty() && text.len() <= CODE_BYTES_MAX && text.bytes().all(is_plain)
 }
 
 fn problem(failure: ExchangeFailure) -> Problem {
@@ -95,6 +98,18 @@ fn problem(failure: ExchangeFailure) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Source: Mini Program, `authCode`: "Characters not allowed: special characters such as @ # ?".
+    #[test]
+    fn a_code_is_of_the_characters_that_the_drop_in_endpoints_take() {
+        let longest = "x".repeat(CODE_BYTES_MAX);
+        for code in ["2810111301lGZcM9CjlF91WH00039190xxxx", "a.b-c_d", &longest] {
+            assert!(may_be_code(code), "{code}");
+        }
+        for none in ["", "a b", "a@b", "a#b", "a?b", "\u{e9}", &format!("{longest}x")] {
+            assert!(!may_be_code(none), "{none}");
+        }
+    }
 
     #[test]
     fn a_code_that_the_platform_refuses_is_called_a_code() {
