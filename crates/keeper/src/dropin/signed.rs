@@ -268,9 +268,11 @@ async fn give(
     })))
 }
 
-const HANDLE: &str = "keeper-";
+const HANDLE: &str = "keeper";
 
 /// What a client library gets for a refresh token. The real one never leaves the keeper.
+///
+/// Letters and digits alone, as a platform's: none of the characters of an id becomes a `-` or a `_` in base64url.
 ///
 /// It names the customer and is no secret: it is taken only in a request that is signed by a consumer which
 /// may read that customer's tokens anyway.
@@ -279,7 +281,10 @@ fn handle_of(customer: &CustomerId) -> RefreshToken {
 }
 
 fn customer_of(handle: &RefreshToken) -> Option<CustomerId> {
-    let bytes = URL_SAFE_NO_PAD.decode(handle.expose().strip_prefix(HANDLE)?).ok()?;
+    let named = handle.expose().strip_prefix(HANDLE)?;
+    // Those that were handed out earlier have a hyphen.
+    let named = named.strip_prefix('-').unwrap_or(named);
+    let bytes = URL_SAFE_NO_PAD.decode(named).ok()?;
     CustomerId::parse(std::str::from_utf8(&bytes).ok()?).ok()
 }
 
@@ -312,12 +317,28 @@ async fn sign(keeper: &Arc<Keeper>, unsigned: UnsignedAnswer, known: Known) -> R
 mod tests {
     use super::*;
 
+    fn of(text: &str) -> (CustomerId, RefreshToken) {
+        let customer = CustomerId::parse(text).unwrap();
+        let handle = handle_of(&customer);
+        (customer, handle)
+    }
+
     #[test]
     fn a_handle_names_its_customer_and_fits_where_a_refresh_token_does() {
-        let longest = CustomerId::parse(&"c".repeat(CustomerId::CHARS_MAX)).unwrap();
-        assert!(handle_of(&longest).expose().len() <= 128);
-        assert_eq!(customer_of(&handle_of(&longest)), Some(longest));
-        for wrong in ["", "keeper-", "keeper-!", "keeper-YSBi", "281010033AB2F588D14B43238637264FCA5A5E35"] {
+        let longest = "c".repeat(CustomerId::CHARS_MAX);
+        for text in
+            [longest.as_str(), "2160000000000001", "z", "zz", "zzz", "Zz09._-:+", "+:-._90zZ", "o+o:_-"]
+        {
+            let (customer, handle) = of(text);
+            let is_plain = handle.expose().bytes().all(|byte| byte.is_ascii_alphanumeric());
+            assert!(is_plain && handle.expose().len() <= 128, "{}", handle.expose());
+            assert_eq!(customer_of(&handle), Some(customer));
+        }
+        let earlier = RefreshToken::new("keeper-YzE".to_owned());
+        assert_eq!(customer_of(&earlier), CustomerId::parse("c1").ok(), "as it was handed out before");
+        for wrong in
+            ["", "keeper", "keeper-", "keeper!", "keeperYSBi", "281010033AB2F588D14B43238637264FCA5A5E35"]
+        {
             assert_eq!(customer_of(&RefreshToken::new(wrong.to_owned())), None, "{wrong}");
         }
     }
