@@ -8,7 +8,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
+use http::header::PRAGMA;
+use http::{HeaderValue, StatusCode};
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::binding::{Challenge, CodeBinding, ShownBinding};
 use mintkeep_protocol::dialect::query::Query;
@@ -142,7 +143,10 @@ fn written(granted: &Granted) -> Response {
         | Granted::Quota { .. }
         | Granted::Ticket { .. } => return super::unavailable(),
     };
-    json::no_store(&answer)
+    let mut response = json::no_store(&answer);
+    // Source: RFC 6749, section 5.1, which wants it beside `Cache-Control`.
+    response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
 }
 
 /// A refusal in RFC 6749's words (section 5.2). No `_` arm, so a new refusal does not compile until it is
