@@ -3,6 +3,7 @@
 mod answer;
 mod bell;
 mod connection;
+mod crowd;
 mod patience;
 
 use std::future::Future;
@@ -211,6 +212,7 @@ struct Shared {
     house: House,
     http: http1::Builder,
     metrics: HttpMetrics,
+    crowd: crowd::Crowd,
 }
 
 /// Serves `listener` until the house's tasks are told to stop. Returns then; connections finish on their own,
@@ -229,6 +231,7 @@ pub async fn serve(listener: Listener, house: House) {
         house,
         http,
         metrics: HttpMetrics::new(name),
+        crowd: crowd::Crowd::default(),
     });
 
     let begin = |stream: TcpStream, peer, place: OwnedSemaphorePermit| {

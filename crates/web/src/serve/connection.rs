@@ -58,7 +58,7 @@ async fn drive<I: AsyncRead + AsyncWrite + Unpin>(stream: I, peer: IpAddr, share
     let gauge = Gauge::new();
     let answerer = Answerer::new(shared, &gauge, peer);
     let service = service_fn(|request| answerer.answer(request));
-    let io = TokioIo::new(Patient::new(stream, &gauge));
+    let io = TokioIo::new(Patient::new(stream, &gauge, &shared.crowd));
     let mut connection = shared.http.serve_connection(io, service);
     let bell = Arc::<Bell>::default();
     let waker = Waker::from(Arc::clone(&bell));
@@ -146,6 +146,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, duplex};
     use tokio::time::sleep;
 
+    use super::super::crowd::Crowd;
     use super::super::{House, Manners, http_builder};
     use super::*;
     use crate::clock::SystemClock;
@@ -180,6 +181,7 @@ mod tests {
                 tasks: Tasks::new(1),
             },
             metrics: HttpMetrics::new("test"),
+            crowd: Crowd::default(),
         }
     }
 

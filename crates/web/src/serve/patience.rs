@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::crowd::{Crowd, Turn};
 use crate::limits::Limits;
 
 /// How often a connection is looked at within its read timeout.
@@ -150,16 +151,17 @@ impl Watch {
     }
 }
 
-/// A stream that tells a gauge what passes, and lingers when it is closed.
+/// A stream that tells a gauge what passes, writes when it is its turn, and lingers when it is closed.
 pub(super) struct Patient<'g, I> {
     inner: I,
     gauge: &'g Gauge,
+    turn: Turn<'g>,
     lingered_bytes: usize,
 }
 
 impl<'g, I> Patient<'g, I> {
-    pub(super) const fn new(inner: I, gauge: &'g Gauge) -> Self {
-        Self { inner, gauge, lingered_bytes: 0 }
+    pub(super) const fn new(inner: I, gauge: &'g Gauge, crowd: &'g Crowd) -> Self {
+        Self { inner, gauge, turn: Turn::new(crowd), lingered_bytes: 0 }
     }
 }
 
@@ -180,23 +182,10 @@ impl<I: AsyncRead + Unpin> AsyncRead for Patient<'_, I> {
 
 impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<'_, I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.turn.poll(cx));
         let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
         self.gauge.bytes_went();
         Poll::Ready(Ok(written))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, bufs))?;
-        self.gauge.bytes_went();
-        Poll::Ready(Ok(written))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
