@@ -60,10 +60,11 @@ impl Attempt<'_> {
                 Came::Tokens(brought, asked_at) => return self.finish(brought, asked_at).await,
                 // It is durable, and whoever takes the exchange up next reads it.
                 Came::NotRead(trouble) => return later(trouble),
-                Came::Refused(Trouble::RateLimited | Trouble::CredentialRefused, _) | Came::NotSent(_)
+                Came::Refused(trouble @ (Trouble::RateLimited | Trouble::CredentialRefused), _)
+                | Came::NotSent(trouble)
                     if !was_doubtful =>
                 {
-                    return self.put_off(trouble_in(&came)).await;
+                    return self.put_off(trouble).await;
                 }
                 Came::Refused(Trouble::RefreshRefused, code) if was_doubtful => {
                     return self.end(Trouble::InDoubt, Some(code)).await;
@@ -159,13 +160,13 @@ impl Attempt<'_> {
     /// Stores the intent. A store that does not say whether it did is asked: nothing was sent yet, and an intent that
     /// nobody follows up would leave the code in doubt for nothing.
     async fn make_durable(&self, debit: QuotaDebit) -> Result<Presented, Trouble> {
-        let (store, mine) = (&self.keeper.store, &self.exchange);
-        let error = match store.present_code(mine, Some(debit)).await {
+        let mine = &self.exchange;
+        let error = match self.keeper.store.present_code(mine, Some(debit)).await {
             Ok(presented) => return Ok(presented),
             Err(error) => error,
         };
         let trouble = store_trouble(&error);
-        let found = self.keeper.insist(|| store.exchange(&mine.key)).await.flatten().ok_or(trouble)?;
+        let found = self.reload().await.ok_or(trouble)?;
         let name =
             |exchange: &Exchange| exchange.intent.as_ref().map(|intent| (intent.fence, intent.presented_at));
         let is_stored = found.fence == mine.fence
@@ -189,11 +190,16 @@ impl Attempt<'_> {
         }
     }
 
+    /// The exchange as it is stored; `None`: it is gone, or the process stops.
+    async fn reload(&self) -> Option<Exchange> {
+        self.keeper.insist(|| self.keeper.store.exchange(&self.exchange.key)).await.flatten()
+    }
+
     /// The record was changed, by an answer that we were not told of or by another seal: as long as the lease is
     /// ours, what we decide goes over it. If it has ended, by what: our own commit may have arrived although we were
     /// not told.
     async fn catch_up(&mut self) -> Option<ExchangeLanded> {
-        let found = self.keeper.insist(|| self.keeper.store.exchange(&self.exchange.key)).await.flatten()?;
+        let found = self.reload().await?;
         if found.fence == self.exchange.fence {
             self.exchange.revision = found.revision;
         }
@@ -294,8 +300,7 @@ impl Attempt<'_> {
             if let Some(landed) = self.fail(because, code.clone()).await {
                 return landed;
             }
-            let found = self.keeper.insist(|| self.keeper.store.exchange(&self.exchange.key)).await.flatten();
-            let Some(found) = found else { return later(Trouble::Store) };
+            let Some(found) = self.reload().await else { return later(Trouble::Store) };
             if let Some(landed) = ended(&found) {
                 return landed;
             }
@@ -340,22 +345,11 @@ impl Attempt<'_> {
             if self.keeper.insist(put).await != Some(Commit::Lost) {
                 break;
             }
-            let found = self.keeper.insist(|| self.keeper.store.exchange(&self.exchange.key)).await.flatten();
             let is_ours =
                 |found: &Exchange| found.fence == self.exchange.fence && found.stage != self.exchange.stage;
-            let Some(found) = found.filter(is_ours) else { break };
+            let Some(found) = self.reload().await.filter(is_ours) else { break };
             self.exchange.revision = found.revision;
         }
         later(because)
-    }
-}
-
-const fn trouble_in(came: &Came) -> Trouble {
-    match came {
-        Came::Refused(trouble, _)
-        | Came::Unknown(trouble)
-        | Came::NotRead(trouble)
-        | Came::NotSent(trouble) => *trouble,
-        Came::Tokens(..) => Trouble::Store,
     }
 }
