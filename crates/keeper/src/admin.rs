@@ -138,7 +138,7 @@ impl Keeper {
     /// The token of a slot as it is on the shelf, good or not.
     #[must_use]
     pub fn leaf(&self, account: &Account, customer: Option<&CustomerId>) -> Option<Arc<Leaf>> {
-        self.shelf.get(&slot_key(account, customer))
+        self.shelf.get(&account.slot(customer)?)
     }
 
     /// The story of a slot: who caused which renewal, when, with what answer.
@@ -151,7 +151,7 @@ impl Keeper {
         account: &Account,
         customer: Option<&CustomerId>,
     ) -> Result<Explanation, AdminFailure> {
-        let key = slot_key(account, customer);
+        let key = account.slot(customer).ok_or(AdminFailure::NotFound)?;
         let mut calls = Vec::new();
         for kind in CallKind::ALL {
             let count = self.store.calls(&self.quota_account(account, kind)).await?;
@@ -177,10 +177,7 @@ impl Keeper {
         account: &Account,
         customer: Option<&CustomerId>,
     ) -> Result<Arc<Leaf>, AdminFailure> {
-        let key = slot_key(account, customer);
-        if account.is_per_customer() != customer.is_some() {
-            return Err(AdminFailure::NotFound);
-        }
+        let key = account.slot(customer).ok_or(AdminFailure::NotFound)?;
         let errand = Errand { force: true, ..Errand::new(Cause::Operator, Urgency::Emergency) };
         let landed = self.fly_and_wait(&key, errand).await;
         match landed.map(|landed| (landed.ending, landed.leaf)) {
@@ -202,7 +199,7 @@ impl Keeper {
         (resolution, by): (Resolution, &By),
     ) -> Result<(), AdminFailure> {
         let now = self.clock.now();
-        let key = slot_key(account, customer);
+        let key = account.slot(customer).ok_or(AdminFailure::NotFound)?;
         let decide = |slot: Slot| resolve(slot, resolution, now).ok_or(AdminFailure::NothingToResolve);
         self.rewrite(
             &key,
@@ -224,7 +221,7 @@ impl Keeper {
         by: &By,
     ) -> Result<(), AdminFailure> {
         let now = self.clock.now();
-        let key = slot_key(account, Some(customer));
+        let key = account.slot(Some(customer)).ok_or(AdminFailure::NotFound)?;
         let audit = self.audit_by(by, AuditAction::CredentialChanged, &name_of(account, Some(customer)));
         self.rewrite(&key, |slot| Ok(forgotten(slot, now)), (Ending::Forgotten, audit)).await
     }
@@ -269,10 +266,6 @@ impl Keeper {
     fn new_record(&self) -> RecordId {
         RecordId::new(self.clock.now(), u32::from_be_bytes(self.draw()))
     }
-}
-
-fn slot_key(account: &Account, customer: Option<&CustomerId>) -> SlotKey {
-    SlotKey { credential: account.credential.no, customer: customer.cloned() }
 }
 
 /// A slot as the audit names it.

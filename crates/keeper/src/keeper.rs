@@ -136,7 +136,7 @@ impl Keeper {
         self.load_slots(&mut missing).await?;
         missing.into_result()?;
         for account in self.roster.accounts() {
-            if let Some(key) = account.own_slot()
+            if let Some(key) = account.slot(None)
                 && self.shelf.get(&key).is_none()
             {
                 self.timetable.plan(&key, Some(self.clock.now()));

@@ -49,10 +49,7 @@ impl Keeper {
         account: &Account,
         reading: &Reading<'_>,
     ) -> Result<Arc<Leaf>, ReadFailure> {
-        let key = SlotKey { credential: account.credential.no, customer: reading.customer.cloned() };
-        if account.is_per_customer() != key.customer.is_some() {
-            return Err(ReadFailure::NoSuchSlot);
-        }
+        let key = account.slot(reading.customer).ok_or(ReadFailure::NoSuchSlot)?;
         let mut leaf = self.shelf.get(&key);
         if leaf.is_none() && account.is_per_customer() {
             // Boxed, as below.

@@ -94,7 +94,7 @@ impl Keeper {
         reported: Reported,
         consumer: &Consumer,
     ) -> Result<(Action, Arc<Leaf>), ReportFailure> {
-        let key = SlotKey { credential: account.credential.no, customer: customer.cloned() };
+        let key = account.slot(customer).ok_or(ReportFailure::NoSuchSlot)?;
         let leaf = self.shelf.get(&key).ok_or(ReportFailure::NoSuchSlot)?;
         let plan = self.plan(account, &leaf, reported, (consumer, &self.reports));
         let plan = plan.ok_or(ReportFailure::NoSuchSlot)?;

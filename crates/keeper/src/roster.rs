@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use ahash::HashMap;
 use arc_swap::ArcSwap;
-use mintkeep_protocol::ident::{AppId, ConsumerName, CredentialName, Dialect, RecordId};
+use mintkeep_protocol::ident::{AppId, ConsumerName, CredentialName, CustomerId, Dialect, RecordId};
 use mintkeep_protocol::keep::consumer::{Consumer, KeyDigest, Verb};
 use mintkeep_protocol::keep::credential::Credential;
 use mintkeep_protocol::keep::semantics::{Holder, Terms};
@@ -45,10 +45,11 @@ impl Account {
         self.terms.semantics.holder == Holder::AppAndCustomer
     }
 
-    /// The slot of the app's own token.
-    pub(crate) fn own_slot(&self) -> Option<SlotKey> {
-        let key = SlotKey { credential: self.credential.no, customer: None };
-        (!self.is_per_customer()).then_some(key)
+    /// The slot of a customer's tokens, or of the app's own; `None`: the credential's are not such. It has tokens of
+    /// its own or of its customers, never both.
+    pub(crate) fn slot(&self, customer: Option<&CustomerId>) -> Option<SlotKey> {
+        let key = SlotKey { credential: self.credential.no, customer: customer.cloned() };
+        (self.is_per_customer() == customer.is_some()).then_some(key)
     }
 }
 

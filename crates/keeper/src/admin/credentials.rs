@@ -99,7 +99,7 @@ impl Keeper {
         let credential = &account.credential;
         let sealed = self.seal_proof(credential.no, credential.source, proof)?;
         self.change_credential(Credential { proof: Some(sealed), ..credential.clone() }, by).await?;
-        if let Some(key) = account.own_slot() {
+        if let Some(key) = account.slot(None) {
             let keeper = Arc::clone(self);
             self.tasks.spawn(async move {
                 // A renewal that is under way began with the old one.
@@ -162,7 +162,7 @@ impl Keeper {
     pub(crate) fn take_in_credential(&self, credential: Credential) {
         let no = credential.no;
         self.roster.enter(credential);
-        if let Some(key) = self.roster.account_by_no(no).and_then(|account| account.own_slot())
+        if let Some(key) = self.roster.account_by_no(no).and_then(|account| account.slot(None))
             && self.shelf.get(&key).is_none()
         {
             self.timetable.plan_if_none(&key, self.clock.now());

@@ -230,9 +230,6 @@ impl KeeperDesk {
         customer: Option<&CustomerId>,
     ) -> Result<Json<Story>, Problem> {
         let account = self.account(credential)?;
-        if account.is_per_customer() != customer.is_some() {
-            return Err(problem_of(&AdminFailure::NotFound));
-        }
         let told = self.keeper.explain(&account, customer).await.map_err(|f| problem_of(&f))?;
         if told.leaf.is_none() && customer.is_some() {
             return Err(problem_of(&AdminFailure::NotFound));
