@@ -23,7 +23,7 @@ use mintkeep_protocol::ident::Dialect;
 use mintkeep_protocol::outcome::{Outcome, Refusal};
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::body::{BodyRefused, read};
-use mintkeep_web::note::{AnswerNote, DropConnection, Noted, OutcomeCode};
+use mintkeep_web::note::{AnswerNote, DropConnection, Noted};
 use mintkeep_web::problem::{self, Problem};
 use mintkeep_web::serve::RefusalForm;
 use mintkeep_web::shortcut::{Answering, Shortcut};
@@ -228,5 +228,5 @@ fn note(dialect: Dialect, outcome: &Outcome) -> AnswerNote {
         Outcome::Refused(refusal) => refusal.name(),
         Outcome::Unknown => "unknown",
     };
-    AnswerNote { endpoint: dialect.name(), code: OutcomeCode::Name(code) }
+    AnswerNote { endpoint: dialect.name(), code }
 }

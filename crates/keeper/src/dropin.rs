@@ -31,7 +31,7 @@ use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::body::{BodyRefused, read};
 use mintkeep_web::limits::Limits;
-use mintkeep_web::note::{AnswerNote, Noted, OutcomeCode};
+use mintkeep_web::note::{AnswerNote, Noted};
 use mintkeep_web::problem::Problem;
 use mintkeep_web::serve::RefusalForm;
 use mintkeep_web::throttle::Throttle;
@@ -253,7 +253,7 @@ fn note(dialect: Dialect, outcome: &Outcome) -> AnswerNote {
         Outcome::Refused(refusal) => refusal.name(),
         Outcome::Unknown => "unknown",
     };
-    AnswerNote { endpoint, code: OutcomeCode::Name(code) }
+    AnswerNote { endpoint, code }
 }
 
 /// A copy of a token, which leaves with the answer.

@@ -10,7 +10,7 @@ use mintkeep_protocol::crypto::{MacKey, same_bytes, sha256};
 use mintkeep_protocol::secret::{AccessToken, ClientSecret};
 
 use crate::auth::bearer;
-use crate::note::{AnswerNote, OutcomeCode};
+use crate::note::AnswerNote;
 use crate::problem::Problem;
 
 /// What the admin token is compared with: its digest, so that the token itself is kept nowhere.
@@ -54,7 +54,7 @@ async fn admit(State(token): State<AdminToken>, request: Request, next: Next) ->
         status if status.is_client_error() => "refused",
         _ => "done",
     };
-    AnswerNote { endpoint: "admin", code: OutcomeCode::Name(code) }.on(response)
+    AnswerNote { endpoint: "admin", code }.on(response)
 }
 
 fn stranger() -> Response {

@@ -7,7 +7,7 @@ use ::metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_g
 use ::metrics::{Unit, gauge, histogram};
 use ahash::HashMap;
 
-use crate::note::{AnswerNote, OutcomeCode};
+use crate::note::AnswerNote;
 
 /// The histogram of handlers' times, for which the exporter is given buckets.
 pub const REQUEST_SECONDS: &str = "mintkeep_http_request_seconds";
@@ -68,13 +68,7 @@ impl HttpMetrics {
     }
 
     fn register(&self, status: u16, note: Option<AnswerNote>) -> Counter {
-        let (endpoint, code) = match note {
-            None => ("other", String::new()),
-            Some(AnswerNote { endpoint, code: OutcomeCode::Name(name) }) => (endpoint, name.to_owned()),
-            Some(AnswerNote { endpoint, code: OutcomeCode::Number(number) }) => {
-                (endpoint, number.to_string())
-            }
-        };
+        let AnswerNote { endpoint, code } = note.unwrap_or(AnswerNote { endpoint: "other", code: "" });
         counter!(
             "mintkeep_http_requests_total",
             "listener" => self.listener, "endpoint" => endpoint, "status" => status.to_string(), "code" => code
@@ -101,7 +95,7 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         let rendered = ::metrics::with_local_recorder(&recorder, || {
             let metrics = HttpMetrics::new("issuer");
-            let note = AnswerNote { endpoint: "wechat/token", code: OutcomeCode::Number(40001) };
+            let note = AnswerNote { endpoint: "wechat", code: "granted" };
             let open = (metrics.connected(), metrics.connected());
             drop(open.1);
             for _ in 0..3 {
@@ -111,7 +105,7 @@ mod tests {
             recorder.handle().render()
         });
         for line in [
-            r#"mintkeep_http_requests_total{listener="issuer",endpoint="wechat/token",status="200",code="40001"} 3"#,
+            r#"mintkeep_http_requests_total{listener="issuer",endpoint="wechat",status="200",code="granted"} 3"#,
             r#"mintkeep_http_requests_total{listener="issuer",endpoint="other",status="404",code=""} 1"#,
             r#"mintkeep_http_connections{listener="issuer"} 1"#,
             r#"mintkeep_http_request_seconds_count{listener="issuer"} 4"#,

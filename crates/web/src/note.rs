@@ -8,19 +8,10 @@ use axum::response::{IntoResponse, Response};
 /// metrics stays bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AnswerNote {
-    /// The endpoint, such as `wechat/token`.
+    /// The endpoint, such as `wechat`.
     pub endpoint: &'static str,
-    /// What came of it.
-    pub code: OutcomeCode,
-}
-
-/// A dialect's own word for what came of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum OutcomeCode {
-    /// Such as `SUCCESS`, `USED_CODE`, `invalidClientIdOrSecret`.
-    Name(&'static str),
-    /// Such as 0 or 40001.
-    Number(i32),
+    /// What came of it, such as `granted` or `code_used`.
+    pub code: &'static str,
 }
 
 impl AnswerNote {

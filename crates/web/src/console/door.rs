@@ -12,7 +12,7 @@ use crate::arrival::Arrival;
 use crate::body::read;
 use crate::browser::{cookie, is_own_form, see_other};
 use crate::fields::Fields;
-use crate::note::{AnswerNote, OutcomeCode};
+use crate::note::AnswerNote;
 
 use super::House;
 use super::seals::{LIFE, Session};
@@ -88,7 +88,7 @@ fn noted(response: Response) -> Response {
         status if status.is_client_error() => "refused",
         _ => "done",
     };
-    AnswerNote { endpoint: "console", code: OutcomeCode::Name(code) }.on(response)
+    AnswerNote { endpoint: "console", code }.on(response)
 }
 
 /// Where to go after the sign-in: a page of ours, named by its path and query.

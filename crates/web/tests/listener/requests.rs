@@ -11,7 +11,7 @@ use axum::routing::{any, get, post};
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::body::{self, BodyRefused};
 use mintkeep_web::limits::Limits;
-use mintkeep_web::note::{AnswerNote, DropConnection, OutcomeCode};
+use mintkeep_web::note::{AnswerNote, DropConnection};
 use mintkeep_web::serve::Manners;
 
 use tokio::io::AsyncWriteExt;
@@ -44,7 +44,7 @@ async fn dropped() -> Response {
 }
 
 fn router() -> Router {
-    let note = AnswerNote { endpoint: "test/hello", code: OutcomeCode::Name("SUCCESS") };
+    let note = AnswerNote { endpoint: "test/hello", code: "SUCCESS" };
     Router::new()
         .route("/hello", any(async move || note.on("hello".into_response())))
         .route("/length", post(length))

@@ -9,7 +9,7 @@ use axum::routing::any;
 use http::{Method, Uri};
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::limits::Limits;
-use mintkeep_web::note::{AnswerNote, Noted, OutcomeCode};
+use mintkeep_web::note::{AnswerNote, Noted};
 use mintkeep_web::serve::Manners;
 use mintkeep_web::shortcut::{Answering, Request, Shortcut};
 use tokio::io::AsyncWriteExt;
@@ -30,7 +30,7 @@ impl Shortcut for Short {
                 "/short/panic" => panic!("planted"),
                 "/short/never" => std::future::pending().await,
                 _ => {
-                    let note = AnswerNote { endpoint: "test/short", code: OutcomeCode::Name("SUCCESS") };
+                    let note = AnswerNote { endpoint: "test/short", code: "SUCCESS" };
                     let response = format!("short, {}", arrival.peer).into_response();
                     Noted { response, note: Some(note) }
                 }
