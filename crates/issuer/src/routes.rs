@@ -12,7 +12,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::{any, get, post};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri};
@@ -22,8 +22,8 @@ use mintkeep_protocol::dialect::{dingtalk, wechat};
 use mintkeep_protocol::ident::Dialect;
 use mintkeep_protocol::outcome::{Outcome, Refusal};
 use mintkeep_web::arrival::Arrival;
-use mintkeep_web::body::{BodyRefused, read};
-use mintkeep_web::note::{AnswerNote, DropConnection, Noted};
+use mintkeep_web::body::read;
+use mintkeep_web::note::{AnswerNote, Noted, no_answer};
 use mintkeep_web::problem::{self, Problem};
 use mintkeep_web::serve::RefusalForm;
 use mintkeep_web::shortcut::{Answering, Shortcut};
@@ -126,14 +126,14 @@ fn dialects<B: HttpBody<Data = Bytes> + Send + Unpin>(
         let Some(dialect) = dialect else { return nothing_here().into_response().into() };
         let (body, unread) = match read(request.body_mut(), &desk.issuer.limits).await {
             Ok(body) => (body, None),
-            Err(refused) => (Bytes::new(), Some(refusal_of(refused))),
+            Err(refused) => (Bytes::new(), Some(refused.into())),
         };
         let request = request.map(|_read| body);
         let path = request.uri().path();
 
         let strike = desk.faults.as_ref().and_then(|faults| faults.strike(dialect, path)).unwrap_or_default();
         if strike.drop_before {
-            return dropped().into();
+            return no_answer().into();
         }
         let told = match told_before_work(dialect, &strike, unread) {
             Some(told) => Some(told),
@@ -144,7 +144,7 @@ fn dialects<B: HttpBody<Data = Bytes> + Send + Unpin>(
             }
         };
         let noted = answer(&desk.issuer, dialect, &request, (told, &arrival)).await;
-        if strike.drop_after { dropped().into() } else { noted }
+        if strike.drop_after { no_answer().into() } else { noted }
     }
 }
 
@@ -198,20 +198,6 @@ pub fn outcome_of_code(dialect: Dialect, code: &str) -> Option<Outcome> {
     }
 }
 
-const fn refusal_of(refused: BodyRefused) -> Refusal {
-    match refused {
-        BodyRefused::TooLarge => Refusal::TooLarge,
-        BodyRefused::TooSlow => Refusal::TooSlow,
-        BodyRefused::Broken => Refusal::BodyMalformed,
-    }
-}
-
-fn dropped() -> Response {
-    let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    response.extensions_mut().insert(DropConnection);
-    response
-}
-
 fn nothing_here() -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
@@ -222,11 +208,6 @@ fn nothing_here() -> Problem {
 }
 
 /// What the access log and the metrics say of an answer.
-fn note(dialect: Dialect, outcome: &Outcome) -> AnswerNote {
-    let code = match outcome {
-        Outcome::Granted(_) => "granted",
-        Outcome::Refused(refusal) => refusal.name(),
-        Outcome::Unknown => "unknown",
-    };
-    AnswerNote { endpoint: dialect.name(), code }
+const fn note(dialect: Dialect, outcome: &Outcome) -> AnswerNote {
+    AnswerNote { endpoint: dialect.name(), code: outcome.name() }
 }

@@ -29,7 +29,7 @@ use mintkeep_protocol::outcome::{Outcome, Refusal};
 use mintkeep_protocol::secret::AccessToken;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
-use mintkeep_web::body::{BodyRefused, read};
+use mintkeep_web::body::read;
 use mintkeep_web::limits::Limits;
 use mintkeep_web::note::{AnswerNote, Noted};
 use mintkeep_web::problem::Problem;
@@ -174,7 +174,7 @@ pub async fn endpoints<B: HttpBody<Data = Bytes> + Unpin>(
     };
     let (body, unread) = match read(request.body_mut(), &Limits::default()).await {
         Ok(body) => (body, None),
-        Err(refused) => (Bytes::new(), Some(Outcome::Refused(refusal_of(refused)))),
+        Err(refused) => (Bytes::new(), Some(Outcome::Refused(refused.into()))),
     };
     desk.answer(dialect, &request.map(|_read| body), (unread, &arrival)).await
 }
@@ -205,14 +205,6 @@ pub(crate) fn trades_secrets(path: &str) -> bool {
         || dingtalk::Endpoint::at(path).is_some_and(|endpoint| of_dingtalk.contains(&endpoint))
 }
 
-const fn refusal_of(refused: BodyRefused) -> Refusal {
-    match refused {
-        BodyRefused::TooLarge => Refusal::TooLarge,
-        BodyRefused::TooSlow => Refusal::TooSlow,
-        BodyRefused::Broken => Refusal::BodyMalformed,
-    }
-}
-
 fn nothing_here() -> Problem {
     let detail =
         "docs/keeper.md has the paths: /v1/…, /proxy/{credential}/…, and the platforms' token endpoints";
@@ -241,19 +233,14 @@ fn shape(dialect: Dialect, id: &AppId) -> App {
 }
 
 /// What the access log and the metrics say of an answer.
-fn note(dialect: Dialect, outcome: &Outcome) -> AnswerNote {
+const fn note(dialect: Dialect, outcome: &Outcome) -> AnswerNote {
     let endpoint = match dialect {
         Dialect::WeChat => "drop_in/wechat",
         Dialect::DingTalk => "drop_in/dingtalk",
         Dialect::MiniProgram => "drop_in/miniprogram",
         Dialect::AlipayHk => "drop_in/alipayhk",
     };
-    let code = match outcome {
-        Outcome::Granted(_) => "granted",
-        Outcome::Refused(refusal) => refusal.name(),
-        Outcome::Unknown => "unknown",
-    };
-    AnswerNote { endpoint, code }
+    AnswerNote { endpoint, code: outcome.name() }
 }
 
 /// A copy of a token, which leaves with the answer.

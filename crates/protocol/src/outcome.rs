@@ -19,6 +19,18 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// Its name in the access log and the metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Granted(_) => "granted",
+            Self::Refused(refusal) => refusal.name(),
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What was granted.
 pub enum Granted {
     /// An app's own token.

@@ -7,6 +7,7 @@ use std::task::Poll;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
+use mintkeep_protocol::outcome::Refusal;
 
 use crate::limits::Limits;
 
@@ -22,6 +23,17 @@ pub enum BodyRefused {
     /// The connection ended within it, or its chunks are malformed.
     #[error("the body is broken off or malformed")]
     Broken,
+}
+
+/// What a dialect says of it.
+impl From<BodyRefused> for Refusal {
+    fn from(refused: BodyRefused) -> Self {
+        match refused {
+            BodyRefused::TooLarge => Self::TooLarge,
+            BodyRefused::TooSlow => Self::TooSlow,
+            BodyRefused::Broken => Self::BodyMalformed,
+        }
+    }
 }
 
 /// Reads all of `body`, however it is framed.

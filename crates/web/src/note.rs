@@ -48,6 +48,14 @@ impl IntoResponse for Noted {
     }
 }
 
-/// In a response's extensions: close the connection without a byte of an answer (the sandbox's fault rules).
+/// In a response's extensions: close the connection without a byte of an answer.
 #[derive(Debug, Clone, Copy)]
 pub struct DropConnection;
+
+/// No answer: the connection is closed. By a fault rule of the sandbox, or because an answer can't be signed now.
+#[must_use]
+pub fn no_answer<B: Default>() -> Response<B> {
+    let mut response = Response::new(B::default());
+    response.extensions_mut().insert(DropConnection);
+    response
+}

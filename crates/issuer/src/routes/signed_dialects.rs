@@ -12,7 +12,7 @@ use mintkeep_protocol::outcome::{Granted, Outcome, Refusal};
 use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::request::ClientProof;
 use mintkeep_web::arrival::Arrival;
-use mintkeep_web::note::AnswerNote;
+use mintkeep_web::note::{AnswerNote, no_answer};
 
 use super::Told;
 use crate::issuer::{Failure, Issuer};
@@ -133,7 +133,5 @@ async fn sign(
         return response;
     }
     tracing::warn!(dialect = %gateway.dialect(), "an answer could not be signed");
-    let mut response = Response::new(Bytes::new());
-    response.extensions_mut().insert(mintkeep_web::note::DropConnection);
-    response
+    no_answer()
 }

@@ -21,7 +21,7 @@ use mintkeep_protocol::request::{Ask, RequestSignature};
 use mintkeep_protocol::secret::{AuthCode, RefreshToken};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
-use mintkeep_web::note::AnswerNote;
+use mintkeep_web::note::{AnswerNote, no_answer};
 
 use super::usable::{told, usable};
 use super::{DropIn, copy, note, shape};
@@ -308,9 +308,7 @@ async fn sign(keeper: &Arc<Keeper>, unsigned: UnsignedAnswer, known: Known) -> R
         return response;
     }
     tracing::warn!("a drop-in answer could not be signed");
-    let mut response = Response::new(Bytes::new());
-    response.extensions_mut().insert(mintkeep_web::note::DropConnection);
-    response
+    no_answer()
 }
 
 #[cfg(test)]

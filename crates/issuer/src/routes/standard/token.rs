@@ -101,7 +101,7 @@ fn shown_binding(form: &Query<'_>) -> Result<ShownBinding, Refusal> {
 
 /// What the form asks for.
 fn asked(form: &Query<'_>, app: &App) -> Result<Ask, Refusal> {
-    let field = |name| Ok(form.get(name).ok_or(Refusal::FieldMissing)?.to_owned());
+    let field = |name| form.get(name).map(ToOwned::to_owned).ok_or(Refusal::FieldMissing);
     match form.get("grant_type").ok_or(Refusal::FieldMissing)? {
         // An app's own token has no scopes, and section 3.3 wants a narrower grant told in words that it lacks.
         "client_credentials" if form.get("scope").is_some() => Err(Refusal::AccessDenied),
