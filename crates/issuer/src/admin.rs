@@ -22,6 +22,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::FromRef;
 use http::StatusCode;
+use mintkeep_protocol::app::App;
+use mintkeep_protocol::ident::AppId;
 use mintkeep_protocol::outcome::Refusal;
 use mintkeep_protocol::record::{AuditAction, AuditEntry};
 use mintkeep_web::admin_token::AdminToken;
@@ -156,7 +158,7 @@ const REMEDIES: [Remedy; 5] = [
         "add the scope to the app's setting `scopes`, or ask for `auth_base` or `auth_user`"),
 ];
 
-pub(crate) fn app_unknown() -> Problem {
+fn app_unknown() -> Problem {
     problem_of(&Failure::Refused(Refusal::ClientUnknown))
 }
 
@@ -165,7 +167,7 @@ fn customer_unknown() -> Problem {
 }
 
 /// A store that can't answer, in plain HTTP.
-pub(crate) fn unavailable(error: mintkeep_protocol::port::issuer_store::StoreError) -> Problem {
+fn unavailable(error: mintkeep_protocol::port::issuer_store::StoreError) -> Problem {
     crate::routes::wallet::problem_of(&Failure::Store(error))
 }
 
@@ -179,11 +181,12 @@ fn busy() -> Problem {
     .retry_after(Duration::from_secs(1))
 }
 
-pub(crate) fn unfit(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "unfit", "A field does not fit", detail)
-}
-
 impl AdminDesk {
+    /// The app of this id.
+    pub(crate) async fn known_app(&self, id: &AppId) -> Result<Arc<App>, Problem> {
+        self.issuer.store.app(id).await.map_err(unavailable)?.ok_or_else(app_unknown)
+    }
+
     /// The audit line of a change.
     fn audit(&self, action: AuditAction, subject: impl std::fmt::Display, arrival: &Arrival) -> AuditEntry {
         self.issuer.audit(ACTOR, action, subject, arrival)

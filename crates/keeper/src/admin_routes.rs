@@ -19,7 +19,7 @@ use mintkeep_protocol::ident::CredentialName;
 use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::limits::Limits;
-use mintkeep_web::problem::{Problem, wrong_method};
+use mintkeep_web::problem::{Problem, unfit, wrong_method};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -81,10 +81,6 @@ pub(crate) fn by(arrival: &Arrival) -> By {
 
 fn not_found(kind: &'static str, title: &'static str, detail: &'static str) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, kind, title, detail)
-}
-
-fn unfit(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "unfit", "A field does not fit", detail)
 }
 
 /// What is answered when a wish was not done.

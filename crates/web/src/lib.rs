@@ -20,6 +20,7 @@ pub mod console;
 pub mod fields;
 pub mod json;
 pub mod limits;
+pub mod listing;
 pub mod metrics;
 pub mod note;
 pub mod problem;

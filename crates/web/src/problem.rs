@@ -59,6 +59,12 @@ impl Problem {
     }
 }
 
+/// A field of a request that can be read, and can't be what it says.
+#[must_use]
+pub fn unfit(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "unfit", "A field does not fit", detail)
+}
+
 /// A router's answer to a method that a path does not take; the router adds the `Allow` header.
 #[expect(clippy::unused_async, reason = "a handler is async")]
 pub async fn wrong_method() -> Problem {

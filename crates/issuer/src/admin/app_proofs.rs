@@ -12,11 +12,11 @@ use mintkeep_protocol::record::AuditAction;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::asked::{Asked, Named};
-use mintkeep_web::problem::Problem;
+use mintkeep_web::problem::{Problem, unfit};
 
+use super::AdminDesk;
 use super::app_words::{AppView, KeyAdd, KeyAdded, RotateSecret, SecretRotated};
 use super::apps::{drawn_secret, key_pair};
-use super::{AdminDesk, app_unknown, unavailable, unfit};
 
 /// Longest overlap of two secrets, in seconds.
 const OVERLAP_S_MAX: u32 = 30 * 86_400;
@@ -99,7 +99,7 @@ pub(crate) async fn add_key(
     Named(id): Named<AppId>,
     Asked(asked): Asked<KeyAdd>,
 ) -> Result<(StatusCode, Json<KeyAdded>), Problem> {
-    let app = desk.issuer.store.app(&id).await.map_err(unavailable)?.ok_or_else(app_unknown)?;
+    let app = desk.known_app(&id).await?;
     if !app.dialect.is_signed() {
         return Err(no_keys());
     }

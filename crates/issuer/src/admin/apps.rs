@@ -15,19 +15,18 @@ use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::asked::{Asked, Filter, Named};
-use mintkeep_web::problem::Problem;
+use mintkeep_web::listing::{next_of, page_size};
+use mintkeep_web::problem::{Problem, unfit};
 
 use super::app_words::{AppChange, AppCreate, AppCreated, AppFilter, AppPage, AppView, Network};
 use super::settings::Settings;
-use super::{AdminDesk, app_unknown, busy, unavailable, unfit};
+use super::{AdminDesk, busy, unavailable};
 use crate::issuer::COMMIT_TRIES;
 
 /// Longest name of an app, in characters.
 const NAME_CHARS_MAX: usize = 128;
 /// Most entries of an allow-list.
 const ADDRESSES_MAX: usize = 256;
-/// How many entries of a list are told unless the caller says, and at most.
-const PAGE: (u32, u32) = (100, 1_000);
 
 /// Makes an app. Its secret, or the private key if the pair is drawn here, is shown once.
 #[utoipa::path(post, operation_id = "createApp", path = "/admin/v1/apps", tag = "apps", request_body = AppCreate,
@@ -121,18 +120,6 @@ pub(crate) async fn list(
     Ok(Json(AppPage { apps: found.iter().map(|app| AppView::of(app, now)).collect(), next }))
 }
 
-/// What the next page comes after; `None`: this one was not full, so it is the last.
-pub(super) fn next_of<T>(found: &[T], most: u32) -> Option<&T> {
-    found.last().filter(|_| u32::try_from(found.len()).is_ok_and(|count| count == most))
-}
-
-/// How many to list: what was asked for, within the bounds.
-pub(crate) fn page_size(asked: Option<u32>) -> Result<u32, Problem> {
-    let (usual, most) = PAGE;
-    let asked = asked.unwrap_or(usual);
-    if (1..=most).contains(&asked) { Ok(asked) } else { Err(unfit(format!("most must be 1 to {most}"))) }
-}
-
 /// Shows an app.
 #[utoipa::path(get, operation_id = "showApp", path = "/admin/v1/apps/{id}", tag = "apps", params(("id" = String, Path)),
     responses((status = 200, body = AppView), (status = 404, description = "No such app")))]
@@ -140,7 +127,7 @@ pub(crate) async fn show(
     State(desk): State<AdminDesk>,
     Named(id): Named<AppId>,
 ) -> Result<Json<AppView>, Problem> {
-    let app = desk.issuer.store.app(&id).await.map_err(unavailable)?.ok_or_else(app_unknown)?;
+    let app = desk.known_app(&id).await?;
     Ok(Json(AppView::of(&app, desk.issuer.now())))
 }
 
@@ -180,11 +167,10 @@ pub(crate) async fn delete(
     arrival: Arrival,
     Named(id): Named<AppId>,
 ) -> Result<StatusCode, Problem> {
-    let store = &desk.issuer.store;
     for _try in 0..COMMIT_TRIES {
-        let app = store.app(&id).await.map_err(unavailable)?.ok_or_else(app_unknown)?;
+        let app = desk.known_app(&id).await?;
         let audit = desk.audit(AuditAction::AppDeleted, &id, &arrival);
-        if store.delete_app(&app, audit).await.map_err(unavailable)? == Commit::Done {
+        if desk.issuer.store.delete_app(&app, audit).await.map_err(unavailable)? == Commit::Done {
             return Ok(StatusCode::NO_CONTENT);
         }
     }
@@ -201,8 +187,7 @@ impl AdminDesk {
     ) -> Result<AppView, Problem> {
         for _try in 0..COMMIT_TRIES {
             let now = self.issuer.now();
-            let stored = self.issuer.store.app(id).await.map_err(unavailable)?.ok_or_else(app_unknown)?;
-            let mut app = App::clone(&stored);
+            let mut app = App::clone(&*self.known_app(id).await?);
             change(&mut app, now)?;
             let view = AppView::of(&app, now);
             let audit = self.audit(action, id, arrival);

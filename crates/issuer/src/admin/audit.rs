@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use mintkeep_protocol::record::AuditEntry;
 use mintkeep_web::asked::Filter;
+use mintkeep_web::listing::page_size;
 use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::apps::page_size;
 use super::{AdminDesk, unavailable};
 
 /// Which lines to tell.

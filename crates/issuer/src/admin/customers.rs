@@ -6,12 +6,12 @@ use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::record::{AuditAction, Customer, CustomerStatus, Profile};
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::asked::{Asked, Filter, Named};
-use mintkeep_web::problem::Problem;
+use mintkeep_web::listing::{next_of, page_size};
+use mintkeep_web::problem::{Problem, unfit};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::apps::{next_of, page_size};
-use super::{AdminDesk, customer_unknown, unavailable, unfit};
+use super::{AdminDesk, customer_unknown, unavailable};
 
 /// Longest text of a profile, in characters.
 const PROFILE_CHARS_MAX: usize = 1_024;

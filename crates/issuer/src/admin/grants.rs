@@ -14,12 +14,12 @@ use mintkeep_protocol::record::{Grant, GrantStage};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::asked::{Asked, Filter, Named};
-use mintkeep_web::problem::Problem;
+use mintkeep_web::listing::{next_of, page_size};
+use mintkeep_web::problem::{Problem, unfit};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::apps::{next_of, page_size};
-use super::{ACTOR, AdminDesk, app_unknown, busy, problem_of, unavailable, unfit};
+use super::{ACTOR, AdminDesk, busy, problem_of, unavailable};
 use crate::issuer::COMMIT_TRIES;
 use crate::routes::wallet::{CodeAnswer, CodeRequest};
 
@@ -175,7 +175,7 @@ pub(crate) async fn list(
     let app = match &filter.app {
         None => None,
         Some(id) => {
-            let app = store.app(id).await.map_err(unavailable)?.ok_or_else(app_unknown)?;
+            let app = desk.known_app(id).await?;
             let no = app.no;
             apps.insert(no, Some(app));
             Some(no)

@@ -9,11 +9,11 @@ use mintkeep_protocol::record::AuditAction;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::asked::{Asked, Named};
-use mintkeep_web::problem::Problem;
+use mintkeep_web::problem::{Problem, unfit};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AdminDesk, Sandbox, unavailable, unfit};
+use super::{AdminDesk, Sandbox, unavailable};
 use crate::faults::{ActiveFault, FaultRule, RuleRejected};
 use crate::routes::outcome_of_code;
 

@@ -9,12 +9,13 @@ use mintkeep_protocol::ident::ServiceId;
 use mintkeep_protocol::record::{AuditAction, Service, ServiceRole};
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::asked::{Asked, Filter, Named};
-use mintkeep_web::problem::Problem;
+use mintkeep_web::listing::{next_of, page_size};
+use mintkeep_web::problem::{Problem, unfit};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::apps::{drawn_secret, next_of, page_size};
-use super::{AdminDesk, unavailable, unfit};
+use super::apps::drawn_secret;
+use super::{AdminDesk, unavailable};
 
 /// A new resource server or wallet.
 #[derive(Deserialize, ToSchema)]

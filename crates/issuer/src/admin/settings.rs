@@ -3,14 +3,12 @@
 use std::borrow::Cow;
 
 use mintkeep_protocol::app::AppSettings;
-use mintkeep_web::problem::Problem;
+use mintkeep_web::problem::{Problem, unfit};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
-
-use super::unfit;
 
 /// An app's settings as the API writes them. What is left out or `null` is the dialect's default.
 #[derive(Clone, Default, Deserialize)]

@@ -6,11 +6,11 @@ use axum::response::Response;
 use mintkeep_protocol::ident::AppId;
 use mintkeep_web::asked::{Asked, Named};
 use mintkeep_web::console::{Confirm, Notice, Visit};
-use mintkeep_web::problem::Problem;
+use mintkeep_web::problem::{Problem, unfit};
 
 use super::named;
 use crate::admin::app_words::RotateSecret;
-use crate::admin::{AdminDesk, app_proofs, apps, unfit};
+use crate::admin::{AdminDesk, app_proofs, apps};
 
 /// Does `act` to the app that the path names.
 async fn deed(

@@ -11,13 +11,12 @@ use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::asked::Filter;
 use mintkeep_web::console::wording::{clip, length, relative, told};
 use mintkeep_web::console::{Form, Notice, Visit};
-use mintkeep_web::problem::Problem;
 use serde_json::{Value, json};
 
 use super::{NAME_CHARS, ROWS, Standing, asked, named};
 use crate::admin::app_words::{AppFilter, AppView};
 use crate::admin::apps;
-use crate::admin::{AdminDesk, app_unknown, unavailable};
+use crate::admin::AdminDesk;
 
 /// How many entries of a list setting a page shows, and how much of each, in characters.
 const ENTRIES: (usize, usize) = (8, 120);
@@ -147,12 +146,6 @@ pub(super) async fn show(State(desk): State<AdminDesk>, path: Path<String>, visi
             let body = body_of(&app, desk.issuer.now(), visit.form_token());
             visit.page(&clip(&app.name, NAME_CHARS), &body)
         }
-    }
-}
-
-impl AdminDesk {
-    async fn known_app(&self, id: &AppId) -> Result<std::sync::Arc<App>, Problem> {
-        self.issuer.store.app(id).await.map_err(unavailable)?.ok_or_else(app_unknown)
     }
 }
 

@@ -11,12 +11,12 @@ use mintkeep_web::asked::{Asked, Filter, Named};
 use mintkeep_web::browser::see_other;
 use mintkeep_web::console::wording::clip;
 use mintkeep_web::console::{Form, Notice, Visit};
-use mintkeep_web::problem::Problem;
+use mintkeep_web::problem::{Problem, unfit};
 use serde_json::json;
 
 use super::{NAME_CHARS, ROWS, Standing, asked, named};
 use crate::admin::customers::{self, CustomerFilter, CustomerPut, CustomerView};
-use crate::admin::{AdminDesk, unfit};
+use crate::admin::AdminDesk;
 
 /// The fields of the form that makes a customer.
 const FIELDS: [&str; 2] = ["id", "nick_name"];

@@ -9,12 +9,12 @@ use mintkeep_protocol::ident::Dialect;
 use mintkeep_web::asked::{Asked, Named};
 use mintkeep_web::console::wording::{clip, length, told};
 use mintkeep_web::console::{Notice, Visit};
-use mintkeep_web::problem::Problem;
+use mintkeep_web::problem::{Problem, unfit};
 use std::time::Duration;
 
 use super::NAME_CHARS;
+use crate::admin::AdminDesk;
 use crate::admin::sandbox::{self, ClockAdvance};
-use crate::admin::{AdminDesk, unfit};
 use crate::faults::{ActiveFault, FaultAction, FaultRule};
 
 const HERE: &str = "/sandbox";

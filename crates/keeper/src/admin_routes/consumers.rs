@@ -10,11 +10,11 @@ use mintkeep_protocol::keep::consumer::{Consumer, CredentialScope, Verb};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::asked::{Asked, Named};
-use mintkeep_web::problem::Problem;
+use mintkeep_web::problem::{Problem, unfit};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{KeeperDesk, by, not_found, problem_of, unfit};
+use super::{KeeperDesk, by, not_found, problem_of};
 use crate::admin::{AdminFailure, NewConsumer};
 
 /// Most public keys of one consumer.

@@ -13,12 +13,12 @@ use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::asked::{Asked, Named};
-use mintkeep_web::problem::Problem;
+use mintkeep_web::problem::{Problem, unfit};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::slots::TokenLine;
-use super::{KeeperDesk, by, problem_of, unfit};
+use super::{KeeperDesk, by, problem_of};
 use crate::admin::{NewCredential, NewProof};
 use crate::keeper::Keeper;
 use crate::roster::Account;

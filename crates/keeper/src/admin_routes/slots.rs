@@ -6,17 +6,15 @@ use mintkeep_protocol::ident::{CredentialName, CustomerId};
 use mintkeep_protocol::keep::slot::{Slot, SlotKey, TokenVersion, Trouble, Upkeep};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::asked::Filter;
-use mintkeep_web::problem::Problem;
+use mintkeep_web::listing::{next_of, page_size};
+use mintkeep_web::problem::{Problem, unfit};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{KeeperDesk, problem_of, unfit};
+use super::{KeeperDesk, problem_of};
 use crate::admin::AdminFailure;
 use crate::keeper::Keeper;
 use crate::shelf::Leaf;
-
-/// How many tokens are listed unless the caller says, and at most.
-const PAGE: (u32, u32) = (100, 1_000);
 
 /// Which tokens to list.
 #[derive(Deserialize, IntoParams)]
@@ -136,10 +134,7 @@ pub(super) async fn list(
     State(desk): State<KeeperDesk>,
     Filter(filter): Filter<TokenFilter>,
 ) -> Result<Json<TokenPage>, Problem> {
-    let most = filter.most.unwrap_or(PAGE.0);
-    if !(1..=PAGE.1).contains(&most) {
-        return Err(unfit(format!("most must be 1 to {}", PAGE.1)));
-    }
+    let most = page_size(filter.most)?;
     let of = filter.credential.as_ref().map(|name| desk.account(name)).transpose()?;
     let after = filter.after.as_deref().map(|text| desk.slot_named(text)).transpose()?;
     let keeper = &desk.keeper;
@@ -148,9 +143,8 @@ pub(super) async fn list(
     // The slot of a credential that was removed this moment has no name any more.
     let name_of =
         |slot: &Slot| Some(keeper.roster.account_by_no(slot.key.credential)?.credential.name.clone());
-    let is_full = u32::try_from(found.len()).is_ok_and(|count| count == most);
-    let last = found.last().filter(|_| is_full);
-    let next = last.and_then(|slot| Some(cursor(&name_of(slot)?, slot.key.customer.as_ref())));
+    let next =
+        next_of(&found, most).and_then(|slot| Some(cursor(&name_of(slot)?, slot.key.customer.as_ref())));
     let lines = found.iter().filter_map(|slot| Some(TokenLine::of_slot(&name_of(slot)?, slot, keeper)));
     Ok(Json(TokenPage { tokens: lines.collect(), next }))
 }

@@ -10,6 +10,7 @@ use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::browser::see_other;
 use mintkeep_web::console::wording::{length, relative, told};
 use mintkeep_web::console::{Confirm, Notice, Visit};
+use mintkeep_web::listing::next_of;
 use mintkeep_web::problem::Problem;
 
 use super::token::TokenBody;
@@ -91,8 +92,8 @@ impl Room {
         let slots = slots.map_err(|error| problem_of(&AdminFailure::Store(error)))?;
         let now = self.0.clock.now();
         let rows: Vec<Row> = slots.iter().filter_map(|slot| row_of(slot, now)).collect();
-        let last = slots.last().filter(|_| slots.len() >= ROWS);
-        Ok(Customers { rows, is_first, next: last.and_then(|slot| slot.key.customer.clone()) })
+        let next = next_of(&slots, most).and_then(|slot| slot.key.customer.clone());
+        Ok(Customers { rows, is_first, next })
     }
 }
 

@@ -11,6 +11,7 @@ use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::consumer::Verb;
 use mintkeep_protocol::keep::slot::{Slot, SlotKey, TokenVersion, Trouble, Upkeep};
 use mintkeep_web::arrival::Arrival;
+use mintkeep_web::listing::next_of;
 use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
 
@@ -60,8 +61,7 @@ pub(super) async fn list(
     let after = query.after.map(|customer| SlotKey { credential: no, customer: Some(customer) });
     let slots = keeper.store.slots(Some(no), after.as_ref(), CUSTOMERS_MAX).await;
     let slots = slots.map_err(|error| store_problem(store_trouble(&error)))?;
-    let is_full = u32::try_from(slots.len()).is_ok_and(|count| count >= CUSTOMERS_MAX);
-    let next = slots.last().filter(|_| is_full).and_then(|slot| slot.key.customer.clone());
+    let next = next_of(&slots, CUSTOMERS_MAX).and_then(|slot| slot.key.customer.clone());
     Ok(Json(CustomerList { customers: slots.into_iter().filter_map(line).collect(), next }))
 }
 
