@@ -22,8 +22,8 @@ use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::consumer::Verb;
-use mintkeep_protocol::keep::plan::{Denial, Reported};
-use mintkeep_protocol::keep::slot::{TokenDigest, Trouble};
+use mintkeep_protocol::keep::plan::Reported;
+use mintkeep_protocol::keep::slot::TokenDigest;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::problem::Problem;
 
@@ -31,7 +31,7 @@ use self::plain::Plain;
 use crate::breaker::Pass;
 use crate::keeper::Keeper;
 use crate::reader::Reading;
-use crate::routes::{Access, not_read, unavailable};
+use crate::routes::{Access, not_read, still_good};
 use crate::shelf::{Kept, Leaf};
 
 /// How long a request's body may take, of one that streams its first part.
@@ -90,9 +90,7 @@ impl Proxy {
     }
 
     fn good<'l>(&self, leaf: &'l Leaf) -> Result<&'l Kept, Problem> {
-        let now = self.keeper.clock.now();
-        let denial = Denial { because: Trouble::Ambiguous, retry_at: Some(now) };
-        leaf.good(now).ok_or_else(|| unavailable(denial, now))
+        still_good(leaf, self.keeper.clock.now())
     }
 
     /// Reports the token that the platform called dead; what is held then, if that is another and good.

@@ -19,7 +19,7 @@ use mintkeep_web::shortcut::{Answering, Request, Shortcut};
 use mintkeep_web::tasks::Tasks;
 
 pub use access::Access;
-pub(crate) use access::{not_read, unavailable};
+pub(crate) use access::{not_read, still_good, unavailable};
 pub use tokens::TokenBody;
 
 use self::watch::WatchDesk;

@@ -20,7 +20,7 @@ use super::slots::TokenLine;
 use super::{KeeperDesk, by, problem_of};
 use crate::admin::AdminFailure;
 use crate::reader::{ReadFailure, Reading};
-use crate::routes::unavailable;
+use crate::routes::{still_good, unavailable};
 use crate::shelf::Leaf;
 
 /// A token with its text.
@@ -205,7 +205,7 @@ impl KeeperDesk {
             ReadFailure::Unavailable(denial) => unavailable(denial, now),
             ReadFailure::NoSuchSlot => problem_of(&AdminFailure::NotFound),
         })?;
-        let kept = leaf.good(now).ok_or_else(|| problem_of(&AdminFailure::Contended))?;
+        let kept = still_good(&leaf, now)?;
         Ok(Json(TokenRead {
             access_token: kept.access.expose().to_owned(),
             expires_at: kept.expires_at,

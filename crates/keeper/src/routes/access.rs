@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::keeper::Keeper;
 use crate::reader::ReadFailure;
 use crate::roster::Account;
+use crate::shelf::{Kept, Leaf};
 
 /// A caller that has proved itself and may do what it asks.
 pub struct Access {
@@ -82,6 +83,12 @@ pub(crate) fn not_read(failure: ReadFailure, now: Timestamp) -> Problem {
         ReadFailure::NoSuchSlot => no_such_slot(),
         ReadFailure::Unavailable(denial) => unavailable(denial, now),
     }
+}
+
+/// The token of a leaf that was good when it was read: it may have ended in this very millisecond.
+pub(crate) fn still_good(leaf: &Leaf, now: Timestamp) -> Result<&Kept, Problem> {
+    let because = leaf.upkeep.trouble().unwrap_or(Trouble::Ambiguous);
+    leaf.good(now).ok_or_else(|| unavailable(Denial { because, retry_at: Some(now) }, now))
 }
 
 /// There is no good token, and when to ask again.

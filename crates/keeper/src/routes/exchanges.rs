@@ -13,7 +13,7 @@ use mintkeep_protocol::secret::AuthCode;
 use mintkeep_web::problem::Problem;
 use serde::Deserialize;
 
-use super::access::{Access, json, no_such_slot, not_read};
+use super::access::{Access, json, not_read, still_good};
 use super::tokens::TokenBody;
 use crate::exchanger::ExchangeFailure;
 use crate::keeper::Keeper;
@@ -47,7 +47,7 @@ pub(super) async fn exchange(
     let leaf = keeper.read(&access.account, &reading).await;
     let now = keeper.clock.now();
     let leaf = leaf.map_err(|failure| not_read(failure, now))?;
-    let kept = leaf.good(now).ok_or_else(no_such_slot)?;
+    let kept = still_good(&leaf, now)?;
     Ok(TokenBody::of(kept, now).for_customer(&exchanged.customer).into_response())
 }
 

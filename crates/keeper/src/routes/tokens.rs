@@ -11,19 +11,19 @@ use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use mintkeep_protocol::ident::{CredentialName, CustomerId};
 use mintkeep_protocol::keep::consumer::Verb;
-use mintkeep_protocol::keep::plan::{Denial, Reported};
-use mintkeep_protocol::keep::slot::{TokenDigest, TokenVersion, Trouble};
+use mintkeep_protocol::keep::plan::Reported;
+use mintkeep_protocol::keep::slot::{TokenDigest, TokenVersion};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::note::Noted;
 use mintkeep_web::problem::Problem;
 use mintkeep_web::shortcut::Request;
 use serde::{Deserialize, Serialize};
 
-use super::access::{Access, customer, json, no_such_slot, not_read, unavailable};
+use super::access::{Access, customer, json, no_such_slot, not_read, still_good, unavailable};
 use crate::keeper::Keeper;
 use crate::reader::Reading;
 use crate::reporter::{Action, ReportFailure};
-use crate::shelf::{Kept, Leaf};
+use crate::shelf::Kept;
 
 #[derive(Deserialize)]
 pub(super) struct ReadQuery {
@@ -141,7 +141,7 @@ async fn read(
     let leaf = keeper.read(&access.account, &reading).await;
     let now = keeper.clock.now();
     let leaf = leaf.map_err(|failure| not_read(failure, now))?;
-    let Some(kept) = leaf.good(now) else { return Err(ended_meanwhile(&leaf, now)) };
+    let kept = still_good(&leaf, now)?;
     if headers.get_all(IF_NONE_MATCH).iter().any(|value| names(value, &kept.etag)) {
         let unchanged = [(ETAG, kept.etag.clone()), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         return Ok((StatusCode::NOT_MODIFIED, unchanged).into_response());
@@ -151,12 +151,6 @@ async fn read(
     let mut response = body.into_response();
     response.headers_mut().insert(ETAG, kept.etag.clone());
     Ok(response)
-}
-
-/// The token that a reader was given ended in this very millisecond.
-fn ended_meanwhile(leaf: &Leaf, now: Timestamp) -> Problem {
-    let because = leaf.upkeep.trouble().unwrap_or(Trouble::Ambiguous);
-    unavailable(Denial { because, retry_at: Some(now) }, now)
 }
 
 /// Whether an `If-None-Match` names the tag. Weak comparison, RFC 9110 section 13.1.2.
@@ -227,7 +221,7 @@ async fn report(
             "report the token that this keeper handed out for this credential",
         ),
     })?;
-    let Some(kept) = leaf.good(now) else { return Err(ended_meanwhile(&leaf, now)) };
+    let kept = still_good(&leaf, now)?;
     let (action, reason) = match action {
         Action::AlreadyNewer => ("already_newer", None),
         Action::Renewed => ("renewed", None),
