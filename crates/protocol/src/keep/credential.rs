@@ -95,7 +95,7 @@ pub enum SealedProof {
         private: Sealed<Pkcs8>,
         /// Its `keyVersion` at the platform.
         version: u32,
-        /// The platform's keys, which its answers must be signed by. Empty: answers are not checked.
+        /// The platform's keys, by one of which its answers must be signed; at least one.
         platform: Vec<AppKey>,
     },
 }

@@ -276,13 +276,13 @@ fn an_answer_that_can_not_be_trusted_or_read_is_ambiguous() {
 }
 
 #[test]
-fn an_answer_is_not_checked_where_no_platform_key_is_known() {
+fn an_answer_is_not_believed_where_no_platform_key_is_known() {
     let body = br#"{"result":{"resultCode":"USED_CODE","resultStatus":"F"}}"#;
     let id = AppId::parse(CLIENT).unwrap();
     let check = AnswerCheck { client_id: &id, path: APPLY_TOKEN, platform_keys: &[], private_key: None };
     let called = (Gateway::MiniProgram, Endpoint::ApplyToken);
     let heard = decode_response(called, &check, &Response::new(Bytes::from_static(body)));
-    assert!(matches!(heard, UpstreamAnswer::Refused { refusal: Refusal::CodeUsed, .. }));
+    assert!(matches!(heard, UpstreamAnswer::Ambiguous(Ambiguity::Unreadable)));
 }
 
 fn encodings() -> impl Strategy<Value = SignatureEncoding> {

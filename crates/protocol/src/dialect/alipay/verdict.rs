@@ -26,8 +26,7 @@ pub struct AnswerCheck<'a> {
     pub client_id: &'a AppId,
     /// The path of the request: [`super::UnsignedRequest::path`].
     pub path: &'a str,
-    /// The platform's keys; a signature by any of them is good, whatever version it names. Empty: answers
-    /// are not checked.
+    /// The platform's keys; a signature by any of them is good, whatever version it names.
     pub platform_keys: &'a [AppKey],
     /// The app's own key, for answers that are encrypted.
     pub private_key: Option<&'a RsaPrivateKey>,
@@ -125,9 +124,6 @@ pub fn open_response(check: &AnswerCheck<'_>, response: &Response<Bytes>) -> Opt
 }
 
 fn is_authentic(check: &AnswerCheck<'_>, response: &Response<Bytes>) -> bool {
-    if check.platform_keys.is_empty() {
-        return true;
-    }
     let headers = response.headers();
     let Ok(Some(time)) = only(headers, &RESPONSE_TIME) else { return false };
     let Ok(Some(signature)) = only(headers, &SIGNATURE) else { return false };
