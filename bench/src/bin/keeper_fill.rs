@@ -138,7 +138,7 @@ impl Filling {
     fn slot(&self, credential: &Credential, number: u32) -> anyhow::Result<Slot> {
         let key = SlotKey { credential: credential.no, customer: None };
         let [first, second] = chances(number);
-        let terms = Terms::of(credential);
+        let terms = Terms::of(credential.source, &credential.settings);
         let due_after =
             renew_at(&terms, Timestamp::from_unix_ms(0), Timestamp::from_unix_ms(0).after(LIFE), first);
         let gap = due_after.since(Timestamp::from_unix_ms(0));

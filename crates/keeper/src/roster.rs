@@ -26,7 +26,7 @@ pub struct Account {
 
 impl Account {
     pub(crate) fn new(credential: Credential) -> Self {
-        let terms = Terms::of(&credential);
+        let terms = Terms::of(credential.source, &credential.settings);
         Self { credential, terms, proof: OnceLock::new() }
     }
 

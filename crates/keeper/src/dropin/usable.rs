@@ -44,8 +44,7 @@ pub(super) fn is_near_end(left: Duration, margin: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mintkeep_protocol::keep::credential::TokenSource;
-    use mintkeep_protocol::keep::semantics::semantics;
+    use mintkeep_protocol::keep::credential::{CredentialSettings, TokenSource};
     use mintkeep_protocol::keep::slot::{HolderId, Trouble};
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
@@ -55,14 +54,7 @@ mod tests {
     }
 
     fn terms(source: TokenSource) -> Terms {
-        let semantics = semantics(source);
-        Terms {
-            semantics,
-            identical_retry: Duration::ZERO,
-            renew_ahead: semantics.renew_ahead,
-            daily_limit: None,
-            daily_reserve: 0,
-        }
+        Terms::of(source, &CredentialSettings::default())
     }
 
     #[test]

@@ -182,22 +182,14 @@ pub fn plan_report(
 
 #[cfg(test)]
 mod tests {
-    use super::super::credential::TokenSource;
-    use super::super::semantics::semantics;
+    use super::super::credential::{CredentialSettings, TokenSource};
     use super::super::slot::{HolderId, Past};
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_000_000);
 
     fn terms(source: TokenSource) -> Terms {
-        let semantics = semantics(source);
-        Terms {
-            semantics,
-            identical_retry: Duration::ZERO,
-            renew_ahead: semantics.renew_ahead,
-            daily_limit: None,
-            daily_reserve: 0,
-        }
+        Terms::of(source, &CredentialSettings::default())
     }
 
     fn in_ms(wait: i64) -> Timestamp {

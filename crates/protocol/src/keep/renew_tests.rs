@@ -1,9 +1,7 @@
 //! Tables for the steps of a renewal.
 
-use std::time::Duration;
-
-use super::super::credential::TokenSource;
-use super::super::semantics::{Terms, semantics};
+use super::super::credential::{CredentialSettings, TokenSource};
+use super::super::semantics::Terms;
 use super::super::slot::{HolderId, SlotKey};
 use super::*;
 use crate::ident::RecordId;
@@ -17,15 +15,9 @@ fn in_ms(wait: i64) -> Timestamp {
     Timestamp::from_unix_ms(NOW.unix_ms().saturating_add(wait))
 }
 
-fn terms(source: TokenSource, identical_retry_s: u64) -> Terms {
-    let semantics = semantics(source);
-    Terms {
-        semantics,
-        identical_retry: Duration::from_secs(identical_retry_s),
-        renew_ahead: semantics.renew_ahead,
-        daily_limit: None,
-        daily_reserve: 0,
-    }
+fn terms(source: TokenSource, identical_retry_s: u32) -> Terms {
+    let identical_retry_s = Some(identical_retry_s);
+    Terms::of(source, &CredentialSettings { identical_retry_s, ..CredentialSettings::default() })
 }
 
 fn sealed<T>() -> Sealed<T> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::port::keeper_store::CallKind;
 
-use super::credential::{Credential, TokenSource};
+use super::credential::{CredentialSettings, TokenSource};
 
 /// Whose a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,11 +140,10 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Of `credential`.
+    /// Of a credential with these `settings`, whose tokens come from `source`.
     #[must_use]
-    pub fn of(credential: &Credential) -> Self {
-        let semantics = semantics(credential.source);
-        let settings = &credential.settings;
+    pub fn of(source: TokenSource, settings: &CredentialSettings) -> Self {
+        let semantics = semantics(source);
         let seconds = |set: u32| Duration::from_secs(u64::from(set));
         let daily_limit = settings.daily_limit.or(semantics.daily_limit).filter(|limit| *limit > 0);
         Self {

@@ -131,22 +131,14 @@ fn quarter(whole: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::credential::TokenSource;
-    use super::super::semantics::semantics;
+    use super::super::credential::{CredentialSettings, TokenSource};
     use super::*;
 
     const LOW: Chance = Chance(0);
     const HIGH: Chance = Chance(u32::MAX);
 
     fn terms(source: TokenSource) -> Terms {
-        let semantics = semantics(source);
-        Terms {
-            semantics,
-            identical_retry: Duration::ZERO,
-            renew_ahead: semantics.renew_ahead,
-            daily_limit: semantics.daily_limit,
-            daily_reserve: 200,
-        }
+        Terms::of(source, &CredentialSettings::default())
     }
 
     fn at(seconds: i64) -> Timestamp {
