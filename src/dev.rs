@@ -1,6 +1,5 @@
 //! `mintkeep dev`: both roles on loopback, the sandbox on, nothing to set up.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,8 +8,8 @@ use mintkeep_issuer::admin::{self, MovableClock as _};
 use mintkeep_issuer::faults::Faults;
 use mintkeep_keeper::dropin::DropIn;
 use mintkeep_keeper::{Keeper, admin_routes};
-use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, MasterKeys};
-use mintkeep_protocol::port::entropy::{Entropy, SystemEntropy, draw};
+use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, MasterKeys, hexadecimal};
+use mintkeep_protocol::port::entropy::{SystemEntropy, draw};
 use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_store::{SqliteOptions, SqliteStore};
 use mintkeep_web::access_log::{AccessLog, Format};
@@ -156,12 +155,5 @@ fn master_keys(data: &Path) -> Result<MasterKeys> {
 
 /// 256 random bits in hexadecimal.
 fn new_token() -> String {
-    let mut bytes = [0_u8; 32];
-    SystemEntropy.fill(&mut bytes);
-    let mut text = String::with_capacity(64);
-    for byte in bytes {
-        // Writing to a text can't fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    hexadecimal(&draw::<32>(&SystemEntropy))
 }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
+use mintkeep_protocol::crypto::hexadecimal;
 use mintkeep_protocol::time::Clock as _;
 use mintkeep_store::{Compared, CopyError, Progress, Sum};
 use mintkeep_web::clock::SystemClock;
@@ -114,7 +115,7 @@ impl Line {
 }
 
 fn as_json(compared: &Compared) -> Value {
-    let sum = |sum: &Sum| json!({ "rows": sum.rows, "digest": hex(sum) });
+    let sum = |sum: &Sum| json!({ "rows": sum.rows, "digest": hexadecimal(&sum.digest) });
     json!({
         "table": compared.table,
         "is_same": compared.is_same(),
@@ -124,7 +125,7 @@ fn as_json(compared: &Compared) -> Value {
 }
 
 fn as_row(Compared { table, source, target }: &Compared) -> [String; 6] {
-    let digest = |sum: &Sum| hex(sum).chars().take(DIGEST_DIGITS).collect();
+    let digest = |sum: &Sum| hexadecimal(&sum.digest).chars().take(DIGEST_DIGITS).collect();
     let verdict = if source == target { "same" } else { "DIFFERS" };
     [
         (*table).to_owned(),
@@ -134,8 +135,4 @@ fn as_row(Compared { table, source, target }: &Compared) -> [String; 6] {
         digest(target),
         verdict.to_owned(),
     ]
-}
-
-fn hex(sum: &Sum) -> String {
-    sum.digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }

@@ -11,6 +11,8 @@ pub use rsa::{RsaKeyRejected, RsaPrivateKey, RsaPublicKey};
 pub use sealed::{MasterKey, MasterKeyId, MasterKeyRejected, MasterKeyRing, SealBroken, Sealed};
 pub use wire_cipher::{WireCipherBroken, WireKey};
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::{constant_time, digest, hmac};
 
 /// A key for message authentication codes: HMAC with SHA-256.
@@ -52,6 +54,16 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 #[must_use]
 pub fn half_sha256(bytes: &[u8]) -> [u8; 16] {
     sha256(bytes).first_chunk().copied().unwrap_or_default()
+}
+
+/// `bytes` in hexadecimal, two small digits for each.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
+        // Writing into a String can't fail.
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Whether two codes are the same, in a time that does not depend on where they differ.

@@ -5,7 +5,7 @@ use axum::extract::State;
 use http::StatusCode;
 use ipnet::IpNet;
 use mintkeep_protocol::app::{App, AppKey, AppSettings, AppStatus, StoredSecret};
-use mintkeep_protocol::crypto::{RsaPrivateKey, RsaPublicKey};
+use mintkeep_protocol::crypto::{RsaPrivateKey, RsaPublicKey, hexadecimal};
 use mintkeep_protocol::ident::{AppId, Dialect, RecordId};
 use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
 use mintkeep_protocol::port::entropy::{Entropy, draw};
@@ -268,15 +268,6 @@ fn drawn_id(dialect: Dialect, entropy: &dyn Entropy) -> AppId {
     };
     #[expect(clippy::expect_used, reason = "each text above is of 20 letters and digits or fewer")]
     AppId::parse(&text).expect("letters and digits are an id")
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
-        // Writing into a String can't fail.
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

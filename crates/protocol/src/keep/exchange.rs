@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::sha256;
+use crate::crypto::{hexadecimal, sha256};
 use crate::ident::{ConsumerName, CustomerId, RecordId};
 use crate::secret::AuthCode;
 use crate::time::Timestamp;
@@ -29,13 +29,7 @@ impl ExchangeKey {
     /// The place that its request and answer are sealed for.
     #[must_use]
     pub fn place(&self) -> String {
-        use std::fmt::Write as _;
-        let mut place = format!("exchange/{}/", self.credential);
-        for byte in self.code {
-            // Writing to a string can't fail.
-            let _ = write!(place, "{byte:02x}");
-        }
-        place
+        format!("exchange/{}/{}", self.credential, hexadecimal(&self.code))
     }
 }
 
