@@ -7,9 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use mintkeep_issuer::issuer::Issuer;
 use mintkeep_protocol::app::{App, AppKey, AppSettings, AppStatus, StoredSecret};
-use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId, ServiceId};
+use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, ServiceId};
 use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
-use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::record::{AuditAction, Customer, CustomerStatus, Profile, Service, ServiceRole};
 use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_web::arrival::Arrival;
@@ -85,7 +84,7 @@ async fn seed_app(issuer: &Issuer, seeded: &SandboxApp, id: &str, keys: Vec<AppK
         return Ok(());
     }
     let now = issuer.now();
-    let no = RecordId::new(now, u32::from_be_bytes(draw(&*issuer.entropy)));
+    let no = issuer.new_record(now);
     let secrets = seeded.secret.map(|text| {
         let secret = ClientSecret::new(text.to_owned());
         StoredSecret { mac: secret_mac(&issuer.secret_key, SecretOwner::App(no), &secret), expires_at: None }

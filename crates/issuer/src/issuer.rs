@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::crypto::{MacKey, MasterKeys};
-use mintkeep_protocol::ident::AppId;
+use mintkeep_protocol::ident::{AppId, RecordId};
 use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::outcome::{Outcome, Refusal};
 use mintkeep_protocol::port::entropy::{Entropy, draw};
@@ -182,6 +182,12 @@ impl Issuer {
         let place =
             TokenPlace { kind, record: pool.key.app, salt: &pool.salt, token_epoch: pool.token_epoch };
         self.tokens.mint(&place, generation)
+    }
+
+    /// The number of a record that is made at `now`.
+    #[must_use]
+    pub fn new_record(&self, now: Timestamp) -> RecordId {
+        RecordId::new(now, u32::from_be_bytes(draw(&*self.entropy)))
     }
 
     /// A new salt.

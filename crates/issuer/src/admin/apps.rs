@@ -6,7 +6,7 @@ use http::StatusCode;
 use ipnet::IpNet;
 use mintkeep_protocol::app::{App, AppKey, AppSettings, AppStatus, StoredSecret};
 use mintkeep_protocol::crypto::{RsaPrivateKey, RsaPublicKey, hexadecimal};
-use mintkeep_protocol::ident::{AppId, Dialect, RecordId};
+use mintkeep_protocol::ident::{AppId, Dialect};
 use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
 use mintkeep_protocol::port::entropy::{Entropy, draw};
 use mintkeep_protocol::port::issuer_store::Commit;
@@ -55,7 +55,7 @@ pub(crate) async fn create(
     for _try in 0..COMMIT_TRIES {
         let now = issuer.now();
         let mut app = App {
-            no: RecordId::new(now, u32::from_be_bytes(draw(&*issuer.entropy))),
+            no: issuer.new_record(now),
             id: asked.id.clone().unwrap_or_else(|| drawn_id(asked.dialect, &*issuer.entropy)),
             dialect: asked.dialect,
             name: asked.name.clone(),

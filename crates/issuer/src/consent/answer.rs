@@ -10,7 +10,6 @@ use mintkeep_protocol::ident::{RecordId, Scope};
 use mintkeep_protocol::issue::check::customer_may;
 use mintkeep_protocol::issue::code::Consent;
 use mintkeep_protocol::outcome::Refusal;
-use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::record::Customer;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::body::read;
@@ -161,8 +160,8 @@ impl Desk {
     }
 
     fn new_ticket(&self) -> Ticket {
-        let (now, bits) = (self.0.issuer.now(), u32::from_be_bytes(draw(&*self.0.issuer.entropy)));
-        Ticket { shown_at: now, page: RecordId::new(now, bits) }
+        let now = self.0.issuer.now();
+        Ticket { shown_at: now, page: self.0.issuer.new_record(now) }
     }
 
     fn question(

@@ -8,7 +8,6 @@ use mintkeep_protocol::issue::authenticate::{AuthenticClient, SecretOwner, secre
 use mintkeep_protocol::issue::check::customer_may;
 use mintkeep_protocol::issue::code::{Consent, issue_code};
 use mintkeep_protocol::outcome::Refusal;
-use mintkeep_protocol::port::entropy::draw;
 use mintkeep_protocol::port::issuer_store::Commit;
 use mintkeep_protocol::record::{AuditAction, Grant, GrantStage, Held, Pool, PoolKey, Service, ServiceRole};
 use mintkeep_protocol::secret::{AuthCode, ClientSecret};
@@ -59,8 +58,8 @@ impl Issuer {
     ) -> Result<IssuedCode, Failure> {
         for _try in 0..COMMIT_TRIES {
             let app = self.app_for_code(app, consent).await?;
-            let id = RecordId::new(self.clock.now(), u32::from_be_bytes(draw(&*self.entropy)));
-            let grant = issue_code(&app, consent.clone(), (id, self.salt()), self.clock.now());
+            let now = self.clock.now();
+            let grant = issue_code(&app, consent.clone(), (self.new_record(now), self.salt()), now);
             if self.commit_code(actor, &app, &grant, arrival).await? == Commit::Done {
                 return Ok(self.code_of(&app, &grant, consent.code_kind()));
             }
