@@ -30,6 +30,8 @@ use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::limits::Limits;
 use mintkeep_web::problem::{self, Problem};
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
@@ -58,6 +60,18 @@ pub struct Sandbox {
     pub clock: Arc<dyn MovableClock>,
     /// Its fault rules, the same ones that the issuer's routes ask.
     pub faults: Arc<Faults>,
+}
+
+/// Which part of a list by id to tell.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageFilter<Id> {
+    /// Only those after this id.
+    #[param(value_type = Option<String>)]
+    pub after: Option<Id>,
+    /// How many at most, 1 to 1000; left out: 100.
+    pub most: Option<u32>,
 }
 
 /// What the routes work on.

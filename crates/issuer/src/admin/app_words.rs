@@ -7,7 +7,7 @@ use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::network_of;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::settings::Settings;
 
@@ -158,18 +158,6 @@ pub(crate) struct AppPage {
     /// What to give as `after` for the next page; `null`: this is the last one.
     #[schema(value_type = Option<String>)]
     pub next: Option<AppId>,
-}
-
-/// Which apps to list.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct AppFilter {
-    /// Only those after this id.
-    #[param(value_type = Option<String>)]
-    pub after: Option<AppId>,
-    /// How many at most, 1 to 1000; left out: 100.
-    pub most: Option<u32>,
 }
 
 /// How a secret is rotated.

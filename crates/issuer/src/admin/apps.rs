@@ -18,9 +18,9 @@ use mintkeep_web::asked::{Asked, Filter, Named};
 use mintkeep_web::listing::{next_of, page_size};
 use mintkeep_web::problem::{Problem, unfit};
 
-use super::app_words::{AppChange, AppCreate, AppCreated, AppFilter, AppPage, AppView, Network};
+use super::app_words::{AppChange, AppCreate, AppCreated, AppPage, AppView, Network};
 use super::settings::Settings;
-use super::{AdminDesk, busy, unavailable};
+use super::{AdminDesk, PageFilter, busy, unavailable};
 use crate::issuer::COMMIT_TRIES;
 
 /// Longest name of an app, in characters.
@@ -107,11 +107,11 @@ fn id_taken() -> Problem {
 }
 
 /// Lists apps, by id.
-#[utoipa::path(get, operation_id = "listApps", path = "/admin/v1/apps", tag = "apps", params(AppFilter),
+#[utoipa::path(get, operation_id = "listApps", path = "/admin/v1/apps", tag = "apps", params(PageFilter<AppId>),
     responses((status = 200, body = AppPage)))]
 pub(crate) async fn list(
     State(desk): State<AdminDesk>,
-    Filter(filter): Filter<AppFilter>,
+    Filter(filter): Filter<PageFilter<AppId>>,
 ) -> Result<Json<AppPage>, Problem> {
     let most = page_size(filter.most)?;
     let found = desk.issuer.store.apps(filter.after.as_ref(), most).await.map_err(unavailable)?;

@@ -9,9 +9,9 @@ use mintkeep_web::asked::{Asked, Filter, Named};
 use mintkeep_web::listing::{next_of, page_size};
 use mintkeep_web::problem::{Problem, unfit};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::{AdminDesk, customer_unknown, unavailable};
+use super::{AdminDesk, PageFilter, customer_unknown, unavailable};
 
 /// Longest text of a profile, in characters.
 const PROFILE_CHARS_MAX: usize = 1_024;
@@ -119,18 +119,6 @@ pub(crate) async fn show(
     customer.map(|customer| Json(CustomerView::of(&customer))).ok_or_else(customer_unknown)
 }
 
-/// Which customers to list.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct CustomerFilter {
-    /// Only those after this id.
-    #[param(value_type = Option<String>)]
-    pub after: Option<CustomerId>,
-    /// How many at most, 1 to 1000; left out: 100.
-    pub most: Option<u32>,
-}
-
 /// Some customers.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CustomerPage {
@@ -142,11 +130,11 @@ pub(crate) struct CustomerPage {
 }
 
 /// Lists customers, by id.
-#[utoipa::path(get, operation_id = "listCustomers", path = "/admin/v1/customers", tag = "customers", params(CustomerFilter),
+#[utoipa::path(get, operation_id = "listCustomers", path = "/admin/v1/customers", tag = "customers", params(PageFilter<CustomerId>),
     responses((status = 200, body = CustomerPage)))]
 pub(crate) async fn list(
     State(desk): State<AdminDesk>,
-    Filter(filter): Filter<CustomerFilter>,
+    Filter(filter): Filter<PageFilter<CustomerId>>,
 ) -> Result<Json<CustomerPage>, Problem> {
     let most = page_size(filter.most)?;
     let found = desk.issuer.store.customers(filter.after.as_ref(), most).await.map_err(unavailable)?;

@@ -12,10 +12,10 @@ use mintkeep_web::asked::{Asked, Filter, Named};
 use mintkeep_web::listing::{next_of, page_size};
 use mintkeep_web::problem::{Problem, unfit};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::apps::drawn_secret;
-use super::{AdminDesk, unavailable};
+use super::{AdminDesk, PageFilter, unavailable};
 
 /// A new resource server or wallet.
 #[derive(Deserialize, ToSchema)]
@@ -128,18 +128,6 @@ pub(crate) async fn show(
     })
 }
 
-/// Which services to list.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ServiceFilter {
-    /// Only those after this id.
-    #[param(value_type = Option<String>)]
-    pub after: Option<ServiceId>,
-    /// How many at most, 1 to 1000; left out: 100.
-    pub most: Option<u32>,
-}
-
 /// Some services.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ServicePage {
@@ -151,11 +139,11 @@ pub(crate) struct ServicePage {
 }
 
 /// Lists resource servers and wallets, by id.
-#[utoipa::path(get, operation_id = "listServices", path = "/admin/v1/services", tag = "services", params(ServiceFilter),
+#[utoipa::path(get, operation_id = "listServices", path = "/admin/v1/services", tag = "services", params(PageFilter<ServiceId>),
     responses((status = 200, body = ServicePage)))]
 pub(crate) async fn list(
     State(desk): State<AdminDesk>,
-    Filter(filter): Filter<ServiceFilter>,
+    Filter(filter): Filter<PageFilter<ServiceId>>,
 ) -> Result<Json<ServicePage>, Problem> {
     let most = page_size(filter.most)?;
     let found = desk.issuer.store.services(filter.after.as_ref(), most).await.map_err(unavailable)?;

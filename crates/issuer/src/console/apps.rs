@@ -14,9 +14,9 @@ use mintkeep_web::console::{Form, Notice, Visit};
 use serde_json::{Value, json};
 
 use super::{NAME_CHARS, ROWS, Standing, asked, named};
-use crate::admin::app_words::{AppFilter, AppView};
+use crate::admin::app_words::AppView;
 use crate::admin::apps;
-use crate::admin::AdminDesk;
+use crate::admin::{AdminDesk, PageFilter};
 
 /// How many entries of a list setting a page shows, and how much of each, in characters.
 const ENTRIES: (usize, usize) = (8, 120);
@@ -57,7 +57,7 @@ pub(super) async fn list(State(desk): State<AdminDesk>, visit: Visit) -> Respons
 
 async fn listed(desk: AdminDesk, visit: &Visit, (after, form): (Option<AppId>, &Form<'_>)) -> Response {
     let is_first = after.is_none();
-    match apps::list(State(desk), Filter(AppFilter { after, most: Some(ROWS) })).await {
+    match apps::list(State(desk), Filter(PageFilter { after, most: Some(ROWS) })).await {
         Err(problem) => visit.problem(&problem),
         Ok(Json(page)) => {
             let rows = page.apps.into_iter().map(|app| Row {

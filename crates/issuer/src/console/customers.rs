@@ -15,8 +15,8 @@ use mintkeep_web::problem::{Problem, unfit};
 use serde_json::json;
 
 use super::{NAME_CHARS, ROWS, Standing, asked, named};
-use crate::admin::customers::{self, CustomerFilter, CustomerPut, CustomerView};
-use crate::admin::AdminDesk;
+use crate::admin::customers::{self, CustomerPut, CustomerView};
+use crate::admin::{AdminDesk, PageFilter};
 
 /// The fields of the form that makes a customer.
 const FIELDS: [&str; 2] = ["id", "nick_name"];
@@ -63,7 +63,7 @@ pub(super) async fn list(State(desk): State<AdminDesk>, visit: Visit) -> Respons
 
 async fn listed(desk: AdminDesk, visit: &Visit, (after, form): (Option<CustomerId>, &Form<'_>)) -> Response {
     let is_first = after.is_none();
-    match customers::list(State(desk), Filter(CustomerFilter { after, most: Some(ROWS) })).await {
+    match customers::list(State(desk), Filter(PageFilter { after, most: Some(ROWS) })).await {
         Err(problem) => visit.problem(&problem),
         Ok(Json(page)) => {
             let rows = page.customers.into_iter().map(|customer| Row {

@@ -11,8 +11,8 @@ use mintkeep_web::console::{Form, Notice, Visit};
 use serde_json::json;
 
 use super::{ROWS, asked};
-use crate::admin::AdminDesk;
-use crate::admin::services::{self, ServiceFilter};
+use crate::admin::services;
+use crate::admin::{AdminDesk, PageFilter};
 
 struct Row {
     id: ServiceId,
@@ -47,7 +47,7 @@ pub(super) async fn list(State(desk): State<AdminDesk>, visit: Visit) -> Respons
 
 async fn listed(desk: AdminDesk, visit: &Visit, (after, form): (Option<ServiceId>, &Form<'_>)) -> Response {
     let is_first = after.is_none();
-    match services::list(State(desk), Filter(ServiceFilter { after, most: Some(ROWS) })).await {
+    match services::list(State(desk), Filter(PageFilter { after, most: Some(ROWS) })).await {
         Err(problem) => visit.problem(&problem),
         Ok(Json(page)) => {
             let rows = page.services.into_iter().map(|service| Row {
