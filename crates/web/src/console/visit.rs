@@ -1,7 +1,6 @@
 //! A visit to a page behind the door: what was asked, and the ways to answer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use askama::Template;
 use axum::body::Body;
@@ -18,7 +17,7 @@ use crate::arrival::Arrival;
 use crate::asked::fault_of;
 use crate::browser::{guarded, see_other};
 use crate::fields::Fields;
-use crate::problem::Problem;
+use crate::problem::{Problem, retry_after_s, unfit};
 
 use super::door::{Kept, NOTICE_LIFE_S};
 use super::form::Form;
@@ -195,7 +194,7 @@ impl Visit {
     pub fn problem(&self, problem: &Problem) -> Response {
         let mut response = self.trouble(problem.status, problem.title, &words_of(problem));
         if let Some(wait) = problem.retry_after {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds(wait)));
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after_s(wait)));
         }
         response
     }
@@ -237,7 +236,7 @@ pub fn wish<T: DeserializeOwned>(mut fields: Value) -> Result<T, Problem> {
             Some(name) => format!("{name}: {fault}"),
             None => fault,
         };
-        Problem::new(StatusCode::BAD_REQUEST, "unfit", "A field does not fit", detail)
+        unfit(detail)
     })
 }
 
@@ -259,11 +258,6 @@ fn culprit<T: DeserializeOwned>(fields: &Value, error: &serde_json::Error) -> Op
 /// What a problem says to do, without the paths of the API: those are not for who sits at a page.
 pub(super) fn words_of(problem: &Problem) -> String {
     if problem.detail.contains("/admin/v1/") { String::new() } else { problem.detail.to_string() }
-}
-
-/// Whole seconds, rounded up.
-fn seconds(wait: Duration) -> u64 {
-    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }
 
 #[derive(Template)]
