@@ -206,6 +206,9 @@ async fn a_wallet_gets_codes_for_its_customers_and_nobody_else_does() {
     let body = |app: &str, customer: &str, scope: &str| {
         json!({"client_id": app, "customer_id": customer, "scopes": [scope]}).to_string()
     };
+    let of_scopes = |count| {
+        json!({"client_id": MINI, "customer_id": ACTIVE, "scopes": vec!["auth_user"; count]}).to_string()
+    };
     let good = body(MINI, ACTIVE, "auth_user");
     let issued = ask(WALLET, &good).await;
     assert_eq!(issued.text("/expires_at"), (rig.issuer.now().unix_ms() + 600_000).to_string());
@@ -220,6 +223,8 @@ async fn a_wallet_gets_codes_for_its_customers_and_nobody_else_does() {
         ("unknown customer",   WALLET,              body(MINI, "nobody", "auth_user"), 404),
         ("frozen customer",    WALLET,              body(MINI, FROZEN, "auth_user"),   409),
         ("a scope of no app's", WALLET,             body(MINI, ACTIVE, "auth_all"),    403),
+        ("most scopes",        WALLET,              of_scopes(64),                     200),
+        ("a scope more",       WALLET,              of_scopes(65),                     400),
         ("not JSON",           WALLET,              "client_id=1".into(),              400),
         ("an unknown field",   WALLET,              good.replace("scopes", "scope"),   400),
     ];

@@ -15,16 +15,13 @@ use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::asked::{Asked, Filter, Named};
 use mintkeep_web::listing::{next_of, page_size};
-use mintkeep_web::problem::{Problem, unfit};
+use mintkeep_web::problem::Problem;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{ACTOR, AdminDesk, busy, problem_of, unavailable};
 use crate::issuer::COMMIT_TRIES;
 use crate::routes::wallet::{CodeAnswer, CodeRequest};
-
-/// Most scopes of a code.
-const SCOPES_MAX: usize = 64;
 
 /// Issues a code as a wallet would after the customer's consent.
 #[utoipa::path(post, operation_id = "issueCode", path = "/admin/v1/codes", tag = "grants", request_body = CodeRequest,
@@ -35,10 +32,7 @@ pub(crate) async fn issue_code(
     arrival: Arrival,
     Asked(asked): Asked<CodeRequest>,
 ) -> Result<(StatusCode, Json<CodeAnswer>), Problem> {
-    if asked.scopes.len() > SCOPES_MAX {
-        return Err(unfit("scopes must be 64 or fewer"));
-    }
-    let (app, consent) = asked.parted();
+    let (app, consent) = asked.parted()?;
     let issued = desk.issuer.issue_code(ACTOR, &app, &consent, &arrival).await;
     let issued = issued.map_err(|failure| problem_of(&failure))?;
     Ok((StatusCode::CREATED, Json(issued.into())))

@@ -13,12 +13,15 @@ use mintkeep_web::arrival::Arrival;
 use mintkeep_web::auth;
 use mintkeep_web::body::read;
 use mintkeep_web::json;
-use mintkeep_web::problem::Problem;
+use mintkeep_web::problem::{Problem, unfit};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Desk;
 use crate::issuer::{Failure, IssuedCode};
+
+/// Most scopes of a code.
+const SCOPES_MAX: usize = 64;
 
 /// Who gets a code about whom.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -37,10 +40,13 @@ pub struct CodeRequest {
 
 impl CodeRequest {
     /// Who gets the code, and for what. Who asks hands the code on itself, so it has no redirect URI.
-    pub(crate) fn parted(self) -> (AppId, Consent) {
+    pub(crate) fn parted(self) -> Result<(AppId, Consent), Problem> {
+        if self.scopes.len() > SCOPES_MAX {
+            return Err(unfit(format!("scopes must be {SCOPES_MAX} or fewer")));
+        }
         let consent =
             Consent { customer: self.customer_id, scopes: self.scopes, redirect_uri: None, challenge: None };
-        (self.client_id, consent)
+        Ok((self.client_id, consent))
     }
 }
 
@@ -84,7 +90,10 @@ pub(super) async fn issue_code(
         }
     };
     let actor = format!("wallet {id}");
-    let (app, consent) = asked.parted();
+    let (app, consent) = match asked.parted() {
+        Ok(parted) => parted,
+        Err(problem) => return problem.into_response(),
+    };
     match desk.issuer.issue_code(&actor, &app, &consent, &arrival).await {
         Ok(issued) => json::no_store(&CodeAnswer::from(issued)),
         Err(failure) => problem_of(&failure).into_response(),
