@@ -4,8 +4,9 @@ use form_urlencoded::Serializer;
 use mintkeep_issuer::consent::ConsentSettings;
 use mintkeep_issuer::issuer::{Failure, TokenState};
 use mintkeep_protocol::binding::Challenge;
-use mintkeep_protocol::ident::{AppId, CustomerId, RecordId};
+use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, Scope};
 use mintkeep_protocol::issue::code::Consent;
+use mintkeep_protocol::record::{AuditAction, Customer, CustomerStatus, Profile};
 use mintkeep_web::arrival::Arrival;
 
 use super::answers::message;
@@ -182,16 +183,39 @@ async fn a_code_with_a_challenge_is_worth_nothing_without_its_verifier_and_one_w
 async fn two_pages_of_one_number_do_not_give_out_each_others_code() {
     let platform = Platform::open(ConsentSettings::default()).await;
     let page = RecordId::new(platform.issuer.now(), 7);
-    let app = AppId::parse("DING1").unwrap();
-    let issue = async |challenge| {
-        let (customer, scopes) = (CustomerId::parse(CUSTOMER).unwrap(), vec![]);
-        let consent = Consent { customer, scopes, redirect_uri: Some(REDIRECT.into()), challenge };
+    let agreed = |customer: &str| Consent {
+        customer: CustomerId::parse(customer).unwrap(),
+        scopes: vec![],
+        redirect_uri: Some(REDIRECT.into()),
+        challenge: None,
+    };
+    let issue = async |app: &str, consent: Consent| {
+        let app = AppId::parse(app).unwrap();
         let issued = platform.issuer.issue_code_of_page(page, &app, &consent, &Arrival::UNKNOWN).await;
         issued.map(|issued| issued.code.expose().to_owned())
     };
-    let code = issue(None).await.unwrap();
-    assert_eq!(issue(None).await.unwrap(), code, "the same page once more");
-    assert!(matches!(issue(Challenge::met_by(VERIFIER)).await, Err(Failure::Busy)));
+    let other = Customer {
+        id: CustomerId::parse("2088000000000009").unwrap(),
+        status: CustomerStatus::Active,
+        profile: Profile::default(),
+    };
+    let audit = platform.issuer.audit("test", AuditAction::CustomerPut, &other.id, &Arrival::UNKNOWN);
+    platform.issuer.store.put_customer(other.clone(), audit).await.unwrap();
+    let code = issue("DING1", agreed(CUSTOMER)).await.unwrap();
+    assert_eq!(issue("DING1", agreed(CUSTOMER)).await.unwrap(), code, "the same page once more");
+    let scopes = vec![Scope::parse("auth_base").unwrap()];
+    let elsewhere = Some("https://other.example/".into());
+    #[rustfmt::skip]
+    let cases = [
+        ("another app's",       "MINI1", agreed(CUSTOMER)),
+        ("another customer's",  "DING1", agreed(other.id.as_str())),
+        ("of other scopes",     "DING1", Consent { scopes, ..agreed(CUSTOMER) }),
+        ("another way back's",  "DING1", Consent { redirect_uri: elsewhere, ..agreed(CUSTOMER) }),
+        ("with a challenge",    "DING1", Consent { challenge: Challenge::met_by(VERIFIER), ..agreed(CUSTOMER) }),
+    ];
+    for (case, app, consent) in cases {
+        assert!(matches!(issue(app, consent).await, Err(Failure::Busy)), "{case}");
+    }
 }
 
 #[tokio::test]
