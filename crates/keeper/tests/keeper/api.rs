@@ -20,7 +20,7 @@ use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::consumer::{CredentialScope, Verb};
 use mintkeep_protocol::keep::credential::TokenSource;
 use mintkeep_protocol::keep::plan::Reported;
-use mintkeep_protocol::keep::slot::{HolderId, Trouble, Upkeep};
+use mintkeep_protocol::keep::slot::{HolderId, Slot, Trouble, Upkeep};
 use mintkeep_protocol::record::{AuditAction, AuditEntry};
 use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_protocol::time::Clock as _;
@@ -339,17 +339,14 @@ async fn the_21st_forced_renewal_of_a_day_is_refused_before_it_is_sent() {
 async fn a_slot_that_is_being_renewed_is_left_to_its_renewal() {
     let world = settled().await;
     world.ring.read_again().unwrap();
-    let lease = |renewing: bool| {
-        let mut records = world.store.records.lock().unwrap();
-        let slot = records.slots.values_mut().next().unwrap();
-        let (by, since) = (HolderId(9), world.clock.now());
-        slot.upkeep =
-            if renewing { Upkeep::Renewing { by, since } } else { Upkeep::Idle { renew_at: since } };
-        slot.revision
-    };
-    let before = lease(true);
+    let slot = || world.store.slots().remove(0);
+    let put = |upkeep| world.store.put(&Slot { upkeep, ..slot() });
+    let now = world.clock.now();
+    put(Upkeep::Renewing { by: HolderId(9), since: now });
+    let before = slot().revision;
     assert_eq!(walked(&world, Pass::Reseal, |_| {}).await.left, 1);
-    assert_eq!(lease(false), before, "its holder's commit is not lost by this");
+    assert_eq!(slot().revision, before, "its holder's commit is not lost by this");
+    put(Upkeep::Idle { renew_at: now });
     let done = walked(&world, Pass::Reseal, |_| {}).await;
     assert_eq!((done.resealed, done.left), (1, 0));
 }

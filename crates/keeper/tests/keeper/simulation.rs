@@ -164,7 +164,7 @@ fn read_all(world: &mut World, which: usize) {
         world.spawn(async move {
             let customer = customer.map(|customer| CustomerId::parse(customer).unwrap());
             let key = SlotKey { credential: account.credential.no, customer: customer.clone() };
-            let known = if store.is_shared {
+            let known = if store.is_shared() {
                 shelved_end(&process, &account, customer.as_ref())
             } else {
                 stored_end(&store, &key)
@@ -186,8 +186,7 @@ fn read_all(world: &mut World, which: usize) {
 
 /// The end of the token that is stored for a slot.
 fn stored_end(store: &ModelStore, key: &SlotKey) -> Option<Timestamp> {
-    let records = store.records.lock().unwrap();
-    records.slots.get(key)?.held.as_ref().map(|held| held.expires_at)
+    store.slot(key)?.held.map(|held| held.expires_at)
 }
 
 /// The end of the token that a process has on its shelf: with others beside it, it may not know what is stored.
@@ -296,9 +295,9 @@ async fn look_back(world: &World) {
             leaf.upkeep,
         );
     }
-    let records = world.store.records.lock().unwrap();
-    let is_lost = |(digest, _): &(&[u8; 16], &String)| !records.committed.contains(*digest);
-    let lost: Vec<_> = records.answered.iter().filter(is_lost).map(|(_, what)| what).collect();
+    let seen = world.store.seen.lock().unwrap();
+    let is_lost = |(digest, _): &(&[u8; 16], &String)| !seen.committed.contains(*digest);
+    let lost: Vec<_> = seen.answered.iter().filter(is_lost).map(|(_, what)| what).collect();
     assert!(lost.is_empty(), "answers that were kept and never used: {lost:?}");
     let legacy = world.platform.arrived("legacy");
     assert!(legacy <= u64::from(LEGACY_DAILY_LIMIT), "{legacy} calls of legacy");

@@ -110,8 +110,8 @@ async fn a_refresh_that_a_dead_keeper_left_unanswered_is_repeated_while_the_plat
 async fn left_open(world: &World) -> (usize, usize) {
     let store = StoreDoor { store: Arc::clone(&world.store), gate: Arc::clone(&world.processes[1].gate) };
     let open = store.open_exchanges(10).await.unwrap();
-    let records = world.store.records.lock().unwrap();
-    let unused = records.answered.keys().filter(|digest| !records.committed.contains(*digest)).count();
+    let seen = world.store.seen.lock().unwrap();
+    let unused = seen.answered.keys().filter(|digest| !seen.committed.contains(*digest)).count();
     (open.iter().filter(|exchange| exchange.intent.is_some()).count(), unused)
 }
 

@@ -173,7 +173,7 @@ impl World {
                 self.running.push(running);
             }
         }
-        let broken = [self.platform.broken(), self.store.records.lock().unwrap().broken.clone()].concat();
+        let broken = [self.platform.broken(), self.store.seen.lock().unwrap().broken.clone()].concat();
         assert!(broken.is_empty(), "{broken:#?}");
     }
 }

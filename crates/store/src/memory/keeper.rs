@@ -333,13 +333,10 @@ impl KeeperStore for MemoryStore {
     async fn changes_since(&self, mark: ChangeMark, most: u32) -> Stored<(ChangeMark, Vec<Change>)> {
         let records = self.records();
         let keeper = &records.keeper;
-        let slots = keeper.slots.values().map(|(mark, slot)| (*mark, Change::Slot(slot.clone())));
-        let credentials = keeper.credentials.values();
-        let credentials = credentials.map(|(mark, found)| (*mark, Change::Credential(found.clone())));
-        let consumers = keeper.consumers.values();
-        let consumers = consumers.map(|(mark, found)| (*mark, Change::Consumer(found.clone())));
-        let all = slots.chain(credentials).chain(consumers);
-        Ok(first_changes(mark, all.filter(|(changed, _)| *changed > mark.0).collect(), most))
+        let slots = after(mark, keeper.slots.values(), Change::Slot);
+        let credentials = after(mark, keeper.credentials.values(), Change::Credential);
+        let consumers = after(mark, keeper.consumers.values(), Change::Consumer);
+        Ok(first_changes(mark, slots.chain(credentials).chain(consumers).collect(), most))
     }
 
     async fn write_keeper_audit(&self, audit: AuditEntry) -> Stored<()> {
@@ -354,6 +351,16 @@ impl KeeperStore for MemoryStore {
 
 fn is_open(exchange: &Exchange) -> bool {
     matches!(exchange.stage, ExchangeStage::Open { .. })
+}
+
+/// What changed after `mark`, of the records of one kind.
+fn after<'r, T: Clone + 'r>(
+    mark: ChangeMark,
+    records: impl Iterator<Item = &'r (i64, T)>,
+    change: fn(T) -> Change,
+) -> impl Iterator<Item = (i64, Change)> {
+    let changed = records.filter(move |(changed, _)| *changed > mark.0);
+    changed.map(move |(changed, record)| (*changed, change(record.clone())))
 }
 
 /// The first `most` of the changes after `mark`, in their order, and the mark of the last of them.
