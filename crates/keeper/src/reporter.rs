@@ -51,16 +51,18 @@ struct Spent {
     count: u32,
 }
 
+/// How many renewals a consumer may cause by reports of one slot, and by looks into it, within [`BUDGET_WINDOW`].
+const BUDGET: u32 = 12;
 /// The window in which reports are counted.
 const BUDGET_WINDOW: Duration = Duration::from_hours(1);
 /// Past so many counts, those whose window is over are thrown away.
 const BUDGETS_MAX: usize = 10_000;
 
 impl Budgets {
-    fn has_left(&self, who: &(RecordId, SlotKey), consumer: &Consumer, now: Timestamp) -> bool {
+    fn has_left(&self, who: &(RecordId, SlotKey), now: Timestamp) -> bool {
         let spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = spent.get(who).filter(|spent| is_current(spent, now)).map_or(0, |spent| spent.count);
-        count < consumer.reports_per_hour.unwrap_or(Consumer::REPORTS_PER_HOUR)
+        count < BUDGET
     }
 
     fn spend(&self, who: (RecordId, SlotKey), now: Timestamp) {
@@ -146,7 +148,7 @@ impl Keeper {
         let is_flying = self.flights.is_under_way(&leaf.key);
         let known = leaf.known()?;
         let outlook = Outlook { upkeep: joinable(leaf, is_flying, self), ..leaf.outlook() };
-        let has_budget = budgets.has_left(&who, consumer, now);
+        let has_budget = budgets.has_left(&who, now);
         let plan = plan_report(reported, &known, (&outlook, &account.terms), has_budget, now);
         if plan == ReportPlan::Renew && !is_flying {
             budgets.spend(who, now);
@@ -192,5 +194,38 @@ const fn plan_name(plan: ReportPlan) -> &'static str {
         ReportPlan::TooSoon(_) => "too_soon",
         ReportPlan::Renew => "renew",
         ReportPlan::NeverHeld => "never_held",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consumer_has_twelve_reports_of_a_slot_an_hour() {
+        const BEGAN: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
+        let who = |consumer| {
+            let key = SlotKey { credential: RecordId::from_number(1), customer: None };
+            (RecordId::from_number(consumer), key)
+        };
+        let budgets = Budgets::default();
+        for report in 1..=12 {
+            assert!(budgets.has_left(&who(1), BEGAN), "report {report}");
+            budgets.spend(who(1), BEGAN);
+        }
+        let after = |ms| BEGAN.after(Duration::from_millis(ms));
+        #[rustfmt::skip]
+        let cases = [
+            ("one more",               1, BEGAN,            false),
+            ("another consumer",       2, BEGAN,            true),
+            ("within the hour",        1, after(3_599_999), false),
+            ("in the next",            1, after(3_600_000), true),
+            ("by a clock set back",    1, BEGAN.before(Duration::from_millis(1)), true),
+        ];
+        for (case, consumer, now, has_left) in cases {
+            assert_eq!(budgets.has_left(&who(consumer), now), has_left, "{case}");
+        }
+        budgets.spend(who(1), after(3_600_000));
+        assert!(budgets.has_left(&who(1), after(3_600_000)), "the count began anew");
     }
 }

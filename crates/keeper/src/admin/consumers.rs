@@ -69,7 +69,6 @@ impl Keeper {
             credentials: new.credentials,
             verbs: new.verbs,
             margin_floor_s: new.margin_floor_s,
-            reports_per_hour: None,
             created_at: self.clock.now(),
             revoked_at: None,
             revision: 0,

@@ -33,9 +33,6 @@ pub struct Consumer {
     /// neither asks for every call nor keeps a copy past its end.
     #[serde(default)]
     pub margin_floor_s: u32,
-    /// How many reports that cause a renewal it may make an hour, for each token; `None`: 12.
-    #[serde(default)]
-    pub reports_per_hour: Option<u32>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was revoked; the record stays for a while, so that every replica hears of it.
@@ -103,9 +100,6 @@ impl Verb {
 }
 
 impl Consumer {
-    /// How many reports that cause a renewal a consumer may make an hour, unless it says otherwise.
-    pub const REPORTS_PER_HOUR: u32 = 12;
-
     /// Whether it may do `verb` with `credential`.
     #[must_use]
     pub fn may(&self, verb: Verb, credential: &CredentialName) -> bool {
@@ -133,7 +127,6 @@ mod tests {
             credentials: CredentialScope::Named(vec![name("mine")]),
             verbs: vec![Verb::Read],
             margin_floor_s: 0,
-            reports_per_hour: None,
             created_at: Timestamp::from_unix_ms(0),
             revoked_at: None,
             revision: 0,

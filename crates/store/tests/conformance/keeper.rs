@@ -62,7 +62,6 @@ pub fn consumer(no: i64, name: &str) -> Consumer {
         credentials: CredentialScope::All,
         verbs: Verb::ALL.to_vec(),
         margin_floor_s: 300,
-        reports_per_hour: Some(3),
         created_at: at(0),
         revoked_at: None,
         revision: 0,
