@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
-
 /// From starting over ready to leaving. Clones share the same state.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<State>);
@@ -12,9 +10,7 @@ pub struct Readiness(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     started: AtomicBool,
-    /// The same as `left`, to be asked by every request.
     is_leaving: AtomicBool,
-    left: CancellationToken,
 }
 
 impl Readiness {
@@ -26,7 +22,6 @@ impl Readiness {
     /// The process is about to stop: balancers shall send nothing new, answers close their connections.
     pub fn leave(&self) {
         self.0.is_leaving.store(true, Relaxed);
-        self.0.left.cancel();
     }
 
     /// Whether the process has started and isn't leaving.
@@ -39,10 +34,5 @@ impl Readiness {
     #[must_use]
     pub fn is_leaving(&self) -> bool {
         self.0.is_leaving.load(Relaxed)
-    }
-
-    /// Ends when the process is about to stop. Answers without an end (event streams) end then.
-    pub fn leaving(&self) -> WaitForCancellationFuture<'_> {
-        self.0.left.cancelled()
     }
 }
