@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use mintkeep_issuer::issuer::Issuer;
-use mintkeep_protocol::app::{App, AppKey, AppSettings, AppStatus, StoredSecret};
+use mintkeep_protocol::app::{App, AppKey, StoredSecret};
 use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, ServiceId};
 use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
 use mintkeep_protocol::record::{AuditAction, Customer, CustomerStatus, Profile, Service, ServiceRole};
@@ -90,18 +90,10 @@ async fn seed_app(issuer: &Issuer, seeded: &SandboxApp, id: &str, keys: Vec<AppK
         StoredSecret { mac: secret_mac(&issuer.secret_key, SecretOwner::App(no), &secret), expires_at: None }
     });
     let app = App {
-        no,
-        id: id.clone(),
-        dialect: seeded.dialect,
         name: format!("Sandbox {}", seeded.dialect),
-        status: AppStatus::Active,
         secrets: secrets.into_iter().collect(),
         keys,
-        addresses: vec![],
-        settings: AppSettings::default(),
-        token_epoch: 0,
-        created_at: now,
-        revision: 0,
+        ..App::new(no, id.clone(), seeded.dialect, now)
     };
     let audit = issuer.audit("sandbox", AuditAction::AppCreated, &id, &Arrival::UNKNOWN);
     issuer.store.put_app(app, audit).await?;

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use mintkeep_issuer::consent::{self, ConsentSettings, assertion};
 use mintkeep_issuer::issuer::{Issuer, IssuerParts};
 use mintkeep_issuer::routes::router;
-use mintkeep_protocol::app::{App, AppSettings, AppStatus, StoredSecret};
+use mintkeep_protocol::app::{App, AppSettings, StoredSecret};
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, MasterKeys, RsaPrivateKey};
 use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId, Scope, ServiceId};
 use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
@@ -86,19 +86,11 @@ impl Platform {
     async fn seed(&self) {
         let audit = |action| self.issuer.audit("test", action, "seed", &Arrival::UNKNOWN);
         let settings = AppSettings { redirect_urls: vec![REDIRECT.into()], ..AppSettings::default() };
+        let id = AppId::parse("MINI1").unwrap();
         let app = App {
-            no: RecordId::from_number(1),
-            id: AppId::parse("MINI1").unwrap(),
-            dialect: Dialect::MiniProgram,
             name: "<script>alert(1)</script>".into(),
-            status: AppStatus::Active,
-            secrets: vec![],
-            keys: vec![],
-            addresses: vec![],
             settings,
-            token_epoch: 0,
-            created_at: self.clock.now(),
-            revision: 0,
+            ..App::new(RecordId::from_number(1), id, Dialect::MiniProgram, self.clock.now())
         };
         let no = RecordId::from_number(2);
         let secret = ClientSecret::new(SECRET.into());

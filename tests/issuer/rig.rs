@@ -13,7 +13,7 @@ use http::{HeaderMap, Request, Response};
 use mintkeep_issuer::faults::Faults;
 use mintkeep_issuer::issuer::{Issuer, IssuerParts};
 use mintkeep_issuer::routes::router;
-use mintkeep_protocol::app::{App, AppKey, AppSettings, AppStatus, StoredSecret};
+use mintkeep_protocol::app::{App, AppKey, StoredSecret};
 use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, MasterKeys, RsaPrivateKey};
 use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId, Scope, ServiceId};
 use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
@@ -141,18 +141,9 @@ impl Rig {
                 secret_mac(&self.issuer.secret_key, SecretOwner::App(no), &ClientSecret::new(SECRET.into()));
             let key = AppKey { version: 1, public: APP_KEY.public().clone() };
             let app = App {
-                no,
-                id: AppId::parse(id).unwrap(),
-                dialect,
-                name: String::new(),
-                status: AppStatus::Active,
                 secrets: vec![StoredSecret { mac, expires_at: None }],
                 keys: if dialect.is_signed() { vec![key] } else { vec![] },
-                addresses: vec![],
-                settings: AppSettings::default(),
-                token_epoch: 0,
-                created_at: self.clock.now(),
-                revision: 0,
+                ..App::new(no, AppId::parse(id).unwrap(), dialect, self.clock.now())
             };
             self.store.put_app(app, self.audit()).await.unwrap();
         }

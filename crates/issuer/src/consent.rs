@@ -71,28 +71,16 @@ pub fn router(issuer: Arc<Issuer>, settings: ConsentSettings) -> Router {
 
 #[cfg(test)]
 mod tests {
-    use mintkeep_protocol::app::{App, AppSettings, AppStatus};
+    use mintkeep_protocol::app::{App, AppSettings};
     use mintkeep_protocol::ident::{AppId, Dialect, RecordId};
     use mintkeep_protocol::time::Timestamp;
 
     /// An app that registered these redirect URLs.
     pub(in crate::consent) fn app(redirect_urls: &[&str]) -> App {
-        App {
-            no: RecordId::from_number(1),
-            id: AppId::parse("MINI1").unwrap(),
-            dialect: Dialect::MiniProgram,
-            name: "Shop".into(),
-            status: AppStatus::Active,
-            secrets: vec![],
-            keys: vec![],
-            addresses: vec![],
-            settings: AppSettings {
-                redirect_urls: redirect_urls.iter().map(|url| (*url).to_owned()).collect(),
-                ..AppSettings::default()
-            },
-            token_epoch: 0,
-            created_at: Timestamp::default(),
-            revision: 1,
-        }
+        let redirect_urls = redirect_urls.iter().map(|url| (*url).to_owned()).collect();
+        let settings = AppSettings { redirect_urls, ..AppSettings::default() };
+        let (no, id) = (RecordId::from_number(1), AppId::parse("MINI1").unwrap());
+        let made = App::new(no, id, Dialect::MiniProgram, Timestamp::default());
+        App { name: "Shop".into(), settings, ..made }
     }
 }

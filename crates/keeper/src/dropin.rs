@@ -19,7 +19,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::StatusCode;
-use mintkeep_protocol::app::{App, AppSettings, AppStatus, Behaviour};
+use mintkeep_protocol::app::{App, AppSettings, Behaviour};
 use mintkeep_protocol::dialect::alipay::Gateway;
 use mintkeep_protocol::dialect::{dingtalk, wechat};
 use mintkeep_protocol::ident::{AppId, CustomerId, Dialect, RecordId};
@@ -216,20 +216,9 @@ fn nothing_here() -> Problem {
 /// A wrong secret is answered as the live platform does, with WeChat's 40125: at the page's 40001 a public
 /// client takes its token for dead and asks again without end.
 fn shape(dialect: Dialect, id: &AppId) -> App {
-    App {
-        no: RecordId::from_number(0),
-        id: id.clone(),
-        dialect,
-        name: String::new(),
-        status: AppStatus::Active,
-        secrets: Vec::new(),
-        keys: Vec::new(),
-        addresses: Vec::new(),
-        settings: AppSettings { profile: Behaviour::Observed, ..AppSettings::default() },
-        token_epoch: 0,
-        created_at: Timestamp::from_unix_ms(0),
-        revision: 0,
-    }
+    let settings = AppSettings { profile: Behaviour::Observed, ..AppSettings::default() };
+    let nowhere = App::new(RecordId::from_number(0), id.clone(), dialect, Timestamp::from_unix_ms(0));
+    App { settings, ..nowhere }
 }
 
 /// What the access log and the metrics say of an answer.

@@ -78,6 +78,25 @@ pub struct AppKey {
 }
 
 impl App {
+    /// An app as it is made, not stored yet: active, without a name, a proof or a setting of its own.
+    #[must_use]
+    pub fn new(no: RecordId, id: AppId, dialect: Dialect, created_at: Timestamp) -> Self {
+        Self {
+            no,
+            id,
+            dialect,
+            name: String::new(),
+            status: AppStatus::Active,
+            secrets: Vec::new(),
+            keys: Vec::new(),
+            addresses: Vec::new(),
+            settings: AppSettings::default(),
+            token_epoch: 0,
+            created_at,
+            revision: 0,
+        }
+    }
+
     /// The key that a request names by `keyVersion`; the latest if it names none.
     #[must_use]
     pub fn key(&self, version: Option<u32>) -> Option<&AppKey> {

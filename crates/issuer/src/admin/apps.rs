@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use ipnet::IpNet;
-use mintkeep_protocol::app::{App, AppKey, AppSettings, AppStatus, StoredSecret};
+use mintkeep_protocol::app::{App, AppKey, AppSettings, StoredSecret};
 use mintkeep_protocol::crypto::{RsaPrivateKey, RsaPublicKey, hexadecimal};
 use mintkeep_protocol::ident::{AppId, Dialect};
 use mintkeep_protocol::issue::authenticate::{SecretOwner, secret_mac};
@@ -54,19 +54,13 @@ pub(crate) async fn create(
     let issuer = &desk.issuer;
     for _try in 0..COMMIT_TRIES {
         let now = issuer.now();
+        let id = asked.id.clone().unwrap_or_else(|| drawn_id(asked.dialect, &*issuer.entropy));
         let mut app = App {
-            no: issuer.new_record(now),
-            id: asked.id.clone().unwrap_or_else(|| drawn_id(asked.dialect, &*issuer.entropy)),
-            dialect: asked.dialect,
             name: asked.name.clone(),
-            status: AppStatus::Active,
-            secrets: vec![],
             keys: keys.clone(),
             addresses: networks(&asked.addresses),
             settings: AppSettings::clone(&settings),
-            token_epoch: 0,
-            created_at: now,
-            revision: 0,
+            ..App::new(issuer.new_record(now), id, asked.dialect, now)
         };
         let secret = (!asked.dialect.is_signed()).then(|| drawn_secret(&desk));
         if let Some(secret) = &secret {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, Version};
 
-use crate::app::{App, AppSettings, AppStatus, Behaviour};
+use crate::app::{App, AppSettings, Behaviour};
 use crate::dialect::AnswerContext;
 use crate::ident::{AppId, CustomerId, Dialect, RecordId};
 use crate::outcome::{Granted, Outcome, Refusal, TokenSet};
@@ -105,20 +105,9 @@ impl Vector {
 /// An app of the sandbox.
 fn app(dialect: Dialect, is_observed: bool) -> App {
     let profile = if is_observed { Behaviour::Observed } else { Behaviour::Page };
-    App {
-        no: RecordId::from_number(1),
-        id: AppId::parse("wx0000000000000001").unwrap(),
-        dialect,
-        name: String::new(),
-        status: AppStatus::Active,
-        secrets: vec![],
-        keys: vec![],
-        addresses: vec![],
-        settings: AppSettings { profile, ..AppSettings::default() },
-        token_epoch: 0,
-        created_at: NOW,
-        revision: 1,
-    }
+    let id = AppId::parse("wx0000000000000001").unwrap();
+    let settings = AppSettings { profile, ..AppSettings::default() };
+    App { settings, ..App::new(RecordId::from_number(1), id, dialect, NOW) }
 }
 
 fn read_request(text: &str) -> Request<Bytes> {

@@ -123,7 +123,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
-    use crate::app::{AppKey, AppSettings};
+    use crate::app::AppKey;
     use crate::crypto::RsaPrivateKey;
     use crate::ident::{AppId, Dialect};
 
@@ -131,20 +131,8 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn app(status: AppStatus) -> App {
-        App {
-            no: RecordId::from_number(9),
-            id: AppId::parse("wx1").unwrap(),
-            dialect: Dialect::WeChat,
-            name: String::new(),
-            status,
-            secrets: vec![],
-            keys: vec![],
-            addresses: vec![],
-            settings: AppSettings::default(),
-            token_epoch: 0,
-            created_at: NOW,
-            revision: 1,
-        }
+        let id = AppId::parse("wx1").unwrap();
+        App { status, ..App::new(RecordId::from_number(9), id, Dialect::WeChat, NOW) }
     }
 
     fn refusal(app: &App, proof: &ClientProof, address: IpAddr) -> Option<Refusal> {

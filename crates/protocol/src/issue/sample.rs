@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::authenticate::{AuthenticClient, SecretOwner, authenticate, secret_mac};
-use crate::app::{App, AppSettings, AppStatus, StoredSecret};
+use crate::app::{App, StoredSecret};
 use crate::crypto::{MacKey, MasterKey};
 use crate::ident::{AppId, CustomerId, Dialect, RecordId, Scope};
 use crate::record::{Grant, GrantStage, Held};
@@ -23,20 +23,7 @@ pub fn at(offset_ms: i64) -> Timestamp {
 
 /// An app with no setting of its own.
 pub fn app(dialect: Dialect) -> App {
-    App {
-        no: RecordId::from_number(9),
-        id: AppId::parse("app-1").unwrap(),
-        dialect,
-        name: String::new(),
-        status: AppStatus::Active,
-        secrets: vec![],
-        keys: vec![],
-        addresses: vec![],
-        settings: AppSettings::default(),
-        token_epoch: 0,
-        created_at: NOW,
-        revision: 1,
-    }
+    App::new(RecordId::from_number(9), AppId::parse("app-1").unwrap(), dialect, NOW)
 }
 
 /// `app`, after it has shown a secret.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::tests::{app_key, heard, is_set, platform_key, public, read};
 use super::*;
-use crate::app::{App, AppSettings, AppStatus, SignatureEncoding};
+use crate::app::{App, AppSettings, SignatureEncoding};
 use crate::crypto::WireKey;
 use crate::dialect::AnswerContext;
 use crate::dialect::answer::{Ambiguity, UpstreamAnswer};
@@ -31,20 +31,9 @@ fn post(headers: &[(&str, &str)], body: &[u8]) -> Request<Bytes> {
 }
 
 fn app(settings: AppSettings) -> App {
-    App {
-        no: RecordId::from_number(1),
-        id: AppId::parse(CLIENT).unwrap(),
-        dialect: crate::ident::Dialect::MiniProgram,
-        name: String::new(),
-        status: AppStatus::Active,
-        secrets: vec![],
-        keys: vec![public(&app_key())],
-        addresses: vec![],
-        settings,
-        token_epoch: 0,
-        created_at: NOW,
-        revision: 1,
-    }
+    let (no, id) = (RecordId::from_number(1), AppId::parse(CLIENT).unwrap());
+    let keys = vec![public(&app_key())];
+    App { keys, settings, ..App::new(no, id, crate::ident::Dialect::MiniProgram, NOW) }
 }
 
 fn context(app: Option<&App>) -> AnswerContext<'_> {
