@@ -10,6 +10,7 @@ use mintkeep_protocol::keep::exchange::{Exchange, ExchangeKey, ExchangeStage};
 use mintkeep_protocol::keep::slot::{LeaseFence, Trouble};
 use mintkeep_protocol::port::keeper_store::{Commit, Stored};
 use mintkeep_protocol::secret::AuthCode;
+use tokio::time::Instant;
 
 use self::attempt::Attempt;
 use crate::flight::{Boarding, Pilot};
@@ -172,7 +173,7 @@ async fn take(keeper: &Keeper, asked: &Asked) -> Result<Taken, Trouble> {
                 if asked.by.as_ref().is_some_and(|by| *by != found.consumer) {
                     return Ok(Taken::Over(Err(ExchangeFailure::NotYours)));
                 }
-                if is_held_elsewhere(keeper, &found) && !is_outwaited(keeper, &found).await? {
+                if is_held_elsewhere(keeper, &found) && !is_outwaited(keeper, &found).await {
                     continue;
                 }
                 found
@@ -222,12 +223,12 @@ fn is_held_elsewhere(keeper: &Keeper, exchange: &Exchange) -> bool {
     held && keeper.store.is_shared()
 }
 
-async fn is_outwaited(keeper: &Keeper, held: &Exchange) -> Result<bool, Trouble> {
+async fn is_outwaited(keeper: &Keeper, held: &Exchange) -> bool {
     let is_held = || async {
         let found = keeper.store.exchange(&held.key).await.map_err(|error| store_trouble(&error))?;
         Ok(found.is_some_and(|found| found.fence == held.fence && found.stage == held.stage))
     };
-    lease::is_outwaited(keeper, is_held).await
+    lease::is_outwaited(keeper, Instant::now(), is_held).await
 }
 
 const fn later(trouble: Trouble) -> ExchangeLanded {

@@ -18,8 +18,8 @@ pub(crate) async fn run(keeper: Arc<Keeper>, mut mark: ChangeMark) {
                 store_trouble(&error);
             }
         }
-        // A lease later at most, and another lease's wait: sooner than a platform stops to take a code's request again.
-        if looked_at.elapsed() >= keeper.settings.lease_length {
+        // Half a lease later at most, and a lease's wait: sooner than a platform stops to take a code's request again.
+        if looked_at.elapsed().saturating_mul(2) >= keeper.settings.lease_length {
             looked_at = Instant::now();
             if let Err(error) = keeper.take_up_exchanges().await {
                 store_trouble(&error);

@@ -235,7 +235,8 @@ impl Keeper {
     }
 
     fn place(&self, leaf: Leaf) -> Arc<Leaf> {
-        let leaf = Arc::new(leaf);
+        let before = self.shelf.get(&leaf.key);
+        let leaf = Arc::new(leaf.after(before.as_deref()));
         let Some(account) = self.roster.account_by_no(leaf.key.credential) else { return leaf };
         match self.shelf.put(&leaf) {
             Placed::Stale => self.shelf.get(&leaf.key).unwrap_or(leaf),

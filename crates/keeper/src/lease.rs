@@ -66,9 +66,9 @@ impl Seen {
 
 /// Takes the lease of a slot.
 ///
-/// A lease that another keeper holds is waited for: it is ours to take only once we have seen the same
-/// fence for its whole length by our own monotonic clock. No wall clock has a say, so none that jumps can make
-/// two keepers renew at once.
+/// A lease that another keeper holds is waited for: it is ours to take only once we have known the same
+/// fence for its whole length by our own monotonic clock, from when we heard of it. No wall clock has a say, so none that
+/// jumps can make two keepers renew at once.
 pub(crate) async fn take(
     keeper: &Keeper,
     key: &SlotKey,
@@ -84,7 +84,7 @@ pub(crate) async fn take(
         if let Upkeep::Renewing { by, .. } = slot.upkeep
             && by != keeper.me
             && keeper.store.is_shared()
-            && !is_slot_outwaited(keeper, &slot).await?
+            && !is_slot_outwaited(keeper, &slot).await
         {
             continue;
         }
@@ -124,28 +124,32 @@ fn is_done(slot: &Slot, errand: &Errand, now: Timestamp) -> bool {
         && !is_due(&slot.upkeep, now)
 }
 
-async fn is_slot_outwaited(keeper: &Keeper, held: &Slot) -> Result<bool, Trouble> {
+async fn is_slot_outwaited(keeper: &Keeper, held: &Slot) -> bool {
+    let known = keeper.shelf.get(&held.key).and_then(|leaf| leaf.known_since(held.fence));
     let is_held = || async {
         let slot = load(keeper, &held.key).await?;
         Ok(slot.fence == held.fence && slot.upkeep == held.upkeep)
     };
-    is_outwaited(keeper, is_held).await
+    is_outwaited(keeper, known.unwrap_or_else(Instant::now), is_held).await
 }
 
-/// Waits until the holder of a lease ends it, or is overdue: `is_held` said for its whole length that it is there,
-/// unchanged. `true`: it is overdue.
+/// Waits until the holder of a lease ends it, or is overdue: for its whole length, `since` it is known, `is_held` said
+/// nothing else than that it is there, unchanged. `true`: it is overdue.
+///
+/// A store that does not answer meanwhile says nothing; that the lease was there all the time is what its taking is
+/// guarded by.
 pub(crate) async fn is_outwaited<F: Future<Output = Result<bool, Trouble>>>(
     keeper: &Keeper,
+    since: Instant,
     is_held: impl Fn() -> F,
-) -> Result<bool, Trouble> {
+) -> bool {
     let length = keeper.settings.lease_length;
     let look = length.checked_div(LOOKS_PER_LEASE).unwrap_or(length);
-    let began = Instant::now();
-    while began.elapsed() < length {
+    while since.elapsed() < length {
         tokio::time::sleep(look).await;
-        if !is_held().await? {
-            return Ok(false);
+        if is_held().await == Ok(false) {
+            return false;
         }
     }
-    Ok(true)
+    true
 }

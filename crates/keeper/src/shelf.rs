@@ -8,9 +8,12 @@ use mintkeep_protocol::crypto::SealBroken;
 use mintkeep_protocol::dialect::alipay::format_instant;
 use mintkeep_protocol::ident::RecordId;
 use mintkeep_protocol::keep::plan::{Known, Outlook};
-use mintkeep_protocol::keep::slot::{Past, Slot, SlotKey, TokenDigest, TokenVersion, Trouble, Upkeep};
+use mintkeep_protocol::keep::slot::{
+    LeaseFence, Past, Slot, SlotKey, TokenDigest, TokenVersion, Trouble, Upkeep,
+};
 use mintkeep_protocol::secret::AccessToken;
 use mintkeep_protocol::time::Timestamp;
+use tokio::time::Instant;
 
 use crate::seals::Seals;
 use crate::sharded::Sharded;
@@ -28,6 +31,8 @@ pub struct Leaf {
     /// How many renewals failed since the last that did not.
     pub failures: u32,
     pub(crate) revision: i64,
+    /// The lease that somebody has on it, and since when we know of it.
+    pub(crate) lease: Option<(LeaseFence, Instant)>,
     /// An answer is durable that nobody has read.
     pub(crate) is_answered: bool,
     /// Known, good, and not in the store yet.
@@ -107,9 +112,22 @@ impl Leaf {
             upkeep: slot.upkeep,
             failures: slot.failures,
             revision: slot.revision,
+            lease: matches!(slot.upkeep, Upkeep::Renewing { .. }).then(|| (slot.fence, Instant::now())),
             is_answered: slot.is_answered(),
             is_provisional: false,
         }
+    }
+
+    /// Since when the lease of this fence is known here, if it is.
+    pub(crate) fn known_since(&self, fence: LeaseFence) -> Option<Instant> {
+        self.lease.filter(|(known, _)| *known == fence).map(|(_, since)| since)
+    }
+
+    /// The same leaf, with since when its lease was known to the one `before` it.
+    pub(crate) fn after(self, before: Option<&Self>) -> Self {
+        let since = |fence| before.and_then(|before| before.known_since(fence));
+        let lease = self.lease.map(|(fence, now)| (fence, since(fence).unwrap_or(now)));
+        Self { lease, ..self }
     }
 
     /// The token, if it is good at `now`.

@@ -106,6 +106,43 @@ async fn a_refresh_that_a_dead_keeper_left_unanswered_is_repeated_while_the_plat
     assert!(was_unanswered > 8, "{was_unanswered} were left unanswered");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_a_dead_keeper_left_is_repeated_in_time_after_its_database_or_itself_was_away() {
+    const AWAY: Duration = Duration::from_secs(15);
+    for restarts in [false, true] {
+        let (customer, mut was_unanswered) = (CUSTOMERS[0], 0);
+        for seed in 0..16 {
+            let mut world = World::new(seed, 2).await;
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let (dying, account) = (Arc::clone(&world.processes[0].keeper), world.account(0, "mini"));
+            let customer_id = CustomerId::parse(customer).unwrap();
+            let key = SlotKey { credential: account.credential.no, customer: Some(customer_id.clone()) };
+            world.processes[0].gate.light_fuse(3 + seed % 3);
+            world.spawn(async move { drop(dying.refresh(&account, Some(&customer_id)).await) });
+            // Until the other one has heard of it.
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let intent = world.store.records.lock().unwrap().slots[&key].intent.clone();
+            was_unanswered += u32::from(intent.is_some_and(|intent| intent.answer.is_none()));
+            if restarts {
+                world.processes[1].gate.shut();
+                tokio::time::sleep(AWAY).await;
+                world.restart(1).await;
+            } else {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                world.store.mischief.send_modify(|mischief| mischief.store_fails = 1_000);
+                tokio::time::sleep(AWAY).await;
+                world.store.mischief.send_modify(|mischief| mischief.store_fails = 0);
+            }
+            // Nobody reads or asks: the timetable alone.
+            tokio::time::sleep(Duration::from_mins(2)).await;
+            let upkeep = leaf(&world, 1, "mini", Some(customer)).upkeep;
+            assert!(matches!(upkeep, Upkeep::Idle { .. }), "restarts {restarts}, seed {seed}: {upkeep:?}");
+            world.check().await;
+        }
+        assert!(was_unanswered > 4, "{was_unanswered} were left unanswered");
+    }
+}
+
 /// The exchanges that were presented and are still open, and how many answers were kept and never used.
 async fn left_open(world: &World) -> (usize, usize) {
     let store = StoreDoor { store: Arc::clone(&world.store), gate: Arc::clone(&world.processes[1].gate) };
