@@ -95,12 +95,15 @@ impl SqliteStore {
         let opened = open::open(folder, options.clock.now(), &mut log)?;
         let readers = Readers::open(&opened.file)
             .map_err(|cause| OpenError::Sqlite { file: opened.file.clone(), cause })?;
+        let there = File::open(&opened.file);
+        let there = there.map_err(|cause| OpenError::Io { path: opened.file.clone(), cause })?;
         let cache = Arc::new(RecordCache::new());
         let (requests, asked) = sync_channel(QUEUE_INTENTS_MAX);
         let is_failing = Arc::<AtomicBool>::default();
         let writer = Writer {
             db: opened.db,
             file: opened.file.clone(),
+            opened: there,
             cache: cache.clone(),
             requests: asked,
             housekeeping: Housekeeping::new(options.clock, options.audit_retention),

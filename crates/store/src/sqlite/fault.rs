@@ -12,7 +12,7 @@ pub enum Fault {
     Engine(#[from] rusqlite::Error),
     /// What would be written now nobody would find again.
     #[error(
-        "the database was deleted while it was in use: stop the server, and put the database or a backup in its place"
+        "the database was deleted or replaced while it was in use: stop the server, and put the database or a backup in its place"
     )]
     Deleted,
     /// A row can't be read back as a record.

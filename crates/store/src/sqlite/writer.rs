@@ -5,7 +5,9 @@
 //! back a moment later: on a slow disk the writer gives them that moment, or else it would flush for the
 //! first of them and let the others wait for two flushes.
 
+use std::fs::{File, Metadata};
 use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,6 +15,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use mintkeep_protocol::port::keeper_store::{Presented, Stored};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
@@ -21,6 +24,10 @@ use super::housekeeping::Housekeeping;
 use super::write::{Written, write};
 use crate::cache::RecordCache;
 use crate::change::Intent;
+
+/// Where a database's header says whether it has a log beside it, and what it says of one that has.
+const LOG_AT: u64 = 18;
+const WITH_LOG: u8 = 2;
 
 /// Most intents that wait for the writer; the next one is told that the store is overloaded.
 pub const QUEUE_INTENTS_MAX: usize = 8_192;
@@ -54,6 +61,8 @@ pub struct Writer {
     pub db: Connection,
     /// Where the database is.
     pub file: PathBuf,
+    /// The file that was there. Closed after the database: a process that closes a file gives up its locks on it.
+    pub opened: File,
     pub cache: Arc<RecordCache>,
     pub requests: Receiver<Request>,
     pub housekeeping: Housekeeping,
@@ -98,7 +107,9 @@ impl Writer {
             if is_idle {
                 self.check_health();
             }
-            if let Err(fault) = self.housekeeping.tick(&mut self.db, &self.cache) {
+            if !self.is_failing.load(Relaxed)
+                && let Err(fault) = self.housekeeping.tick(&mut self.db, &self.cache)
+            {
                 tracing::warn!(%fault, "the store could not be tidied up; it is tried again later");
             }
         }
@@ -136,13 +147,26 @@ impl Writer {
         }
     }
 
-    /// Whether the database is still where a start would look for it. One that was deleted takes whatever is written to
-    /// it, and is gone when it is closed.
+    /// Whether the database is still where a start would look for it. One that was deleted, or that another took the
+    /// place of, takes whatever is written to it, and is gone when it is closed; a backup that was copied over it would
+    /// be spoilt.
     fn check_file(&self) -> Result<(), Fault> {
-        match std::fs::metadata(&self.file) {
+        let mut log = [WITH_LOG];
+        let there = std::fs::metadata(&self.file);
+        let is_ours = |there: Metadata| {
+            let ours = self.opened.metadata()?;
+            self.opened.read_exact_at(&mut log, LOG_AT)?;
+            Ok(log == [WITH_LOG] && (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+        };
+        match there.and_then(is_ours) {
+            Ok(false) => {
+                // What is in the log is not written over what is there now.
+                self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+                Err(Fault::Deleted)
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Err(Fault::Deleted),
             // Any other trouble shows in what is written.
-            Ok(_) | Err(_) => Ok(()),
+            Ok(true) | Err(_) => Ok(()),
         }
     }
 
@@ -248,6 +272,7 @@ mod tests {
             db,
             // There as long as the test runs.
             file: PathBuf::from("."),
+            opened: File::open(".").unwrap(),
             cache: Arc::new(RecordCache::new()),
             requests,
             housekeeping,

@@ -190,11 +190,47 @@ async fn a_store_that_can_write_nothing_says_so_until_it_can_again() {
 
 #[tokio::test]
 async fn a_store_whose_database_was_deleted_under_it_acknowledges_nothing_until_it_is_back() {
+    for is_replaced in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open_sqlite(folder.path());
+        store.commit_grant(grant(1, 1, "c"), audit("g")).await.unwrap();
+        let [file, away, copy] = ["mintkeep.db", "away", "copy.db"].map(|name| folder.path().join(name));
+        store.backup(&copy).await.unwrap();
+        std::fs::rename(&file, &away).unwrap();
+        if is_replaced {
+            std::fs::rename(&copy, &file).unwrap();
+        }
+        refuses_changes(&store).await;
+        assert!(store.grant(number(1)).await.unwrap().is_some(), "what is known is told");
+
+        std::fs::rename(&away, &file).unwrap();
+        while store.epoch().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(store.commit_grant(grant(2, 1, "c"), audit("g")).await.unwrap(), Commit::Done);
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_was_copied_over_the_database_in_use_is_whole_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
+    let [file, copy] = ["mintkeep.db", "copy.db"].map(|name| folder.path().join(name));
     let store = open_sqlite(folder.path());
     store.commit_grant(grant(1, 1, "c"), audit("g")).await.unwrap();
-    let (file, away) = (folder.path().join("mintkeep.db"), folder.path().join("away"));
-    std::fs::rename(&file, &away).unwrap();
+    store.backup(&copy).await.unwrap();
+    store.commit_grant(grant(2, 1, "c"), audit("g")).await.unwrap();
+    std::fs::copy(&copy, &file).unwrap();
+    refuses_changes(&store).await;
+    drop(store);
+
+    let store = open_sqlite(folder.path());
+    assert!(store.epoch().await.unwrap() > StoreEpoch(0), "it knows that it was restored");
+    assert!(store.grant(number(1)).await.unwrap().is_some());
+    assert!(store.grant(number(2)).await.unwrap().is_none(), "of after the backup");
+}
+
+/// Waits until a store whose database is gone has noticed.
+async fn refuses_changes(store: &SqliteStore) {
     // Nobody asks it for a change; it looks by itself.
     let noticed = async {
         while store.epoch().await.is_ok() {
@@ -202,15 +238,8 @@ async fn a_store_whose_database_was_deleted_under_it_acknowledges_nothing_until_
         }
     };
     tokio::time::timeout(Duration::from_mins(1), noticed).await.expect("it is noticed");
-    let refused = store.commit_grant(grant(2, 1, "c"), audit("g")).await.unwrap_err();
-    assert!(refused.to_string().contains("deleted"), "{refused}");
-    assert!(store.grant(number(1)).await.unwrap().is_some(), "what is known is told");
-
-    std::fs::rename(&away, &file).unwrap();
-    while store.epoch().await.is_err() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(store.commit_grant(grant(2, 1, "c"), audit("g")).await.unwrap(), Commit::Done);
+    let refused = store.commit_grant(grant(9, 1, "c"), audit("g")).await.unwrap_err();
+    assert!(refused.to_string().contains("deleted or replaced"), "{refused}");
 }
 
 #[cfg(unix)]
