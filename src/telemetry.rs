@@ -56,6 +56,7 @@ pub fn install(log: LogSettings, shared: &AccessLog) -> Result<Metrics> {
         .and_then(PrometheusBuilder::install_recorder)
         .context("the metrics can't be started")?;
     mintkeep_web::metrics::describe();
+    mintkeep_keeper::metrics::describe();
     metrics::describe_gauge!("mintkeep_build_info", "1, labelled with the version that runs.");
     metrics::gauge!("mintkeep_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
     Ok(Metrics(handle))

@@ -98,12 +98,13 @@ fn every_line_of_the_log_is_json_and_none_holds_a_secret() {
 }
 
 #[test]
-fn metrics_count_requests_by_listener_endpoint_and_code() {
+fn metrics_count_requests_by_listener_endpoint_and_code_and_each_says_what_it_is() {
     let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 0"));
-    let [admin, issuer, _keeper] = server.ready();
+    let [admin, issuer, keeper] = server.ready();
     for _ in 0..2 {
         get(issuer, "/cgi-bin/token?grant_type=client_credential&appid=wx1&secret=planted-secret");
     }
+    get(keeper, "/v1/tokens/of-nobody");
     let metrics = get(admin, "/metrics");
     let counted = metrics.lines().find(|line| {
         line.starts_with(
@@ -116,6 +117,11 @@ fn metrics_count_requests_by_listener_endpoint_and_code() {
         "{metrics}"
     );
     assert!(metrics.contains("mintkeep_build_info{version="), "{metrics}");
+    assert!(metrics.contains("mintkeep_keeper_refused_total{kind="), "{metrics}");
+    for line in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, _type) = line.split_once(' ').unwrap();
+        assert!(metrics.contains(&format!("# HELP {name} ")), "{name}");
+    }
     assert!(!metrics.contains("planted"), "{metrics}");
     server.signal("TERM");
     assert_eq!(server.end().0.code(), Some(0));

@@ -22,6 +22,7 @@ mod follow;
 mod gauges;
 mod keeper;
 mod lease;
+pub mod metrics;
 mod platform;
 pub mod proxy;
 pub mod reader;
