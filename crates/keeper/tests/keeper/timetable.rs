@@ -121,7 +121,7 @@ async fn a_refresh_that_a_dead_keeper_left_is_repeated_in_time_after_its_databas
             world.spawn(async move { drop(dying.refresh(&account, Some(&customer_id)).await) });
             // Until the other one has heard of it.
             tokio::time::sleep(Duration::from_secs(10)).await;
-            let intent = world.store.records.lock().unwrap().slots[&key].intent.clone();
+            let intent = world.store.slot(&key).unwrap().intent;
             was_unanswered += u32::from(intent.is_some_and(|intent| intent.answer.is_none()));
             if restarts {
                 world.processes[1].gate.shut();
