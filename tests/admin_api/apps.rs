@@ -65,6 +65,19 @@ async fn an_old_secret_is_good_until_the_overlap_ends() {
 }
 
 #[tokio::test]
+async fn an_app_has_four_secrets_at_most_however_long_they_overlap() {
+    let desk = Desk::sandbox().await;
+    let mut secrets = vec![desk.wechat_app("wx1").await];
+    for _ in 0..4 {
+        let (_, rotated) = desk.post("/admin/v1/apps/wx1/rotate-secret", json!({"overlap_s": 3600})).await;
+        secrets.push(rotated["secret"].as_str().unwrap().to_owned());
+    }
+    for (secret, code) in secrets.iter().zip([40001, 0, 0, 0, 0]) {
+        assert_eq!(errcode(&desk.wechat_token("wx1", secret).await), code);
+    }
+}
+
+#[tokio::test]
 async fn each_state_of_an_app_shows_on_the_wire() {
     let desk = Desk::sandbox().await;
     let secret = desk.wechat_app("wx1").await;
@@ -158,6 +171,15 @@ async fn keys_are_added_by_version_and_removed() {
     let (_, app) = desk.ask(Method::DELETE, "/admin/v1/apps/MINI1/keys/2", None).await;
     let versions: Vec<&Value> = app["keys"].as_array().unwrap().iter().map(|key| &key["version"]).collect();
     assert_eq!(versions, [1, 0, 9, 10]);
+    for nth in 5..=16 {
+        assert_eq!(
+            desk.post("/admin/v1/apps/MINI1/keys", json!({"public_key_pem": pem})).await.0,
+            201,
+            "{nth}"
+        );
+    }
+    let (status, told) = desk.post("/admin/v1/apps/MINI1/keys", json!({"public_key_pem": pem})).await;
+    assert_eq!((status, &told["type"]), (400, &json!("urn:mintkeep:problem:unfit")));
 }
 
 #[tokio::test]

@@ -49,6 +49,16 @@ async fn a_token_that_is_not_good_is_only_inactive_whatever_the_reason() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_is_inactive_once_it_was_used_or_its_app_is_disabled() {
+    let rig = Rig::new().await;
+    let first = rig.exchange(MINI, &rig.code(MINI, ACTIVE).await).await.text("/refreshToken");
+    let second = rig.refresh(MINI, &first).await.text("/refreshToken");
+    assert_eq!((rig.is_active(&first).await, rig.is_active(&second).await), (false, true));
+    rig.change_app(MINI, |app| app.status = AppStatus::Disabled).await;
+    assert!(!rig.is_active(&second).await);
+}
+
+#[tokio::test]
 async fn only_a_resource_server_may_introspect_and_only_one_token() {
     let rig = Rig::new().await;
     let ask = async |who, body: &str| {

@@ -9,7 +9,7 @@ use http::Request;
 use http::header::HeaderValue;
 use mintkeep_protocol::app::{App, AppStatus};
 use mintkeep_protocol::dialect::alipay::Gateway;
-use mintkeep_protocol::ident::Dialect;
+use mintkeep_protocol::ident::{AppId, Dialect, RecordId};
 use mintkeep_protocol::record::CustomerStatus;
 use serde_json::{Value, json};
 
@@ -252,6 +252,22 @@ async fn who_the_customer_is_can_be_asked_under_both_names_as_far_as_the_token_g
         rig.pass(Duration::from_hours(24));
         assert_eq!(ask(&pair.text("/accessToken")).await.code(), "EXPIRED_ACCESS_TOKEN");
     }
+}
+
+#[tokio::test]
+async fn another_apps_token_tells_nothing_of_its_customer_and_is_not_cancelled() {
+    const OTHER: &str = "MINI0000000000000002";
+    let rig = Rig::new().await;
+    let twin = |app: &mut App| {
+        (app.no, app.id, app.revision) = (RecordId::from_number(9), AppId::parse(OTHER).unwrap(), 0);
+    };
+    rig.change_app(MINI, twin).await;
+    let theirs = rig.exchange(MINI, &rig.code(MINI, ACTIVE).await).await.text("/accessToken");
+    let body = json!({"accessToken": theirs});
+    for path in ["/v1/users/inquiryUserInfo", "/v1/authorizations/cancelToken"] {
+        assert_eq!(rig.call(OTHER, path, &body).await.code(), "INVALID_ACCESS_TOKEN", "{path}");
+    }
+    assert_eq!(rig.call(MINI, "/v1/users/inquiryUserInfo", &body).await.code(), "SUCCESS");
 }
 
 #[tokio::test]

@@ -83,6 +83,13 @@ async fn of_an_apps_credentials_a_consumer_gets_the_first_added_of_those_that_it
         let kept = rig.admin("GET", &format!("/tokens/{first}"), None).await.1;
         assert_eq!(token(&answer), token(&kept), "{first}");
     }
+    let all = rig.consumer("all").await;
+    for (gone, next) in names.iter().zip(&names[1..]) {
+        assert_eq!(rig.admin("DELETE", &format!("/credentials/{gone}"), None).await.0, 204, "{gone}");
+        let (_status, answer) = ask(&rig, "/cgi-bin/token", "wx1", all.drop_in_secret.as_str()).await;
+        let kept = rig.admin("GET", &format!("/tokens/{next}"), None).await.1;
+        assert_eq!(token(&answer), token(&kept), "{next}, once {gone} is removed");
+    }
 }
 
 #[tokio::test]
@@ -169,6 +176,22 @@ async fn who_asks_again_for_a_dead_token_gets_another_and_the_platform_is_asked_
             );
         }
         assert_eq!(rig.platform.calls(), calls + 1, "{path}: the new one is too young to be asked about");
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_report_has_the_platform_asked_by_no_repeat() {
+    for (path, app) in [("/cgi-bin/stable_token", "wx1"), ("/v1.0/oauth2/accessToken", "ding1")] {
+        let rig = rig().await;
+        let made = rig.consumer_with(NewConsumer { verbs: vec![Verb::Read], ..consumer("shop") }).await;
+        let first = token(&ask(&rig, path, app, &made.drop_in_secret).await.1);
+        rig.platform.revoke_all();
+        let calls = rig.platform.calls();
+        for seconds in [0, 0, 60, 0] {
+            rig.clock.advance_s(seconds);
+            assert_eq!(token(&ask(&rig, path, app, &made.drop_in_secret).await.1), first, "{path}");
+        }
+        assert_eq!(rig.platform.calls(), calls, "{path}");
     }
 }
 

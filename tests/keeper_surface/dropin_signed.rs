@@ -12,6 +12,7 @@ use mintkeep_protocol::dialect::alipay::{
 };
 use mintkeep_protocol::dialect::answer::UpstreamAnswer;
 use mintkeep_protocol::ident::AppId;
+use mintkeep_protocol::keep::consumer::Verb;
 use mintkeep_protocol::outcome::Refusal;
 use mintkeep_protocol::request::Ask;
 use mintkeep_protocol::secret::{AuthCode, RefreshToken};
@@ -31,9 +32,14 @@ struct Merchant {
 
 impl Merchant {
     async fn new(rig: &Rig, name: &str) -> Self {
+        Self::who_may(rig, name, &Verb::ALL).await
+    }
+
+    async fn who_may(rig: &Rig, name: &str, verbs: &[Verb]) -> Self {
         let private = RsaPrivateKey::generate().unwrap();
         let drop_in_keys = vec![AppKey { version: 3, public: private.public().clone() }];
-        let made = rig.consumer_with(NewConsumer { drop_in_keys, ..consumer(name) }).await;
+        let new = NewConsumer { drop_in_keys, verbs: verbs.to_vec(), ..consumer(name) };
+        let made = rig.consumer_with(new).await;
         Self { private, made }
     }
 
@@ -99,6 +105,21 @@ async fn a_code_buys_the_customers_token_once_at_the_platform_and_the_handle_get
     assert_eq!(refusal, Some(Refusal::CodeUsed), "another consumer's code");
     let unknown = RefreshToken::new("281010033AB2F588D14B43238637264FCA5A5E35".to_owned());
     assert_eq!(merchant.tokens(&rig, &refresh(&unknown)).await.err(), Some(Refusal::RefreshInvalid));
+    assert_eq!(rig.platform.calls(), 1);
+}
+
+#[tokio::test]
+async fn who_may_only_exchange_does_not_refresh_and_who_may_only_read_does_not_exchange() {
+    let rig = Rig::new().await;
+    rig.add_wallet("mini1").await;
+    let exchanger = Merchant::who_may(&rig, "exchanger", &[Verb::Exchange]).await;
+    let reader = Merchant::who_may(&rig, "reader", &[Verb::Read]).await;
+    let bought = exchanger.tokens(&rig, &code("c1")).await.unwrap();
+    let handle = bought.refresh.as_ref().unwrap();
+    assert_eq!(exchanger.tokens(&rig, &refresh(handle)).await.err(), Some(Refusal::AccessDenied));
+    assert_eq!(reader.tokens(&rig, &code("c2")).await.err(), Some(Refusal::AccessDenied));
+    let read = reader.tokens(&rig, &refresh(handle)).await.unwrap();
+    assert_eq!(read.access.expose(), bought.access.expose());
     assert_eq!(rig.platform.calls(), 1);
 }
 

@@ -235,6 +235,9 @@ mod tests {
         assert_eq!(house.grants(), [9], "all were gone through");
         house.tick(3_600_000);
         assert!(house.grants().is_empty(), "an hour later it starts anew");
+        house.put(10, STAGE_ISSUED, 0, None, None);
+        house.tick(-30 * DAY_MS);
+        assert!(house.grants().is_empty(), "a clock that was set back is not waited for");
     }
 
     #[test]
