@@ -80,23 +80,27 @@ async fn a_secret_that_is_changed_during_a_renewal_is_tried_as_soon_as_that_has_
     assert_eq!(world.platform.arrived("legacy"), before.saturating_add(2), "one with each");
 }
 
+/// Has the first keeper die with a customer's refresh on its way, after so many doors of the store and the platform,
+/// and waits. Whether no answer to it is kept.
+async fn leaves_a_refresh_unanswered(world: &mut World, doors: u64, wait: Duration) -> bool {
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let (dying, account) = (Arc::clone(&world.processes[0].keeper), world.account(0, "mini"));
+    let customer = CustomerId::parse(CUSTOMERS[0]).unwrap();
+    let key = SlotKey { credential: account.credential.no, customer: Some(customer.clone()) };
+    world.processes[0].gate.light_fuse(doors);
+    world.spawn(async move { drop(dying.refresh(&account, Some(&customer)).await) });
+    tokio::time::sleep(wait).await;
+    world.store.slot(&key).unwrap().intent.is_some_and(|intent| intent.answer.is_none())
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_a_dead_keeper_left_unanswered_is_repeated_while_the_platform_takes_it() {
     let (customer, mut was_unanswered) = (CUSTOMERS[0], 0);
     for seed in 0..32 {
         let mut world = World::new(seed, 1).await;
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        let (dying, account) = (Arc::clone(&world.processes[0].keeper), world.account(0, "mini"));
-        let customer_id = CustomerId::parse(customer).unwrap();
-        let key = SlotKey { credential: account.credential.no, customer: Some(customer_id.clone()) };
-        // The doors of the store and the platform between the lease and the answer.
-        world.processes[0].gate.light_fuse(3 + seed % 3);
-        world.spawn(async move { drop(dying.refresh(&account, Some(&customer_id)).await) });
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        was_unanswered +=
+            u32::from(leaves_a_refresh_unanswered(&mut world, 3 + seed % 3, Duration::from_secs(5)).await);
         world.restart(0).await;
-        let store = StoreDoor { store: Arc::clone(&world.store), gate: Arc::clone(&world.processes[0].gate) };
-        let intent = store.slot(&key).await.unwrap().unwrap().intent;
-        was_unanswered += u32::from(intent.is_some_and(|intent| intent.answer.is_none()));
         // Nobody reads or asks: the timetable alone.
         tokio::time::sleep(Duration::from_mins(2)).await;
         let upkeep = leaf(&world, 0, "mini", Some(customer)).upkeep;
@@ -113,16 +117,9 @@ async fn a_refresh_that_a_dead_keeper_left_is_repeated_in_time_after_its_databas
         let (customer, mut was_unanswered) = (CUSTOMERS[0], 0);
         for seed in 0..16 {
             let mut world = World::new(seed, 2).await;
-            tokio::time::sleep(Duration::from_secs(10)).await;
-            let (dying, account) = (Arc::clone(&world.processes[0].keeper), world.account(0, "mini"));
-            let customer_id = CustomerId::parse(customer).unwrap();
-            let key = SlotKey { credential: account.credential.no, customer: Some(customer_id.clone()) };
-            world.processes[0].gate.light_fuse(3 + seed % 3);
-            world.spawn(async move { drop(dying.refresh(&account, Some(&customer_id)).await) });
             // Until the other one has heard of it.
-            tokio::time::sleep(Duration::from_secs(10)).await;
-            let intent = world.store.slot(&key).unwrap().intent;
-            was_unanswered += u32::from(intent.is_some_and(|intent| intent.answer.is_none()));
+            let heard = Duration::from_secs(10);
+            was_unanswered += u32::from(leaves_a_refresh_unanswered(&mut world, 3 + seed % 3, heard).await);
             if restarts {
                 world.processes[1].gate.shut();
                 tokio::time::sleep(AWAY).await;
