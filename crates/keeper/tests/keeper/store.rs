@@ -181,6 +181,20 @@ impl StoreDoor {
         Ok(done)
     }
 
+    /// An answer that is to be kept, noted if it was.
+    async fn kept(
+        &self,
+        place: &str,
+        answer: &Sealed<FrozenAnswer>,
+        keeping: impl Future<Output = Stored<Commit>>,
+    ) -> Stored<Commit> {
+        let kept = keeping.await?;
+        if kept == Commit::Done {
+            self.store.note_answer(place, answer);
+        }
+        Ok(kept)
+    }
+
     fn note(&self, what: &'static str, how: &'static str) {
         let ChangeMark(changes) = at_once(self.store.model.change_mark());
         self.gate.story.note(self.gate.who, what, how, changes);
@@ -249,14 +263,8 @@ impl KeeperStore for StoreDoor {
         intent: LeaseFence,
         answer: Sealed<FrozenAnswer>,
     ) -> Stored<Commit> {
-        let keeping = async {
-            let kept = self.store.model.keep_answer(key, intent, answer.clone()).await?;
-            if kept == Commit::Done {
-                self.store.note_answer(&key.place(), &answer);
-            }
-            Ok(kept)
-        };
-        self.through("keep_answer", keeping).await
+        let keeping = self.store.model.keep_answer(key, intent, answer.clone());
+        self.through("keep_answer", self.kept(&key.place(), &answer, keeping)).await
     }
 
     async fn commit_kept(&self, slot: &Slot, ended: Ended) -> Stored<Commit> {
@@ -305,14 +313,8 @@ impl KeeperStore for StoreDoor {
         intent: LeaseFence,
         answer: Sealed<FrozenAnswer>,
     ) -> Stored<Commit> {
-        let keeping = async {
-            let kept = self.store.model.keep_code_answer(key, intent, answer.clone()).await?;
-            if kept == Commit::Done {
-                self.store.note_answer(&key.place(), &answer);
-            }
-            Ok(kept)
-        };
-        self.through("keep_code_answer", keeping).await
+        let keeping = self.store.model.keep_code_answer(key, intent, answer.clone());
+        self.through("keep_code_answer", self.kept(&key.place(), &answer, keeping)).await
     }
 
     async fn put_off_exchange(

@@ -18,10 +18,12 @@ const ANSWERS_PER_LOOK: u32 = 16;
 /// How many answers a listener's connections make at once. Counts wrap.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
+    /// All answers so far.
     made: AtomicU32,
-    /// How many were made when `size` was found.
-    found_at: AtomicU32,
+    /// How many were made while the first of those that waited last did.
     size: AtomicU32,
+    /// How many were made when that was found.
+    found_at: AtomicU32,
 }
 
 impl Crowd {
