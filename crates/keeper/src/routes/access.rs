@@ -121,3 +121,25 @@ pub(super) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, Problem> 
         Problem::new(StatusCode::BAD_REQUEST, "body-malformed", "The body is malformed", detail)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use http::header::RETRY_AFTER;
+    use mintkeep_protocol::ident::RecordId;
+    use mintkeep_protocol::keep::slot::{Slot, SlotKey};
+
+    use super::*;
+
+    #[test]
+    fn a_token_that_ended_while_it_was_handed_out_can_be_asked_for_again_in_a_second() {
+        let now = Timestamp::from_unix_ms(1_800_000_000_000);
+        let key = SlotKey { credential: RecordId::from_number(1), customer: None };
+        let ended = Leaf::broken(&Slot::empty(key, now), now);
+        let answer = still_good(&ended, now).err().unwrap().into_response();
+        assert_eq!(
+            (answer.status(), &answer.headers()[RETRY_AFTER]),
+            (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
+        );
+    }
+}
