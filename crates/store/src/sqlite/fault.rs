@@ -14,7 +14,7 @@ pub enum Fault {
     #[error(
         "the database was deleted or replaced while it was in use: stop the server, and put the database or a backup in its place"
     )]
-    Deleted,
+    Displaced,
     /// A row can't be read back as a record.
     #[error(transparent)]
     Row(#[from] Damaged),

@@ -162,9 +162,9 @@ impl Writer {
             Ok(false) => {
                 // What is in the log is not written over what is there now.
                 self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-                Err(Fault::Deleted)
+                Err(Fault::Displaced)
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(Fault::Deleted),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Fault::Displaced),
             // Any other trouble shows in what is written.
             Ok(true) | Err(_) => Ok(()),
         }
