@@ -46,7 +46,7 @@ pub fn beside(
     (router.merge(further), api)
 }
 
-/// The console over the roles' rooms, for who comes by `door` and has the admin token. `public_url`: where
+/// The console over the roles' rooms, for whoever comes by `door` and has the admin token. `public_url`: where
 /// browsers find it, if not by the door itself.
 pub fn console(
     process: &Process,

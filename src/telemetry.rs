@@ -33,7 +33,7 @@ const REQUEST_SECONDS_BUCKETS: [f64; 14] =
 #[derive(Clone)]
 pub struct Metrics(PrometheusHandle);
 
-/// Starts log and metrics, once in a process. Events go where requests leave their lines, so that nobody waits for who
+/// Starts log and metrics, once in a process. Events go where requests leave their lines, so that nobody waits for whoever
 /// reads the log.
 pub fn install(log: LogSettings, shared: &AccessLog) -> Result<Metrics> {
     let ours = Targets::new().with_default(LevelFilter::WARN).with_target("mintkeep", log.level);

@@ -165,7 +165,7 @@ impl Issuer {
         Ok(self.store.app(id).await?.ok_or(Refusal::ClientUnknown)?)
     }
 
-    /// What a lost commit means for who was let in as `client`.
+    /// What a lost commit means for whoever was let in as `client`.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What the keeper counts, in words for who reads `/metrics`; docs/keeper.md says when to act on which.
+//! What the keeper counts, in words for whoever reads `/metrics`; docs/keeper.md says when to act on which.
 
 use ::metrics::{describe_counter, describe_gauge};
 

@@ -20,7 +20,7 @@ const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How many bytes of events may wait beyond that: where requests are many, what went wrong is told all the same.
 const EVENT_BYTES_MAX: usize = 1024 * 1024;
 
-/// How long the end of the process waits for who reads its log.
+/// How long the end of the process waits for whoever reads its log.
 const LAST_WRITE_MAX: Duration = Duration::from_secs(3);
 
 /// So many waiting bytes are written without further delay.
@@ -45,7 +45,7 @@ pub struct AccessLog {
     queue: Arc<Queue>,
 }
 
-/// Where events leave their lines, each whole in one write. It never waits for who reads the log.
+/// Where events leave their lines, each whole in one write. It never waits for whoever reads the log.
 #[derive(Debug)]
 pub struct EventLog(Arc<Queue>);
 

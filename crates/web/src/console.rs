@@ -1,4 +1,4 @@
-//! The console: pages on the admin listener for who operates this server.
+//! The console: pages on the admin listener for whoever operates this server.
 //!
 //! Here is what its rooms share: the [`door`] that asks for the admin token and checks every form, the
 //! [`sessions`], the frame around a page, the overview, the audit, and how things are worded. The roles bring

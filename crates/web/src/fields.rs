@@ -21,7 +21,7 @@ impl Fields {
         if fields.has_twice() { Err(FieldTwice) } else { Ok(fields) }
     }
 
-    /// The same with the names that come twice kept, for who has to say so by what the others are.
+    /// The same with the names that come twice kept, for whoever has to say so by what the others are.
     #[must_use]
     pub fn parse_all(encoded: &[u8]) -> Self {
         Self(form_urlencoded::parse(encoded).into_owned().collect())

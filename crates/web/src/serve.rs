@@ -285,7 +285,7 @@ fn http_builder(manners: &Manners) -> http1::Builder {
         manners.limits.header_bytes_max.saturating_add(manners.limits.request_line_bytes_max);
     let mut http = http1::Builder::new();
     http.header_read_timeout(None)
-        // Who has asked and ends its own side still wants the answer; and we need not look whether it did.
+        // Whoever has asked and ends its own side still wants the answer; and we need not look whether it did.
         .half_close(true)
         .max_buf_size(head_bytes_max.saturating_mul(2).max(BUFFER_BYTES_MIN))
         // Answers are short: copied behind their head, they cost less than a second piece to write.

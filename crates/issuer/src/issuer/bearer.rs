@@ -41,7 +41,7 @@ pub(super) struct GoodGrantToken {
 
 impl Issuer {
     /// Does what the bearer of an app's own token asks for. What is wrong with the ask is told only to
-    /// who holds a good token.
+    /// whoever holds a good token.
     pub(super) async fn done_for_bearer(
         &self,
         dialect: Dialect,

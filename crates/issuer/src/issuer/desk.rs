@@ -119,7 +119,7 @@ impl Issuer {
         let issuer = Arc::clone(self);
         self.tasks.spawn(async move {
             while let Some(waiters) = issuer.next_in_line(key) {
-                // Who waited is told to come back if it panics. The line goes on: nobody else serves who joins it.
+                // Whoever waited is told to come back if it panics. The line goes on: nobody else serves whoever joins it.
                 let _panicked = AssertUnwindSafe(issuer.serve(key, waiters)).catch_unwind().await;
             }
         });
@@ -149,7 +149,7 @@ impl Issuer {
                     } else {
                         Err(Refusal::QuotaExhausted.into())
                     };
-                    // Who went away meanwhile is not waited for.
+                    // Whoever went away meanwhile is not waited for.
                     let _gone = waiter.answer.send(answer);
                 }
             }

@@ -39,7 +39,7 @@ pub struct CodeRequest {
 }
 
 impl CodeRequest {
-    /// Who gets the code, and for what. Who asks hands the code on itself, so it has no redirect URI.
+    /// Who gets the code, and for what. Whoever asks hands the code on itself, so it has no redirect URI.
     pub(crate) fn parted(self) -> Result<(AppId, Consent), Problem> {
         if self.scopes.len() > SCOPES_MAX {
             return Err(unfit(format!("scopes must be {SCOPES_MAX} or fewer")));

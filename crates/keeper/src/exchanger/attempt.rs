@@ -107,7 +107,7 @@ impl Attempt<'_> {
             }
             request
         } else {
-            // Whoever asked is gone and nothing was presented: it stays open for who asks next.
+            // Whoever asked is gone and nothing was presented: it stays open for whoever asks next.
             let Some(code) = self.code.clone() else { return Err(later(Trouble::Forgotten)) };
             let request = match self.keeper.encode(&self.account, Asking::Code(code)).await {
                 Ok(request) => request,

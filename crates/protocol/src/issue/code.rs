@@ -87,7 +87,7 @@ impl ExchangeAsk<'_> {
 ///
 /// In this order, so that a stranger learns nothing about a code that isn't its own:
 /// [`Refusal::CodeInvalid`], [`Refusal::CodeUsed`], [`Refusal::CodeExpired`]. A code with another redirect URI
-/// than it was sent to, or another verifier than was meant, is invalid, and stays good for who shows the right
+/// than it was sent to, or another verifier than was meant, is invalid, and stays good for whoever shows the right
 /// ones; where no verifier can be shown, a code that has a challenge is invalid.
 ///
 /// Source: Mini Program `applyToken`, error codes `INVALID_CODE`, `USED_CODE`, `EXPIRED_CODE`; RFC 6749,

@@ -156,7 +156,7 @@ pub trait IssuerStore: Send + Sync {
     ) -> Stored<Commit>;
 
     /// Audit lines, oldest first, each with its number: the first `most` after number `after`, so that a reader
-    /// who goes on from the last one misses none; without a number the last `most` of all.
+    /// whoever goes on from the last one misses none; without a number the last `most` of all.
     async fn audit_tail(&self, after: Option<i64>, most: u32) -> Stored<Vec<(i64, AuditEntry)>>;
 
     /// The last `most` audit lines before number `before`, the latest first, each with its number.

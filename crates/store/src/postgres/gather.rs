@@ -180,7 +180,7 @@ fn settle(
         })
         .collect();
     for (reply, answer) in told {
-        // Who no longer waits finds the record changed when it loads it again.
+        // Whoever no longer waits finds the record changed when it loads it again.
         let _ = reply.send(answer);
     }
 }

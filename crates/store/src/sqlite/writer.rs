@@ -179,7 +179,7 @@ impl Writer {
                 let told: Vec<_> =
                     batch.drain(..).zip(written).map(|waiting| settle(&self.cache, waiting)).collect();
                 for (reply, answer) in told {
-                    // Who no longer waits finds the record changed when it loads it again.
+                    // Whoever no longer waits finds the record changed when it loads it again.
                     let _ = reply.send(answer);
                 }
             }

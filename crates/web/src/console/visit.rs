@@ -255,7 +255,7 @@ fn culprit<T: DeserializeOwned>(fields: &Value, error: &serde_json::Error) -> Op
     all.keys().find(is_at_fault).cloned()
 }
 
-/// What a problem says to do, without the paths of the API: those are not for who sits at a page.
+/// What a problem says to do, without the paths of the API: those are not for whoever sits at a page.
 pub(super) fn words_of(problem: &Problem) -> String {
     if problem.detail.contains("/admin/v1/") { String::new() } else { problem.detail.to_string() }
 }

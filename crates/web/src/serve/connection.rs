@@ -97,7 +97,7 @@ async fn drive<I: AsyncRead + AsyncWrite + Unpin>(stream: I, peer: IpAddr, share
             stream.write_all(HEAD_TOO_SLOW).await?;
             stream.shutdown().await
         };
-        // Who is too slow to take even this has lost nothing.
+        // Whoever is too slow to take even this has lost nothing.
         let _untold = timeout(Watch::period(limits), told).await;
     }
 }

@@ -59,7 +59,7 @@ impl Blocking {
                 return None;
             }
             let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|_panic| NotDone::Panicked);
-            // Who no longer waits has no use for it.
+            // Whoever no longer waits has no use for it.
             let hand_back: HandBack = Box::new(move || drop(reply.send(outcome)));
             Some(hand_back)
         };

@@ -71,7 +71,7 @@ async fn answered(
     }
 }
 
-/// Who asks proves itself first; only then is it told what is wrong with what it asks.
+/// Whoever asks proves itself first; only then is it told what is wrong with what it asks.
 async fn granted(
     issuer: &Arc<Issuer>,
     (id, proof): (&AppId, &ClientProof),
