@@ -105,6 +105,25 @@ fn ten_thousand_reports_of_one_dead_token_are_one_call_at_the_issuer() {
 }
 
 #[test]
+fn many_codes_of_one_customer_that_are_exchanged_at_once_all_buy_a_token() {
+    let folder = Folder::new();
+    let bench = Bench::start(&folder);
+    let fresh_code = |_| bench.platform.ask(&code("MINI0000000000000002", ACTIVE)).text("/auth_code");
+    let codes: Vec<String> = (0..40).map(fresh_code).collect();
+    let exchange = |code: &String| {
+        let to = ("POST", "/v1/exchanges/miniprogram-sandbox");
+        manage(bench.platform.keeper, &bench.consumer, to, &json!({"auth_code": code}))
+    };
+    let told: Vec<_> = scope(|scope| {
+        let exchanges: Vec<_> = codes.iter().map(|code| scope.spawn(|| exchange(code))).collect();
+        exchanges.into_iter().map(|exchange| exchange.join().unwrap()).collect()
+    });
+    for answer in told {
+        assert_eq!((answer.status, answer.text("/customer_id").as_str()), (200, ACTIVE), "{answer:?}");
+    }
+}
+
+#[test]
 fn a_clock_that_jumps_an_hour_either_way_costs_no_reader_its_token() {
     let folder = Folder::new();
     let bench = Bench::start(&folder);

@@ -24,6 +24,10 @@ use crate::lease::Lease;
 use crate::roster::Account;
 use crate::wire::{Asking, Brought, Reading};
 
+/// How many other changes of the customer's slot the end of an exchange gives way to. Each has succeeded, as other codes
+/// of the customer's that were exchanged at once.
+const GIVES_WAY_MAX: u32 = 100;
+
 /// An exchange under our lease.
 pub(super) struct Attempt<'k> {
     pub(super) keeper: &'k Arc<Keeper>,
@@ -232,7 +236,7 @@ impl Attempt<'_> {
         let empty = Slot::empty(key.clone(), self.keeper.clock.now());
         let obtained = self.keeper.obtained(&empty, brought).map_err(ExchangeFailure::Later)?;
         self.exchange.intent = None;
-        for _ in 0..TRIES_MAX {
+        for _ in 0..GIVES_WAY_MAX {
             let found = self.keeper.insist(|| self.keeper.store.slot(&key)).await;
             let Some(found) = found else { return later(Trouble::Store) };
             let moment = Moment { now: self.keeper.clock.now(), chance: self.keeper.chance() };
