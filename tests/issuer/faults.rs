@@ -135,3 +135,23 @@ async fn a_delayed_answer_is_the_right_one_but_late() {
     assert!(begun.elapsed() >= Duration::from_millis(20));
     assert_eq!(answer.text("/expires_in"), "7200");
 }
+
+#[tokio::test]
+async fn what_strikes_beside_a_delay_comes_late_too() {
+    let rig = Rig::new().await;
+    let others = [
+        FaultRule { code: Some("45009".into()), ..rule(Dialect::WeChat, FaultAction::Answer) },
+        rule(Dialect::WeChat, FaultAction::DropBefore),
+    ];
+    for other in others {
+        let is_dropped = other.action == FaultAction::DropBefore;
+        rig.faults
+            .add(FaultRule { delay_ms: Some(20), ..rule(Dialect::WeChat, FaultAction::Delay) })
+            .unwrap();
+        rig.faults.add(other).unwrap();
+        let begun = tokio::time::Instant::now();
+        let answer = rig.get(&wechat_target()).await;
+        assert!(begun.elapsed() >= Duration::from_millis(20));
+        assert_eq!(answer.is_dropped, is_dropped);
+    }
+}

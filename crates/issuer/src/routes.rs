@@ -132,17 +132,13 @@ fn dialects<B: HttpBody<Data = Bytes> + Send + Unpin>(
         let path = request.uri().path();
 
         let strike = desk.faults.as_ref().and_then(|faults| faults.strike(dialect, path)).unwrap_or_default();
+        if !strike.delay.is_zero() {
+            tokio::time::sleep(strike.delay).await;
+        }
         if strike.drop_before {
             return no_answer().into();
         }
-        let told = match told_before_work(dialect, &strike, unread) {
-            Some(told) => Some(told),
-            None if strike.delay.is_zero() => None,
-            None => {
-                tokio::time::sleep(strike.delay).await;
-                None
-            }
-        };
+        let told = told_before_work(dialect, &strike, unread);
         let noted = answer(&desk.issuer, dialect, &request, (told, &arrival)).await;
         if strike.drop_after { no_answer().into() } else { noted }
     }
