@@ -16,6 +16,9 @@ pub const RULES_MAX: usize = 64;
 /// Longest delay, in milliseconds.
 pub const DELAY_MS_MAX: u64 = 60_000;
 
+/// What a path has where callers write a corp of theirs, as docs/dialect writes it.
+const ANY_CORP: &str = "{corpId}";
+
 /// What a rule does to a request that it strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -191,7 +194,7 @@ impl Faults {
         for fault in &mut rules.active {
             let rule = &mut fault.rule;
             let is_meant = rule.dialect == dialect
-                && rule.endpoint.as_deref().is_none_or(|endpoint| plain(dialect, endpoint) == path);
+                && rule.endpoint.as_deref().is_none_or(|endpoint| is_named(dialect, endpoint, path));
             if !is_meant || rule.count == Some(0) || !self.is_lucky(rule.probability) {
                 continue;
             }
@@ -217,11 +220,22 @@ impl Faults {
     }
 }
 
+/// Whether a rule's `endpoint` names the plain `path`. One with [`ANY_CORP`] names it for each.
+fn is_named(dialect: Dialect, endpoint: &str, path: &str) -> bool {
+    match endpoint.split_once(ANY_CORP) {
+        None => plain(dialect, endpoint) == path,
+        Some((before, after)) => {
+            let corp = path.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+            corp.is_some_and(|corp| !corp.contains('/'))
+        }
+    }
+}
+
 /// Whether requests of `dialect` can come to `path`.
 fn has_endpoint(dialect: Dialect, path: &str) -> bool {
     match dialect {
         Dialect::WeChat => single_slashed(path) == path && wechat::Endpoint::at(path).is_some(),
-        Dialect::DingTalk => dingtalk::Endpoint::at(path).is_some(),
+        Dialect::DingTalk => dingtalk::Endpoint::at(&path.replace(ANY_CORP, "corp")).is_some(),
         Dialect::MiniProgram | Dialect::AlipayHk => {
             Gateway::of(dialect).is_some_and(|gateway| gateway.endpoint(path).is_some())
         }
@@ -282,6 +296,21 @@ mod tests {
             }
             assert_eq!(faults.strike(dialect, "/v1/authorizations/cancelToken"), None);
             assert!(faults.clear(id));
+        }
+    }
+
+    #[test]
+    fn a_rule_for_a_corp_of_dingtalks_may_be_one_for_each() {
+        let faults = Faults::new(Arc::new(SystemEntropy));
+        let endpoint = Some("/v1.0/oauth2/{corpId}/token".to_owned());
+        faults
+            .add(FaultRule { dialect: Dialect::DingTalk, endpoint, ..rule(FaultAction::DropAfter) })
+            .unwrap();
+        for corp in ["ding1", "ding2"] {
+            assert!(faults.strike(Dialect::DingTalk, &format!("/v1.0/oauth2/{corp}/token")).is_some());
+        }
+        for path in ["/v1.0/oauth2/accessToken", "/v1.0/oauth2/a/b/token", "/v1.0/oauth2/ding1/tokens"] {
+            assert_eq!(faults.strike(Dialect::DingTalk, path), None, "{path}");
         }
     }
 
