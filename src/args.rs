@@ -23,7 +23,8 @@ Examples:
   mintkeep app list           # asks the server that runs on this machine
   mintkeep clock advance 2h   # makes every lifetime of the sandbox pass
 
-Exit codes: 0 done, 1 the server said no, 2 usage, 3 it could not be reached.";
+Exit codes: 0 done, 1 the server said no, or it can't be done here (a configuration is wrong, a file is in the way), \
+2 usage, 3 it could not be reached.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -48,7 +49,9 @@ Examples:
   mintkeep config check mintkeep.toml        # each mistake's line and remedy
   mintkeep serve --config mintkeep.toml      # logs to standard error
 
-SIGTERM stops it gracefully.";
+SIGTERM stops it gracefully.
+
+Exit codes: 0 stopped, 1 it could not start or go on, 2 usage.";
 
 /// Options of `mintkeep serve`.
 #[derive(Debug, clap::Args)]

@@ -36,7 +36,8 @@ before; a table that is in use for more than 5 s ends it, with nothing changed. 
 time; of two that run at once, one waits for the other. An embedded store's server must not run: it does the same by \
 itself at its start.
 
-Exit codes: 0 done, 1 the store said no, 2 usage, 3 the database could not be reached.";
+Exit codes: 0 done, 1 it can't be done (the configuration is wrong, the store said no), 2 usage, \
+3 the database could not be reached.";
 
 /// Does it.
 pub async fn run(options: Migrate) -> Result<(), Failure> {

@@ -40,7 +40,8 @@ Examples:
 Without it a token could be handed out that was handed out before, after the backup was taken. Doing it once too \
 often costs nothing but codes that are not exchanged yet. An embedded store needs it not: its backups are marked.
 
-Exit codes: 0 done, 1 the database said no (a server works on it), 2 usage, 3 it could not be reached.";
+Exit codes: 0 done, 1 it can't be done (the configuration is wrong, a server works on \
+the database), 2 usage, 3 it could not be reached.";
 
 impl StoreVerb {
     /// Whether the answer is wanted as JSON.
@@ -87,7 +88,7 @@ impl Target {
     /// The store that a configuration file names. What the file is warned of is told beside it.
     pub fn of_configuration(file: &Path) -> Result<Self, Failure> {
         let (settings, warnings) =
-            config::load(file).map_err(|rejected| Failure::Usage(rejected.to_string().replace('\n', ";")))?;
+            config::load(file).map_err(|rejected| Failure::Local(rejected.to_string().replace('\n', ";")))?;
         for warning in warnings {
             note(&format!("warning: {}: {warning}", file.display()));
         }
@@ -102,8 +103,9 @@ impl Target {
 pub fn of_database(error: &DatabaseError) -> Failure {
     match error {
         DatabaseError::Unusable { .. } => Failure::Unreachable(error.to_string()),
-        DatabaseError::Url | DatabaseError::Tls { .. } => Failure::Usage(error.to_string()),
-        DatabaseError::Locked
+        DatabaseError::Url
+        | DatabaseError::Tls { .. }
+        | DatabaseError::Locked
         | DatabaseError::SessionShared
         | DatabaseError::Behind { .. }
         | DatabaseError::Newer { .. }
