@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::cli::Verb;
+use crate::cli::{Failure, Verb};
 
 /// The access-token server for super-app mini programs and internal apps.
 #[derive(Debug, Parser)]
@@ -24,7 +25,7 @@ Examples:
   mintkeep clock advance 2h   # makes every lifetime of the sandbox pass
 
 Exit codes: 0 done, 1 the server said no, or it can't be done here (a configuration is wrong, a file is in the way), \
-2 usage, 3 it could not be reached.";
+2 usage, 3 it could not be reached. With --json the last line on standard error is what went wrong, as JSON.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -112,9 +113,20 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     Err(why.to_owned())
 }
 
-/// What the command line says. A mistake in it is told, and ends the process.
-pub fn parse() -> Args {
-    Args::from_arg_matches(&definition().get_matches()).unwrap_or_else(|error| error.exit())
+/// What the command line says.
+///
+/// # Errors
+///
+/// The exit code to end with: there is a mistake, and it was told.
+pub fn parse() -> Result<Args, ExitCode> {
+    let parsed = definition().try_get_matches().and_then(|matches| Args::from_arg_matches(&matches));
+    parsed.map_err(|error| {
+        let is_mistake = error.use_stderr();
+        if is_mistake && std::env::args_os().any(|word| word == "--json") {
+            return Failure::Usage(error.render().to_string()).tell(true);
+        }
+        error.exit()
+    })
 }
 
 /// The command line as it is understood. A command that only has verbs shows the first example of each.

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use client::Failure;
+pub use client::Failure;
 use server::Server;
 
 /// The dialects by name.

@@ -35,7 +35,10 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const BLOCKING_THREADS_MAX: usize = 64;
 
 fn main() -> ExitCode {
-    let args = args::parse();
+    let args = match args::parse() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
     open_files::as_many_as_may_be();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

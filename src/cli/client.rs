@@ -12,7 +12,7 @@ use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::rt::TokioExecutor;
 use mintkeep_keeper::upstream::{PlatformConnector, platform_connector};
 use mintkeep_protocol::secret::AccessToken;
-use serde_json::Value;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::report::{note, printable, write_json};
@@ -40,20 +40,20 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Says what went wrong on standard error; the exit code to end with.
+    /// Says what went wrong on standard error; as JSON it has the form of a server's problem details. The exit code to
+    /// end with.
     pub fn tell(&self, as_json: bool) -> ExitCode {
-        let (code, told) = match self {
-            Self::Refused(problem) => (1, told_of(problem)),
-            Self::Local(told) => (1, told.clone()),
-            Self::Usage(told) => (2, told.clone()),
-            Self::Unreachable(told) => (3, told.clone()),
+        let ours = |kind, title, detail: &str| {
+            let kind = format!("urn:mintkeep:problem:{kind}");
+            json!({ "type": kind, "title": title, "detail": detail })
         };
-        match self {
-            Self::Refused(problem) if as_json => note(&problem.to_string()),
-            Self::Refused(_) | Self::Local(_) | Self::Usage(_) | Self::Unreachable(_) => {
-                note(&format!("mintkeep: {}", printable(&told)));
-            }
-        }
+        let (code, problem, told) = match self {
+            Self::Refused(problem) => (1, problem.clone(), &told_of(problem)),
+            Self::Local(told) => (1, ours("not-done", "It was not done", told), told),
+            Self::Usage(told) => (2, ours("usage", "The command line does not fit", told), told),
+            Self::Unreachable(told) => (3, ours("unreachable", "It could not be reached", told), told),
+        };
+        note(&if as_json { problem.to_string() } else { format!("mintkeep: {}", printable(told)) });
         ExitCode::from(code)
     }
 }
@@ -109,7 +109,7 @@ impl Client {
             next = page.get("next").and_then(Value::as_str).map(ToOwned::to_owned);
             let is_enough = u64::try_from(entries.len()).is_ok_and(|count| count >= most);
             if next.is_none() || is_enough {
-                return Ok(serde_json::json!({ list: entries, "next": next }));
+                return Ok(json!({ list: entries, "next": next }));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What works without a server: keys, help, completions.
 
 use mintkeep_protocol::crypto::{MasterKey, RsaPrivateKey};
+use serde_json::Value;
 
 use super::sandbox::{Ran, alone, mode};
 
@@ -119,6 +120,29 @@ fn a_word_that_is_not_one_of_a_few_is_a_mistake_in_usage_and_no_server_is_asked(
     for (args, told) in cases {
         let ran = Ran::alone(args);
         assert!(ran.code == 2 && ran.err.contains(told), "{ran:?}");
+    }
+}
+
+#[test]
+fn what_goes_wrong_on_this_machine_is_told_as_json_too() {
+    #[rustfmt::skip]
+    let cases = [
+        (&["app", "list", "--json", "--admin-url", "http://127.0.0.1:1"][..], 3, "unreachable", "127.0.0.1:1"),
+        (&["app", "list", "--json", "--admin-url", "nowhere"],                2, "usage",       "--admin-url"),
+        (&["app", "list", "--json", "--frob"],                                2, "usage",       "--frob"),
+        (&["token", "get", "--json"],                                         2, "usage",       "CREDENTIAL"),
+        (&["key", "generate", "--json", "--out", "/dev/null/x"],              1, "not-done",    "/dev/null/x"),
+        (&["migrate", "--json", "--config", "/nonexistent"],                  1, "not-done",    "/nonexistent"),
+    ];
+    for (args, code, kind, told) in cases {
+        let ran = Ran::of(args, &alone(args).env("MINTKEEP_ADMIN_TOKEN", "none").output().unwrap());
+        assert!(ran.code == code && ran.out.is_empty(), "{ran:?}");
+        let problem: Value = serde_json::from_str(ran.err.lines().last().unwrap()).unwrap();
+        assert_eq!(problem["type"], format!("urn:mintkeep:problem:{kind}"));
+        assert!(
+            problem["title"].is_string() && problem["detail"].as_str().unwrap().contains(told),
+            "{problem}"
+        );
     }
 }
 
