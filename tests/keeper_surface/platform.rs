@@ -248,6 +248,9 @@ impl State {
                 .body(body)
                 .unwrap();
         }
+        if request.uri().path() == "/upgrade" {
+            return answer(101, json!({}));
+        }
         answer(200, json!({ "errcode": 0, "errmsg": "ok" }))
     }
 }

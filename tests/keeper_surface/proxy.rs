@@ -110,6 +110,13 @@ async fn what_is_not_to_be_forwarded_is_not() {
 }
 
 #[tokio::test]
+async fn another_protocol_that_nobody_asked_for_goes_no_further() {
+    let (rig, key) = rig().await;
+    let (status, problem) = read(call(&rig, &key, "GET", "/proxy/wx/upgrade", Body::empty()).await).await;
+    assert_eq!((status, &problem["type"]), (502, &json!("urn:mintkeep:problem:platform-broke-off")));
+}
+
+#[tokio::test]
 async fn a_platform_that_can_not_be_reached_is_left_alone_for_a_while() {
     let (rig, key) = rig().await;
     let status = async || call(&rig, &key, "GET", "/proxy/wx/a", Body::empty()).await.status();

@@ -153,6 +153,10 @@ type SaysDead = fn(StatusCode, &[u8]) -> bool;
 /// beginning is looked at, and of one that is no JSON object only the first byte.
 async fn judge(plain: Plain, answer: http::Response<Body>) -> Result<(Response, bool), Problem> {
     let (mut head, body) = answer.into_parts();
+    // To whoever passed it on, 101 would be a connection that speaks another protocol from here on.
+    if head.status.is_informational() {
+        return Err(broke_off());
+    }
     headers::clean_answer(&mut head.headers);
     let (most, says_token_is_dead): (usize, SaysDead) = match plain {
         Plain::WeChat => (wechat::DEAD_TOKEN_BODY_BYTES_MAX, wechat::says_token_is_dead),
