@@ -24,12 +24,18 @@ mod token;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use clap::builder::RangedU64ValueParser;
 
 pub use client::Failure;
 use server::Server;
 
 /// The dialects by name.
 const DIALECTS: [&str; 4] = ["wechat", "dingtalk", "miniprogram", "alipayhk"];
+
+/// How many entries of a list may be asked for.
+fn at_least_one() -> RangedU64ValueParser {
+    RangedU64ValueParser::new().range(1..)
+}
 
 /// What to do to a running server.
 #[derive(Debug, Subcommand)]

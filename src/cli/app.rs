@@ -7,11 +7,11 @@ use clap::Subcommand;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::DIALECTS;
 use super::client::{Client, Failure, segment};
 use super::files::{self, SecretFile};
 use super::report::{entries, instant, note, text, write_facts, write_line, write_table};
 use super::span;
+use super::{DIALECTS, at_least_one};
 
 /// Verbs about apps.
 #[derive(Debug, Subcommand)]
@@ -23,7 +23,7 @@ pub enum AppVerb {
     #[command(after_help = "Example:\n  mintkeep app list")]
     List {
         /// How many at most.
-        #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
+        #[arg(long, value_name = "N", value_parser = at_least_one(), default_value_t = u64::MAX, hide_default_value = true)]
         most: u64,
     },
     /// Shows an app.
@@ -194,7 +194,7 @@ fn setting(text: &str) -> Result<(String, Value), String> {
 pub async fn run(client: &Client, verb: AppVerb) -> Result<(), Failure> {
     match verb {
         AppVerb::Create(asked) => create(client, asked).await,
-        AppVerb::List { most } => list(client, most.max(1)).await,
+        AppVerb::List { most } => list(client, most).await,
         AppVerb::Show(app) => {
             let answer = client.get(&app.path("")).await?;
             client.tell(&answer, tell_app);

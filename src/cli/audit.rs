@@ -22,7 +22,7 @@ pub enum AuditVerb {
     )]
     Tail {
         /// How many lines, 1 to 1000.
-        #[arg(long, value_name = "N", default_value_t = 20)]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000), default_value_t = 20)]
         most: u32,
         /// Goes on with what comes next, until it is interrupted.
         #[arg(long, short)]

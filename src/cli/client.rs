@@ -147,6 +147,10 @@ impl Client {
         let mut bearer = HeaderValue::from_str(&bearer)
             .map_err(|_| Failure::Usage("the admin token is no token at all".to_owned()))?;
         bearer.set_sensitive(true);
+        let names = path.split('?').next().unwrap_or_default();
+        if names.split('/').any(str::is_empty) {
+            return Err(Failure::Usage("a name is empty".to_owned()));
+        }
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}/admin/v1/{path}", self.base))

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::at_least_one;
 use super::client::{Client, Failure, segment};
 use super::files;
 use super::report::{entries, instant, note, note_if_more, text, write_facts, write_line, write_table};
@@ -40,7 +41,7 @@ pub enum CustomerVerb {
     #[command(after_help = "Example:\n  mintkeep customer list --most 100")]
     List {
         /// How many at most.
-        #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
+        #[arg(long, value_name = "N", value_parser = at_least_one(), default_value_t = u64::MAX, hide_default_value = true)]
         most: u64,
     },
     /// Shows a customer.
@@ -86,7 +87,7 @@ pub enum GrantVerb {
         #[arg(long, value_name = "ID")]
         customer: Option<String>,
         /// How many at most.
-        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        #[arg(long, value_name = "N", value_parser = at_least_one(), default_value_t = 1_000)]
         most: u64,
     },
     /// Ends a grant: no code or token of it is good any more.
@@ -127,7 +128,7 @@ pub async fn run_customer(client: &Client, verb: CustomerVerb) -> Result<(), Fai
             client.ask(Method::PUT, &format!("customers/{}", segment(&id)), Some(body)).await?
         }
         CustomerVerb::List { most } => {
-            let answer = client.all_pages("customers", "customers", most.max(1)).await?;
+            let answer = client.all_pages("customers", "customers", most).await?;
             client.tell(&answer, tell_customers);
             return Ok(());
         }
@@ -175,7 +176,7 @@ pub async fn run_grant(client: &Client, verb: GrantVerb) -> Result<(), Failure> 
                 .collect::<Vec<_>>()
                 .join("&");
             let path = if filters.is_empty() { "grants".to_owned() } else { format!("grants?{filters}") };
-            let answer = client.all_pages(&path, "grants", most.max(1)).await?;
+            let answer = client.all_pages(&path, "grants", most).await?;
             client.tell(&answer, tell_grants);
         }
         GrantVerb::Revoke { id } => {

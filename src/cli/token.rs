@@ -4,6 +4,7 @@ use clap::Subcommand;
 use http::Method;
 use serde_json::{Value, json};
 
+use super::at_least_one;
 use super::client::{Client, Failure, segment};
 use super::report::{entries, instant, note, note_if_more, text, write_facts, write_line, write_table};
 
@@ -27,7 +28,7 @@ pub enum TokenVerb {
         #[arg(long, value_name = "NAME")]
         credential: Option<String>,
         /// How many at most.
-        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        #[arg(long, value_name = "N", value_parser = at_least_one(), default_value_t = 1_000)]
         most: u64,
     },
     /// Tells a token's story: who caused which renewal, when, with what answer.
@@ -85,7 +86,7 @@ pub async fn run(client: &Client, verb: TokenVerb) -> Result<(), Failure> {
         TokenVerb::List { credential, most } => {
             let filter = credential.map(|name| format!("?credential={}", segment(&name)));
             let path = format!("keeper/tokens{}", filter.unwrap_or_default());
-            let answer = client.all_pages(&path, "tokens", most.max(1)).await?;
+            let answer = client.all_pages(&path, "tokens", most).await?;
             client.tell(&answer, tell_all);
         }
         TokenVerb::Explain(whose) => {

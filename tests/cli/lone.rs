@@ -113,6 +113,8 @@ fn a_word_that_is_not_one_of_a_few_is_a_mistake_in_usage_and_no_server_is_asked(
         (&["fault", "add", "--action", "drop-after", "--dialect", "whatsapp"],           "wechat"),
         (&["consumer", "create", "shop", "--all-credentials", "--verb", "read,write"],   "report"),
         (&["customer", "put", "c1", "--status", "thawed"],                               "frozen"),
+        (&["app", "list", "--most", "0"],                                                "1.."),
+        (&["audit", "tail", "--most", "1001"],                                           "1..=1000"),
         (&["dev", "--ephemeral", "--admin", "0.0.0.0:0"],                                "loopback"),
         (&["dev", "--ephemeral", "--issuer", "[::]:0"],                                  "loopback"),
         (&["dev", "--ephemeral", "--keeper", "192.0.2.7:0"],                             "loopback"),
@@ -129,6 +131,7 @@ fn what_goes_wrong_on_this_machine_is_told_as_json_too() {
     let cases = [
         (&["app", "list", "--json", "--admin-url", "http://127.0.0.1:1"][..], 3, "unreachable", "127.0.0.1:1"),
         (&["app", "list", "--json", "--admin-url", "nowhere"],                2, "usage",       "--admin-url"),
+        (&["customer", "put", "", "--json"],                                  2, "usage",       "name is empty"),
         (&["app", "list", "--json", "--frob"],                                2, "usage",       "--frob"),
         (&["token", "get", "--json"],                                         2, "usage",       "CREDENTIAL"),
         (&["key", "generate", "--json", "--out", "/dev/null/x"],              1, "not-done",    "/dev/null/x"),
