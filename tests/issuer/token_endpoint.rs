@@ -57,6 +57,7 @@ async fn a_refusal_has_the_standards_word() {
         ("nobody's id",            ("wx9", SECRET),   "grant_type=client_credentials",         401, "invalid_client"),
         ("a dialect of keys only", (MINI, SECRET),    "grant_type=client_credentials",         400, "unsupported_grant_type"),
         ("before its own faults",  (WECHAT, "wrong"), "",                                      401, "invalid_client"),
+        ("another's name",         (WECHAT, SECRET),  "grant_type=client_credentials&client_id=a", 400, "invalid_request"),
         ("twice itself",           (WECHAT, SECRET),  "grant_type=client_credentials&client_secret=a", 400, "invalid_request"),
         ("no grant type",          (WECHAT, SECRET),  "",                                      400, "invalid_request"),
         ("a grant type twice",     (WECHAT, SECRET),  "grant_type=a&grant_type=a",             400, "invalid_request"),

@@ -85,7 +85,11 @@ fn client_of(headers: &HeaderMap, form: &Query<'_>) -> Result<(String, ClientSec
     if secret.is_some() {
         return Err(Unproved::Twice);
     }
-    auth::basic(headers).ok_or(Unproved::Nobody)
+    let (id, secret) = auth::basic(headers).ok_or(Unproved::Nobody)?;
+    if form.get("client_id").is_some_and(|other| other != id) {
+        return Err(Unproved::Twice);
+    }
+    Ok((id, secret))
 }
 
 /// Why a request names no one client.
@@ -100,9 +104,9 @@ impl Unproved {
     fn into_response(self) -> Response {
         match self {
             Self::Nobody => invalid_client(),
-            Self::Twice => {
-                invalid_request("the client proves itself twice: by a header and by client_secret")
-            }
+            Self::Twice => invalid_request(
+                "the client says twice who it is: by a header, and by another client_id or a client_secret",
+            ),
         }
     }
 }
