@@ -34,6 +34,7 @@ pub struct Ledger {
     trouble: AtomicU8,
     reads: AtomicUsize,
     changes: AtomicUsize,
+    rivals: AtomicUsize,
 }
 
 impl Ledger {
@@ -43,6 +44,7 @@ impl Ledger {
             trouble: AtomicU8::new(0),
             reads: AtomicUsize::new(0),
             changes: AtomicUsize::new(0),
+            rivals: AtomicUsize::new(0),
         }
     }
 
@@ -55,6 +57,19 @@ impl Ledger {
             Trouble::Panics => 4,
         };
         self.trouble.store(number, SeqCst);
+    }
+
+    /// Has another replica be first at the next `times` changes of a pool that is there.
+    pub fn be_beaten(&self, times: usize) {
+        self.rivals.store(times, SeqCst);
+    }
+
+    async fn let_rival_go_first(&self, key: PoolKey) -> Stored<()> {
+        let taken = self.rivals.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+        if let (Ok(_), Some(pool)) = (taken, self.model.pool(key).await?) {
+            self.model.commit_access(Pool::clone(&pool), None).await?;
+        }
+        Ok(())
     }
 
     fn trouble(&self) -> Trouble {
@@ -127,6 +142,7 @@ impl IssuerStore for Ledger {
     }
 
     async fn commit_access_for(&self, app: &App, pool: Pool, audit: Option<AuditEntry>) -> Stored<Commit> {
+        self.let_rival_go_first(pool.key).await?;
         self.answered(self.change().await?.commit_access_for(app, pool, audit).await?)
     }
 

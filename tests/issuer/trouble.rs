@@ -43,6 +43,15 @@ async fn a_panic_leaves_nobody_waiting_for_a_token() {
 }
 
 #[tokio::test]
+async fn a_replica_that_is_beaten_time_and_again_still_hands_out_a_token() {
+    let rig = Rig::new().await;
+    let first = rig.wechat_token().await;
+    rig.store.be_beaten(10);
+    let next = rig.wechat_token().await;
+    assert!(next != first && rig.is_active(&next).await);
+}
+
+#[tokio::test]
 async fn a_gateway_and_a_wallet_are_told_to_come_back() {
     let rig = Rig::new().await;
     let token = rig.wechat_token().await;

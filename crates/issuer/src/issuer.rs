@@ -40,8 +40,9 @@ use extension::Extensions;
 use meter::Meter;
 use tally::Tally;
 
-/// How often a lost commit is decided anew before the caller is told to come back.
-pub(crate) const COMMIT_TRIES: usize = 3;
+/// How often a lost commit is decided anew before the caller is told to come back. Two replicas that both mint for one
+/// app all the time each lose about every second.
+pub(crate) const COMMIT_TRIES: usize = 16;
 
 /// What an issuer is made of.
 pub struct IssuerParts {
