@@ -40,7 +40,7 @@ pub async fn renew(mut hangup: Signal, file: &Path, shown: &Shown) {
 }
 
 fn take_over(file: &Path, shown: &Shown) {
-    let settings = match config::load(file) {
+    let settings = match config::load_again(file) {
         Ok((settings, warnings)) => {
             // Of an expired certificate, say: it is shown, for it may be all that there is.
             config::warn(&warnings);

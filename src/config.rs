@@ -28,7 +28,7 @@ pub use issuer::IssuerSettings;
 pub use listener::ListenerSettings;
 pub use reader::Remark;
 use reader::{Notes, Section};
-use secret::Surroundings;
+use secret::{Reading, Surroundings};
 pub use store::database_url;
 
 use crate::say::{write_line, write_out};
@@ -125,8 +125,21 @@ impl std::error::Error for Rejected {}
 ///
 /// [`Rejected`]: with every mistake that was found.
 pub fn load(file: &Path) -> Result<(Settings, Vec<Remark>), Rejected> {
+    load_as(file, Reading::First)
+}
+
+/// As [`load`], in a running server: it waits for nobody who writes into a pipe.
+///
+/// # Errors
+///
+/// [`Rejected`]: with every mistake that was found.
+pub fn load_again(file: &Path) -> Result<(Settings, Vec<Remark>), Rejected> {
+    load_as(file, Reading::Again)
+}
+
+fn load_as(file: &Path, reading: Reading) -> Result<(Settings, Vec<Remark>), Rejected> {
     let rejected = |mistakes| Rejected { file: file.to_owned(), mistakes };
-    let text = std::fs::read_to_string(file).map_err(|error| {
+    let text = reading.allows(file).and_then(|()| std::fs::read_to_string(file)).map_err(|error| {
         let what = format!("the file can't be read ({error})");
         let remedy = "write one from `mintkeep config example`".to_owned();
         rejected(vec![Remark { line: 1, what, remedy }])
@@ -134,7 +147,8 @@ pub fn load(file: &Path) -> Result<(Settings, Vec<Remark>), Rejected> {
     #[expect(clippy::disallowed_methods, reason = "the configuration's secrets may be in the environment")]
     let variable = |name: &str| std::env::var(name).ok();
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
-    read(&text, &Surroundings { folder, variable: &variable, now: SystemClock.now() }).map_err(rejected)
+    let around = Surroundings { folder, variable: &variable, now: SystemClock.now(), reading };
+    read(&text, &around).map_err(rejected)
 }
 
 /// `mintkeep config example`.

@@ -50,7 +50,7 @@ pub async fn run(file: &Path) -> Result<()> {
 /// Reads the master keys anew, for their rotation.
 fn keys_of(file: &Path) -> ReadMasterKeys {
     let file = file.to_owned();
-    Box::new(move || match config::load(&file) {
+    Box::new(move || match config::load_again(&file) {
         Ok((settings, _warnings)) => Ok(settings.master),
         Err(_) => Err("the configuration has mistakes: see `mintkeep config check`".to_owned()),
     })

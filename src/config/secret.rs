@@ -21,6 +21,29 @@ pub struct Surroundings<'e> {
     pub variable: &'e dyn Fn(&str) -> Option<String>,
     /// The clock's reading.
     pub now: Timestamp,
+    /// Whether all of it was read before.
+    pub reading: Reading,
+}
+
+/// Whether a server starts on what it reads, or runs already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// It starts.
+    First,
+    /// It runs. A pipe, such as a shell's `<(…)`, was read to its end at the start: whoever reads it again may wait for ever.
+    Again,
+}
+
+impl Reading {
+    /// Whether `path` may be read.
+    pub fn allows(self, path: &Path) -> std::io::Result<()> {
+        if self == Self::Again && !std::fs::metadata(path)?.is_file() {
+            return Err(std::io::Error::other(
+                "it is no plain file and was read to its end at the start; restart the server to have it read again",
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Surroundings<'_> {
@@ -32,7 +55,7 @@ impl Surroundings<'_> {
     /// Reads a file that a setting names, and notes if it can't be read.
     pub fn file(&self, named: &At<String>, notes: &Notes<'_>) -> Option<Zeroizing<Vec<u8>>> {
         let path = self.path(&named.value);
-        match read(&path) {
+        match self.reading.allows(&path).and_then(|()| read(&path)) {
             Ok(bytes) => Some(Zeroizing::new(bytes)),
             Err(error) => {
                 let what = format!("{} can't be read ({error})", path.display());

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::StoreSettings;
 use super::reader::{At, Notes, Remark, Section};
-use super::secret::Surroundings;
+use super::secret::{Reading, Surroundings};
 
 /// The section that names the store.
 pub fn read(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> Option<StoreSettings> {
@@ -53,7 +53,8 @@ fn folder(named: &At<String>, around: &Surroundings<'_>, notes: &Notes<'_>) -> O
 pub fn database_url(option: &str, text: &str) -> Result<(Zeroizing<String>, Vec<String>), String> {
     #[expect(clippy::disallowed_methods, reason = "the database's URL may be in the environment")]
     let variable = |name: &str| std::env::var(name).ok();
-    let around = Surroundings { folder: PathBuf::new(), variable: &variable, now: SystemClock.now() };
+    let (folder, now) = (PathBuf::new(), SystemClock.now());
+    let around = Surroundings { folder, variable: &variable, now, reading: Reading::First };
     let notes = Notes::new("");
     let url = database(option, &At { line: 1, value: text.to_owned() }, &around, &notes);
     let (mistakes, warnings) = notes.into_remarks();

@@ -7,6 +7,7 @@ use mintkeep_issuer::consent::ConsentSettings;
 use mintkeep_protocol::time::Timestamp;
 use tempfile::TempDir;
 
+use super::secret::Reading;
 use super::*;
 
 /// The certificates and keys that the tests of `crates/web` hold.
@@ -42,7 +43,7 @@ fn read_at(now_ms: i64, folder: &Path, text: &str) -> Result<(Settings, Vec<Rema
     let variable =
         |name: &str| (name == "DATABASE").then(|| "postgres://u:planted-secret@host/db".to_owned());
     let now = Timestamp::from_unix_ms(now_ms);
-    read(text, &Surroundings { folder: folder.to_owned(), variable: &variable, now })
+    read(text, &Surroundings { folder: folder.to_owned(), variable: &variable, now, reading: Reading::First })
 }
 
 /// The mistakes and warnings of `text`, a line each.

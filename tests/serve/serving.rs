@@ -271,3 +271,22 @@ fn a_file_that_may_not_grow_ends_no_server() {
     let (status, lines) = server.end();
     assert_eq!(status.code(), Some(0), "{status}: {lines:#?}");
 }
+
+#[test]
+fn what_came_through_a_pipe_is_not_waited_for_again() {
+    for name in ["mintkeep.toml", "admin.token"] {
+        let folder = Arc::new(folder(&configuration("", "[drain]\nnotice_s = 0")));
+        let file = folder.path().join(name);
+        let text = std::fs::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+        let mut server = Server::start_in(&folder);
+        std::fs::write(file, text).unwrap();
+        server.ready();
+        server.signal("HUP");
+        server.line(|line| line["error"].as_str()?.contains("no plain file").then_some(()));
+        server.signal("TERM");
+        let (status, lines) = server.end();
+        assert_eq!(status.code(), Some(0), "{name}: {lines:#?}");
+    }
+}
