@@ -75,14 +75,16 @@ pub enum OpenError {
     },
 }
 
-/// The data folder is ours until this is dropped.
-pub struct FolderLock(File);
+/// The data folder is ours until this is dropped: the lock's file, and the folder itself.
+pub struct FolderLock([File; 2]);
 
 impl Drop for FolderLock {
     /// Closing the file would do, but for a child process of ours that began a moment ago: it has what we had open
     /// until it becomes another program.
     fn drop(&mut self) {
-        let _closing_does_it_too = self.0.unlock();
+        for file in &self.0 {
+            let _closing_does_it_too = file.unlock();
+        }
     }
 }
 
@@ -135,10 +137,15 @@ fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     let path = folder.join(LOCK_NAME);
     let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = opened.map_err(|cause| OpenError::Io { path: path.clone(), cause })?;
-    match file.try_lock() {
-        Ok(()) => Ok(FolderLock(file)),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
-        Err(TryLockError::Error(cause)) => Err(OpenError::Io { path, cause }),
+    // Somebody may delete the lock's file; whoever comes then makes another, which nobody has locked. Where a file system
+    // can't lock folders, that file is all there is.
+    let itself = File::open(folder).map_err(|cause| OpenError::Io { path: folder.to_owned(), cause })?;
+    match (file.try_lock(), itself.try_lock()) {
+        (Err(TryLockError::WouldBlock), _) | (_, Err(TryLockError::WouldBlock)) => {
+            Err(OpenError::InUse { folder: folder.to_owned() })
+        }
+        (Err(TryLockError::Error(cause)), _) => Err(OpenError::Io { path, cause }),
+        (Ok(()), Ok(()) | Err(TryLockError::Error(_))) => Ok(FolderLock([file, itself])),
     }
 }
 
@@ -236,7 +243,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let held = lock(folder.path()).unwrap();
         // As a child process has it between its beginning and its becoming another program.
-        let inherited = held.0.try_clone().unwrap();
+        let inherited = held.0.each_ref().map(|file| file.try_clone().unwrap());
         assert!(matches!(lock(folder.path()), Err(OpenError::InUse { .. })));
         drop(held);
         assert!(lock(folder.path()).is_ok());

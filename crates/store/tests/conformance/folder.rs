@@ -1,5 +1,6 @@
 //! The embedded store's data folder: one owner, kept over restarts, backed up while it runs.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,9 +69,13 @@ async fn a_store_that_is_opened_again_has_everything_it_acknowledged() {
 async fn a_second_owner_is_refused_until_the_first_has_closed() {
     let folder = tempfile::tempdir().unwrap();
     let first = open_sqlite(folder.path());
-    let refusal = SqliteStore::open(folder.path(), options()).map(|_| ()).unwrap_err();
-    assert!(matches!(refusal, OpenError::InUse { .. }));
-    assert!(refusal.to_string().contains("stop it, or give this one another data folder"), "{refusal}");
+    for _ in 0..2 {
+        let refusal = SqliteStore::open(folder.path(), options()).map(|_| ()).unwrap_err();
+        assert!(matches!(refusal, OpenError::InUse { .. }));
+        assert!(refusal.to_string().contains("stop it, or give this one another data folder"), "{refusal}");
+        // Whoever tidies up takes it for a leftover.
+        fs::remove_file(folder.path().join("mintkeep.lock")).unwrap();
+    }
     first.close();
     let second: Store = open_sqlite(folder.path());
     assert_eq!(audited(&second).await, Vec::<String>::new());
