@@ -24,6 +24,9 @@ pub enum Fault {
     /// It lets nobody change anything.
     #[error("the database takes no changes: it was made read-only, or is a standby")]
     ReadOnly,
+    /// It lets others do something that we have to do.
+    #[error("the database's user lacks {0}: GRANT it")]
+    RightLacking(String),
     /// A row can't be read back as a record.
     #[error(transparent)]
     Row(#[from] Damaged),
@@ -67,14 +70,16 @@ impl Fault {
                     || *state == SqlState::CRASH_SHUTDOWN
             }),
             Self::Silent | Self::ReadOnly => true,
-            Self::Connection(_) | Self::Row(_) => false,
+            Self::Connection(_) | Self::RightLacking(_) | Self::Row(_) => false,
         }
     }
 
     fn state(&self) -> Option<&SqlState> {
         match self {
             Self::Engine(error) => error.code(),
-            Self::Connection(_) | Self::Silent | Self::ReadOnly | Self::Row(_) => None,
+            Self::Connection(_) | Self::Silent | Self::ReadOnly | Self::RightLacking(_) | Self::Row(_) => {
+                None
+            }
         }
     }
 }

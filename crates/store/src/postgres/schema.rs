@@ -86,10 +86,29 @@ pub async fn there(db: &ClientWrapper) -> Result<Option<SchemaThere>, Fault> {
     Ok(Some(SchemaThere { found: number(found), serves_from: number(serves_from), is_half_copied }))
 }
 
+/// A right that a server needs and its user lacks, if there is one. Migrations need more.
+const RIGHT_LACKING: &str = "SELECT needed.a_right || ' on ' || table_there FROM (VALUES \
+     ('SELECT', 'meta app pool grant_record customer service platform_key audit spent_nonce \
+                 credential consumer slot slot_history quota_call code_exchange'), \
+     ('INSERT', 'app pool grant_record customer service platform_key audit spent_nonce \
+                 credential consumer slot slot_history quota_call code_exchange'), \
+     ('UPDATE', 'app pool grant_record customer service platform_key \
+                 credential consumer slot quota_call code_exchange'), \
+     ('DELETE', 'app pool grant_record audit spent_nonce \
+                 credential consumer slot slot_history quota_call code_exchange') \
+     ) AS needed (a_right, tables), regexp_split_to_table(tables, ' +') AS table_there \
+     WHERE NOT has_table_privilege(to_regclass(table_there), a_right) LIMIT 1";
+
 /// Whether what is changed on this connection would be taken.
 pub async fn check_writable(db: &impl GenericClient) -> Result<(), Fault> {
     let row = db.query_one("SELECT current_setting('transaction_read_only')::bool", &[]).await?;
-    if row.try_get(0)? { Err(Fault::ReadOnly) } else { Ok(()) }
+    if row.try_get(0)? {
+        return Err(Fault::ReadOnly);
+    }
+    match db.query_opt(RIGHT_LACKING, &[]).await? {
+        Some(row) => Err(Fault::RightLacking(row.try_get(0)?)),
+        None => Ok(()),
+    }
 }
 
 /// One of the store's own numbers.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
+use mintkeep_protocol::token::StoreEpoch;
 use mintkeep_store::{DatabaseError, PostgresOptions, PostgresStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -221,5 +222,33 @@ async fn a_database_that_takes_no_changes_says_so_until_it_does_again() {
     // The setting is a new connection's: those that found it are not asked again.
     while store.epoch().await.is_err() {
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_user_without_a_right_on_any_one_table_is_told_which() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
+    let user = format!("small_{}", url.rsplit('/').next().unwrap());
+    run(&url, &format!("CREATE ROLE {user} LOGIN; GRANT SELECT ON meta TO {user}")).await;
+    let tables: String = ask(&url, "SELECT string_agg(relname, ' ') FROM pg_stat_user_tables").await;
+    // The least that a server works with.
+    for table in tables.split(' ').filter(|table| *table != "meta") {
+        let rights = match table {
+            "audit" | "spent_nonce" | "slot_history" => "SELECT, INSERT, DELETE",
+            "customer" | "service" | "platform_key" => "SELECT, INSERT, UPDATE",
+            _ => "SELECT, INSERT, UPDATE, DELETE",
+        };
+        run(&url, &format!("GRANT {rights} ON {table} TO {user}")).await;
+    }
+    let store = opened(&url.replace("//mintkeep@", &format!("//{user}@"))).await.unwrap();
+    assert_eq!(store.epoch().await.unwrap(), StoreEpoch(0));
+    let mut lacking = vec![("INSERT", "grant_record"), ("UPDATE", "pool"), ("DELETE", "audit")];
+    lacking.extend(tables.split(' ').filter(|table| *table != "meta").map(|table| ("SELECT", table)));
+    for (right, table) in lacking {
+        run(&url, &format!("REVOKE {right} ON {table} FROM {user}")).await;
+        let refused = store.epoch().await.unwrap_err();
+        assert!(refused.to_string().contains(&format!("lacks {right} on {table}: GRANT it")), "{refused}");
+        run(&url, &format!("GRANT {right} ON {table} TO {user}")).await;
     }
 }
