@@ -128,12 +128,18 @@ async fn every_code_of_every_table_is_answered_where_a_rule_says_so() {
 #[tokio::test]
 async fn a_delayed_answer_is_the_right_one_but_late() {
     let rig = Rig::new().await;
-    let delay = FaultRule { delay_ms: Some(20), ..rule(Dialect::WeChat, FaultAction::Delay) };
+    let delay = FaultRule { delay_ms: Some(20), count: None, ..rule(Dialect::WeChat, FaultAction::Delay) };
     rig.faults.add(delay).unwrap();
-    let begun = tokio::time::Instant::now();
-    let answer = rig.get(&wechat_target()).await;
-    assert!(begun.elapsed() >= Duration::from_millis(20));
-    assert_eq!(answer.text("/expires_in"), "7200");
+    let late = async || {
+        let begun = tokio::time::Instant::now();
+        let answer = rig.get(&wechat_target()).await;
+        assert!(begun.elapsed() >= Duration::from_millis(20));
+        answer
+    };
+    assert_eq!(late().await.text("/expires_in"), "7200");
+    let refusal = FaultRule { code: Some("-1".to_owned()), ..rule(Dialect::WeChat, FaultAction::Answer) };
+    rig.faults.add(refusal).unwrap();
+    assert_eq!(late().await.text("/errcode"), "-1");
 }
 
 #[tokio::test]
