@@ -175,6 +175,17 @@ fn a_call_through_the_proxy_is_answered_by_the_issuers_api_and_outlives_a_dead_t
     assert_eq!(answer.text("/result/resultCode"), "PARAM_ILLEGAL");
 }
 
+/// As nginx calls that was not told of a version. The sandbox takes at most 64 KiB, so its refusal shows that the body came.
+#[test]
+fn an_upload_of_an_http_1_0_caller_reaches_the_platform() {
+    let folder = Folder::new();
+    let bench = Bench::start(&folder);
+    let upload = post("/proxy/wechat-sandbox/cgi-bin/clear_quota", &bench.consumer, &"a".repeat(100_000));
+    let upload = upload.replacen("HTTP/1.1", "HTTP/1.0", 1);
+    let answer = Client::connect(bench.platform.keeper).unwrap().send(&upload).unwrap();
+    assert_eq!(answer.text("/errcode"), "45002", "{answer:?}");
+}
+
 #[test]
 fn a_lost_answer_costs_no_customer_of_the_sandbox_an_authorization() {
     let folder = Folder::new();

@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
-use http::{Request, Response};
-use http_body_util::BodyExt as _;
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use http_body_util::{BodyExt as _, Full};
 use mintkeep_protocol::keep::credential::TokenSource;
 use serde_json::json;
 
@@ -85,6 +86,37 @@ async fn a_long_body_streams_through_and_is_not_sent_twice() {
 }
 
 #[tokio::test]
+async fn a_long_body_is_framed_for_the_platform_whatever_its_caller_speaks() {
+    let (rig, key) = rig().await;
+    #[rustfmt::skip]
+    let cases = [
+        ("POST", Version::HTTP_10, Some("200000")),
+        ("POST", Version::HTTP_11, Some("200000")),
+        ("GET",  Version::HTTP_11, Some("200000")),
+        ("POST", Version::HTTP_11, None),
+        ("GET",  Version::HTTP_11, None),
+    ];
+    for (method, version, length) in cases {
+        let bytes = Bytes::from(vec![b'a'; 200_000]);
+        let body = match length {
+            Some(_) => Body::from(bytes),
+            None => Body::new(Full::new(bytes).map_frame(|unmeasured| unmeasured)),
+        };
+        let request = Request::builder().method(method).uri("/proxy/wx/upload").version(version);
+        let request = request.header("authorization", format!("Bearer {key}")).body(body).unwrap();
+        assert_eq!(rig.send(request).await.status(), 200, "{method} {version:?} {length:?}");
+        let sent = rig.platform.forwarded().pop().unwrap();
+        let said = |name: &str| sent.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let chunked = length.is_none().then(|| "chunked".to_owned());
+        assert_eq!(
+            (sent.version(), said("content-length").as_deref(), said("transfer-encoding"), sent.body().len()),
+            (Version::HTTP_11, length, chunked, 200_000),
+            "{method} {version:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_to_be_forwarded_is_not() {
     let (rig, key) = rig().await;
     let before = rig.platform.calls();
@@ -97,7 +129,9 @@ async fn what_is_not_to_be_forwarded_is_not() {
         ("a method of proxies", "TRACE", &key,       "/proxy/wx/a",           405),
         ("a token endpoint",   "GET",   &key,        "/proxy/wx/cgi-bin/token?secret=no", 403),
         ("another",            "POST",  &key,        "/proxy/wx//cgi-bin/stable_token",   403),
+        ("escaped, slashes",   "GET",   &key,        "/proxy/wx/cgi-bin/%74oken/?secret=no", 403),
         ("DingTalk's",         "POST",  &key,        "/proxy/ding/v1.0/oauth2/accessToken", 403),
+        ("with slashes",       "POST",  &key,        "/proxy/ding//v1.0/oauth2//accessToken/", 403),
     ];
     for (case, method, key, path, status) in cases {
         assert_eq!(call(&rig, key, method, path, Body::empty()).await.status(), status, "{case}");

@@ -73,10 +73,10 @@ impl Proxy {
         };
         head.uri = target::onward(&access.account.credential.base_url, path, head.uri.query())
             .ok_or_else(climbing)?;
-        headers::clean_request(&mut head.headers);
+        headers::clean_request(&mut head);
         let call = Call { access, customer, head };
         match plain {
-            Some(plain) => self.pass_plain(&call, plain, body).await,
+            Some(plain) => self.pass_plain(call, plain, body).await,
             None => self.pass_signed(&call, body, &arrival).await,
         }
     }

@@ -78,6 +78,7 @@ fn outcome_of(problem: &Problem) -> Outcome {
     match problem.status {
         StatusCode::METHOD_NOT_ALLOWED => Outcome::Refused(Refusal::MethodWrong),
         StatusCode::BAD_REQUEST => Outcome::Refused(Refusal::BodyMalformed),
+        StatusCode::FORBIDDEN => Outcome::Refused(Refusal::AccessDenied),
         _ => Outcome::Unknown,
     }
 }

@@ -1,6 +1,8 @@
 //! Which headers pass.
 
+use http::Version;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
 
 /// What belongs to one connection. Source: RFC 9110 section 7.6.1.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -31,14 +33,25 @@ const NOT_FORWARDED: [HeaderName; 11] = [
     mintkeep_protocol::dialect::dingtalk::TOKEN_HEADER,
 ];
 
-/// Leaves of a request's headers what is for the platform.
-pub(super) fn clean_request(headers: &mut HeaderMap) {
-    drop_hop_by_hop(headers);
+/// Leaves of a request's head what is for the platform. The version is that of our connection to it, whatever the
+/// caller speaks.
+pub(super) fn clean_request(head: &mut Parts) {
+    head.version = Version::HTTP_11;
+    drop_hop_by_hop(&mut head.headers);
     for name in NOT_FORWARDED {
-        headers.remove(name);
+        head.headers.remove(name);
     }
     // What is compressed can't be looked at.
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+}
+
+/// Says how long a body is that streams, as its caller did: some platforms take no upload in chunks. Where nothing is
+/// said, the client takes the body of a GET for none.
+pub(super) fn frame(headers: &mut HeaderMap, length: Option<u64>) {
+    match length {
+        Some(length) => headers.insert(header::CONTENT_LENGTH, length.into()),
+        None => headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+    };
 }
 
 /// Leaves of an answer's headers what is for the caller.
@@ -65,7 +78,7 @@ mod tests {
 
     #[test]
     fn what_is_not_for_the_platform_stays_here() {
-        let mut headers = HeaderMap::new();
+        let (mut head, ()) = http::Request::new(()).into_parts();
         for (name, value) in [
             ("connection", "keep-alive, X-Hop"),
             ("x-hop", "1"),
@@ -79,11 +92,11 @@ mod tests {
             ("content-type", "application/json"),
             ("x-custom", "1"),
         ] {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            head.headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        clean_request(&mut headers);
+        clean_request(&mut head);
         let mut left: Vec<(&str, &str)> =
-            headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+            head.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         left.sort_unstable();
         let expected =
             [("accept-encoding", "identity"), ("content-type", "application/json"), ("x-custom", "1")];

@@ -3,8 +3,9 @@
 //! A request's body that fits a small buffer is kept for a second try. A longer one is sent once: when its token
 //! is dead, its caller gets the platform's own words and repeats it itself.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::response::Response;
+use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, StatusCode};
 use http_body_util::Limited;
@@ -50,7 +51,7 @@ impl Plain {
 /// Its token endpoints are not reached this way. They take the app's secret, which no consumer has, and WeChat calls a
 /// wrong one by the code of a dead token (40001): a good one would be renewed for it.
 pub(super) fn admit(path: &str) -> Result<&str, Problem> {
-    if dropin::trades_secrets(path) {
+    if dropin::trades_secrets(&target::read_loosely(path)) {
         let detail =
             "read the token by GET /v1/tokens/{credential}; the keeper itself asks the platform for it";
         return Err(not_proxied(detail));
@@ -61,32 +62,23 @@ pub(super) fn admit(path: &str) -> Result<&str, Problem> {
 impl Proxy {
     pub(super) async fn pass_plain(
         &self,
-        call: &Call,
+        mut call: Call,
         plain: Plain,
         body: Body,
     ) -> Result<Response, Problem> {
-        let body = begun(body).await?;
-        let leaf = self.token(call).await?;
+        let (body, again) = begun(&mut call.head, body).await?;
+        let leaf = self.token(&call).await?;
         let kept = self.good(&leaf)?;
-        match body {
-            Peeked::More(body) => {
-                let (answer, is_dead) = self.stream(call, plain, &kept.access, body).await?;
-                if is_dead {
-                    self.successor(call, kept.digest).await;
-                }
-                Ok(answer)
-            }
-            Peeked::Whole(bytes) => {
-                let (answer, is_dead) =
-                    self.stream(call, plain, &kept.access, Body::from(bytes.clone())).await?;
-                if is_dead && let Some(next) = self.successor(call, kept.digest).await {
-                    count_repeat();
-                    let next = &self.good(&next)?.access;
-                    return Ok(self.stream(call, plain, next, Body::from(bytes)).await?.0);
-                }
-                Ok(answer)
-            }
+        let (answer, is_dead) = self.stream(&call, plain, &kept.access, body).await?;
+        if is_dead
+            && let Some(next) = self.successor(&call, kept.digest).await
+            && let Some(bytes) = again
+        {
+            count_repeat();
+            let next = &self.good(&next)?.access;
+            return Ok(self.stream(&call, plain, next, Body::from(bytes)).await?.0);
         }
+        Ok(answer)
     }
 
     /// Forwards a call as it came, with the token that it came with, which is of this account.
@@ -106,13 +98,11 @@ impl Proxy {
         let credential = &access.account.credential;
         let plain = Plain::of(credential.source.dialect()).ok_or_else(climbing)?;
         let path = Some(head.uri.path()).filter(|path| target::is_plain_path(path)).ok_or_else(climbing)?;
+        let path = admit(path)?;
         head.uri = target::onward(&credential.base_url, path, head.uri.query()).ok_or_else(climbing)?;
-        headers::clean_request(&mut head.headers);
+        headers::clean_request(&mut head);
+        let (body, _not_made_again) = begun(&mut head, body).await?;
         let call = Call { access, customer: None, head };
-        let body = match begun(body).await? {
-            Peeked::More(body) => body,
-            Peeked::Whole(bytes) => Body::from(bytes),
-        };
         let (answer, is_dead) = self.stream(&call, plain, token, body).await?;
         if is_dead {
             self.successor(&call, TokenDigest::of(token.expose())).await;
@@ -138,12 +128,20 @@ impl Proxy {
     }
 }
 
-/// A request's body with its beginning read, so that a caller who is slow with it is not taken for a slow platform.
-async fn begun(body: Body) -> Result<Peeked, Problem> {
+/// A request's body with its beginning read, so that a caller who is slow with it is not taken for a slow platform;
+/// and all of it, if it is short enough to be sent once more.
+async fn begun(head: &mut Parts, body: Body) -> Result<(Body, Option<Bytes>), Problem> {
     let broken = || unread("send the whole body, at most 64 MiB, without long pauses");
+    let length = body.size_hint().exact();
     let body = Body::new(Limited::new(body, BODY_BYTES_MAX));
     let begun = tokio::time::timeout(BODY_WAIT_MAX, peek(body, REPEAT_BODY_BYTES_MAX, |_| true)).await;
-    begun.map_err(|_late| broken())?.map_err(|_broken| broken())
+    match begun.map_err(|_late| broken())?.map_err(|_broken| broken())? {
+        Peeked::Whole(bytes) => Ok((Body::from(bytes.clone()), Some(bytes))),
+        Peeked::More(body) => {
+            headers::frame(&mut head.headers, length);
+            Ok((body, None))
+        }
+    }
 }
 
 /// Whether an answer of this status and body says that its call's token is dead.

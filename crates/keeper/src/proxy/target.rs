@@ -37,6 +37,13 @@ pub(super) fn names(path: &str, name: &str) -> bool {
     })
 }
 
+/// A path as somebody may read it who decodes it and minds no doubled or trailing slash. What is not text is left out:
+/// no endpoint has it.
+pub(super) fn read_loosely(path: &str) -> String {
+    let segments = path.split('/').filter_map(|segment| String::from_utf8(decode(segment)?).ok());
+    segments.filter(|segment| !segment.is_empty()).fold(String::new(), |read, segment| read + "/" + &segment)
+}
+
 /// Whether a segment is one name, however it is escaped: not `.` or `..`, and nothing that ends a segment for
 /// somebody who reads it less strictly.
 fn is_plain(segment: &str) -> bool {
@@ -158,6 +165,21 @@ mod tests {
         ];
         for (path, expected) in cases {
             assert_eq!(names(path, "applyToken"), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_read_as_a_platform_might() {
+        #[rustfmt::skip]
+        let cases = [
+            ("/cgi-bin/token",       "/cgi-bin/token"),
+            ("//cgi-bin///token//",  "/cgi-bin/token"),
+            ("/cgi-bin/%74oke%6E",   "/cgi-bin/token"),
+            ("/a/%ff",               "/a"),
+            ("/",                    ""),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(read_loosely(path), expected, "{path}");
         }
     }
 
