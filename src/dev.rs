@@ -95,7 +95,7 @@ async fn serve(
     let faults = Arc::new(Faults::new(process.house.entropy.clone()));
 
     let door = |bound| Door { bound, tls: None, manners: Manners::default() };
-    let keeper = wiring::open_keeper(process, &records).await?;
+    let keeper = wiring::open_keeper(process, &records, Limits::default()).await?;
     follow_clock(&keeper, &clock);
     sandbox_keeper::seed(&keeper, &issuer, data).await?;
     let merchants_keeper = wiring::keeper_routes(process, &keeper, DropIn::new(Arc::clone(&keeper)));

@@ -89,7 +89,7 @@ async fn serve(
     }
     let mut keeper_here = None;
     if let Some(door) = keeper_door {
-        let keeper = wiring::open_keeper(process, &records).await?;
+        let keeper = wiring::open_keeper(process, &records, settings.limits).await?;
         wiring::serve_keeper(process, door, &keeper);
         rooms.push(mintkeep_keeper::console::rooms(Arc::clone(&keeper)));
         admin = admin_listener::beside(admin, admin_routes::router(Arc::clone(&keeper), token));

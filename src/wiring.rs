@@ -118,8 +118,8 @@ pub async fn open_issuer(
 }
 
 /// Opens the keeper over its records, and begins to renew.
-pub async fn open_keeper(process: &Process, records: &Records) -> Result<Arc<Keeper>> {
-    let settings = KeeperSettings::default();
+pub async fn open_keeper(process: &Process, records: &Records, limits: Limits) -> Result<Arc<Keeper>> {
+    let settings = KeeperSettings { limits, ..KeeperSettings::default() };
     let keeper = Keeper::new(KeeperParts {
         store: Arc::clone(&records.keeper),
         upstream: Arc::new(HyperUpstream::new(&settings)),

@@ -248,6 +248,46 @@ fn a_head_over_the_limits_is_refused_in_the_callers_dialect() {
 }
 
 #[test]
+fn a_body_over_the_limit_is_refused_by_every_listener() {
+    let mut server =
+        Server::start(&configuration("", "[limits]\nbody_bytes_max = 1024\n[drain]\nnotice_s = 0"));
+    let [admin, issuer, keeper] = server.ready();
+    let asked = |at: SocketAddr, (path, bearer): (&str, &str), body: &str| {
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: Bearer {bearer}\r\n"
+        );
+        let json = format!("content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
+        exchange(connect(at), &(head + &json))
+    };
+    let operator = "planted-admin-token-planted-admin-token";
+    let credential = r#"{"name":"a","dialect":"wechat","app_id":"wx1","proof":{"secret":"s"},"base_url":"http://127.0.0.1:9"}"#;
+    let consumer = r#"{"name":"shop","all_credentials":true,"verbs":["read","report","exchange"]}"#;
+    let made = asked(admin, ("/admin/v1/keeper/credentials", operator), credential);
+    assert!(made.starts_with("HTTP/1.1 201"), "{made}");
+    let made = asked(admin, ("/admin/v1/keeper/consumers", operator), consumer);
+    let key =
+        made.split("\"key\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect(&made).to_owned();
+
+    let long = format!(r#"{{"version":1,"auth_code":"{}"}}"#, "a".repeat(2_000));
+    #[rustfmt::skip]
+    let cases = [
+        (issuer, "/cgi-bin/stable_token",        "",        "\"errcode\":45002"),
+        (keeper, "/cgi-bin/stable_token",        "",        "\"errcode\":45002"),
+        (keeper, "/v1/tokens/a/report",          key.as_str(), "HTTP/1.1 413"),
+        (keeper, "/v1/exchanges/a",              &key,      "HTTP/1.1 413"),
+        (admin,  "/admin/v1/keeper/credentials", operator,  "HTTP/1.1 413"),
+        (admin,  "/admin/v1/apps",               operator,  "HTTP/1.1 413"),
+    ];
+    for (at, path, bearer, expected) in cases {
+        let answer = asked(at, (path, bearer), &long);
+        assert!(answer.contains(expected), "{path}: {answer}");
+    }
+    server.signal("TERM");
+    assert_eq!(server.end().0.code(), Some(0));
+}
+
+#[test]
 fn a_server_that_is_starting_is_not_ended_by_sighup() {
     // A database that takes the connection and says nothing holds the start up, for a few seconds.
     let database = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

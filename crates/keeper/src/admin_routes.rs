@@ -35,8 +35,8 @@ struct KeeperDesk {
 }
 
 impl FromRef<KeeperDesk> for Limits {
-    fn from_ref(_desk: &KeeperDesk) -> Self {
-        Self::default()
+    fn from_ref(desk: &KeeperDesk) -> Self {
+        desk.keeper.settings.limits
     }
 }
 

@@ -30,7 +30,6 @@ use mintkeep_protocol::secret::AccessToken;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::body::read;
-use mintkeep_web::limits::Limits;
 use mintkeep_web::note::{AnswerNote, Noted};
 use mintkeep_web::problem::Problem;
 use mintkeep_web::serve::RefusalForm;
@@ -172,7 +171,7 @@ pub async fn endpoints<B: HttpBody<Data = Bytes> + Unpin>(
     let Some(dialect) = dialect_of(request.uri().path()) else {
         return nothing_here().into_response().into();
     };
-    let (body, unread) = match read(request.body_mut(), &Limits::default()).await {
+    let (body, unread) = match read(request.body_mut(), &desk.keeper.settings.limits).await {
         Ok(body) => (body, None),
         Err(refused) => (Bytes::new(), Some(Outcome::Refused(refused.into()))),
     };

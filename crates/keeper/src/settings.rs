@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mintkeep_web::limits::Limits;
+
 /// The keeper's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeeperSettings {
@@ -23,6 +25,8 @@ pub struct KeeperSettings {
     pub events_behind_max: usize,
     /// Longest answer of a platform that is read, in bytes.
     pub answer_bytes_max: usize,
+    /// What is taken of a caller's body, and how long it may take. The proxy's bodies have bounds of their own.
+    pub limits: Limits,
 }
 
 impl Default for KeeperSettings {
@@ -36,6 +40,7 @@ impl Default for KeeperSettings {
             gauges_every: Duration::from_secs(15),
             events_behind_max: 1024,
             answer_bytes_max: 64 * 1024,
+            limits: Limits::default(),
         }
     }
 }

@@ -10,7 +10,6 @@ use mintkeep_protocol::keep::consumer::{Consumer, Verb};
 use mintkeep_protocol::keep::plan::Denial;
 use mintkeep_protocol::keep::slot::Trouble;
 use mintkeep_protocol::time::Timestamp;
-use mintkeep_web::limits::Limits;
 use mintkeep_web::problem::Problem;
 use mintkeep_web::{auth, body};
 use serde::de::DeserializeOwned;
@@ -107,8 +106,8 @@ pub(crate) fn unavailable(denial: Denial, now: Timestamp) -> Problem {
 const WAIT_FOR_PEOPLE: Duration = Duration::from_mins(1);
 
 /// Reads a JSON body.
-pub(super) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
-    let bytes = body::read(body, &Limits::default()).await.map_err(|refused| {
+pub(super) async fn json<T: DeserializeOwned>(keeper: &Keeper, body: Body) -> Result<T, Problem> {
+    let bytes = body::read(body, &keeper.settings.limits).await.map_err(|refused| {
         let status = match refused {
             body::BodyRefused::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             body::BodyRefused::TooSlow => StatusCode::REQUEST_TIMEOUT,

@@ -35,7 +35,7 @@ pub(super) async fn exchange(
     body: Body,
 ) -> Result<Response, Problem> {
     let access = Access::grant(&keeper, &headers, (Verb::Exchange, &credential))?;
-    let ExchangeBody { auth_code } = json(body).await?;
+    let ExchangeBody { auth_code } = json(&keeper, body).await?;
     let code = AuthCode::new(auth_code);
     if !may_be_code(code.expose()) {
         let detail = "auth_code is what the mini program got from getAuthCode: letters and digits";

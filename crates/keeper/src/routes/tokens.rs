@@ -198,7 +198,7 @@ async fn report(
     customer: Option<&CustomerId>,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body: ReportBody = json(body).await?;
+    let body: ReportBody = json(keeper, body).await?;
     let token = body.access_token.map(mintkeep_protocol::secret::AccessToken::new);
     let reported = match (&token, body.version) {
         (Some(token), None) => Reported::Digest(TokenDigest::of(token.expose())),

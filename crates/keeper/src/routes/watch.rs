@@ -8,7 +8,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use mintkeep_protocol::dialect::alipay::format_instant;
 use mintkeep_protocol::ident::{CredentialName, CustomerId};
 use mintkeep_protocol::keep::consumer::{KeyDigest, Verb};
@@ -23,6 +23,9 @@ use tokio::time::{Interval, interval};
 use super::access::Access;
 use crate::events::{Event, What};
 use crate::keeper::Keeper;
+
+/// nginx keeps an answer back until it has some kilobytes of it, if the answer does not say `no` here.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What watching works on.
 #[derive(Clone)]
@@ -86,6 +89,7 @@ pub(super) async fn watch(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     Ok(response)
 }
 
