@@ -34,11 +34,17 @@ async fn a_code_buys_a_pair_and_its_refresh_token_the_next() {
     rig.let_time_pass();
     let first = ask(&rig, (DINGTALK, SECRET), &code).await;
     assert_eq!((first.status, first.text("/expires_in")), (200, "7200".into()));
+    assert_eq!(first.text("/scope"), "auth_user");
     assert!(rig.is_active(&first.text("/access_token")).await);
     let refresh = format!("grant_type=refresh_token&refresh_token={}", first.text("/refresh_token"));
     rig.pass(Duration::from_mins(1));
-    let next = ask(&rig, (DINGTALK, SECRET), &refresh).await;
+    for more in ["admin", "auth_user+admin", "auth_user+"] {
+        let answer = ask(&rig, (DINGTALK, SECRET), &format!("{refresh}&scope={more}")).await;
+        assert_eq!((answer.status, answer.text("/error")), (400, "invalid_scope".into()), "{more}");
+    }
+    let next = ask(&rig, (DINGTALK, SECRET), &format!("{refresh}&scope=auth_user")).await;
     assert_eq!((next.status, next.text("/expires_in")), (200, "7200".into()));
+    assert_eq!(next.text("/scope"), "auth_user");
     assert_ne!(next.text("/refresh_token"), first.text("/refresh_token"));
     for used in [&code, &refresh] {
         let again = ask(&rig, (DINGTALK, SECRET), used).await;

@@ -125,6 +125,7 @@ impl Platform {
                 refresh_expires_at: now.after(life),
                 access: AccessToken::new(minted),
                 customer: CustomerId::parse(customer).unwrap(),
+                scopes: vec![],
             }))
         } else {
             Outcome::Refused(Refusal::CodeUsed)

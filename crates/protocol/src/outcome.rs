@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use crate::ident::CustomerId;
+use crate::ident::{CustomerId, Scope};
 use crate::record::Profile;
 use crate::secret::{AccessToken, RefreshToken};
 use crate::time::Timestamp;
@@ -86,6 +86,8 @@ pub struct TokenSet {
     pub refresh_expires_at: Timestamp,
     /// Whom the grant is about.
     pub customer: CustomerId,
+    /// What was granted; empty where only the platform knows.
+    pub scopes: Vec<Scope>,
 }
 
 /// Why the issuer says no. One enum for all dialects; each owns the table that turns a refusal into its

@@ -138,6 +138,7 @@ impl Issuer {
             refresh: RefreshToken::new(text(TokenKind::GrantRefresh)),
             refresh_expires_at: tokens.refresh_expires_at,
             customer: grant.customer.clone(),
+            scopes: grant.scopes.clone(),
         }
     }
 }

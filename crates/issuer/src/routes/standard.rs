@@ -15,7 +15,7 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use mintkeep_protocol::dialect::dingtalk::TOKEN_HEADER;
 use mintkeep_protocol::dialect::query::{Malformed, Query};
-use mintkeep_protocol::ident::{AppId, Dialect, ServiceId};
+use mintkeep_protocol::ident::{AppId, Dialect, Scope, ServiceId};
 use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::outcome::Refusal;
 use mintkeep_protocol::record::ServiceRole;
@@ -32,7 +32,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Desk;
-use crate::issuer::{Failure, Introspection, Issuer};
+use crate::issuer::{Failure, Issuer};
 
 /// An OAuth error answer (RFC 6749, section 5.2).
 fn oauth_error(status: StatusCode, error: &'static str, description: &'static str) -> Response {
@@ -138,9 +138,9 @@ struct InactiveToken {
     active: bool,
 }
 
-fn scope_text(found: &Introspection) -> String {
-    let scopes: Vec<&str> = found.scopes.iter().map(mintkeep_protocol::ident::Scope::as_str).collect();
-    scopes.join(" ")
+fn scope_text(scopes: &[Scope]) -> String {
+    let names: Vec<&str> = scopes.iter().map(Scope::as_str).collect();
+    names.join(" ")
 }
 
 /// `POST /oauth2/introspect`, for resource servers only: it would be an oracle for anyone else.
@@ -175,7 +175,7 @@ async fn introspected(
         active: true,
         client_id: found.app.id.as_str(),
         sub: &found.subject,
-        scope: scope_text(&found),
+        scope: scope_text(&found.scopes),
         exp: found.held.expires_at.unix_s(),
         iat: found.held.issued_at.unix_s(),
         token_type: (found.kind != TokenKind::GrantRefresh).then_some("Bearer"),
@@ -290,7 +290,7 @@ async fn authorize(desk: &Desk, headers: &HeaderMap, yes: StatusCode) -> Respons
             let told = [
                 ("x-mintkeep-client-id", found.app.id.to_string()),
                 ("x-mintkeep-subject", found.subject.clone()),
-                ("x-mintkeep-scope", scope_text(&found)),
+                ("x-mintkeep-scope", scope_text(&found.scopes)),
                 ("x-mintkeep-dialect", found.app.dialect.to_string()),
                 ("x-mintkeep-expires-at", found.held.expires_at.unix_s().to_string()),
             ];

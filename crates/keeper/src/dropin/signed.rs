@@ -265,6 +265,7 @@ async fn give(
         refresh: handle_of(customer),
         refresh_expires_at: kept.refresh_expires_at.unwrap_or(kept.expires_at),
         customer: customer.clone(),
+        scopes: vec![],
     })))
 }
 

@@ -181,6 +181,7 @@ fn outcome(text: &str) -> Outcome {
             refresh: RefreshToken::new(TOKEN.chars().rev().collect()),
             refresh_expires_at: NOW.after(Duration::from_hours(720)),
             customer: CustomerId::parse("2160000000000001").unwrap(),
+            scopes: vec![],
         }),
         "addresses" => Granted::Addresses(rest.split(',').map(|ip| ip.parse().unwrap()).collect()),
         "cleared" => Granted::QuotaCleared,

@@ -23,9 +23,10 @@ use mintkeep_web::json;
 use serde::Serialize;
 
 use super::{
-    Unproved, client_of, form, invalid_client, invalid_request, oauth_error, read_form, store_trouble,
+    Unproved, client_of, form, invalid_client, invalid_request, oauth_error, read_form, scope_text,
+    store_trouble,
 };
-use crate::issuer::{CodeAsk, Failure, Issuer};
+use crate::issuer::{CodeAsk, Failure, Introspection, Issuer};
 use crate::routes::Desk;
 
 /// A token's answer (RFC 6749, section 5.1).
@@ -36,6 +37,8 @@ struct TokenAnswer<'a> {
     expires_in: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
 }
 
 /// Grants a token, or says in the standard's words why not.
@@ -86,7 +89,22 @@ async fn granted(
         let ask = CodeAsk { client: &client, request: None, arrival };
         return issuer.exchange(ask, code, shown).await.map(Granted::TokenSet);
     }
+    if let (Ask::Refresh(token), Some(scope)) = (&asked, form.get("scope")) {
+        let granted = issuer.introspect(token.expose()).await?.filter(|found| found.app.no == app.no);
+        check_scope(scope, granted.as_ref())?;
+    }
     issuer.done_for_client(&client, &asked, None, arrival).await
+}
+
+/// Whether a refresh asks for no more than was granted. Of less, all is granted again, and the answer says so.
+///
+/// Source: RFC 6749, section 6, "MUST NOT include any scope not originally granted".
+fn check_scope(asked: &str, granted: Option<&Introspection>) -> Result<(), Refusal> {
+    // A token that is not good is refused for that.
+    let Some(granted) = granted else { return Ok(()) };
+    let mut names = asked.split(' ');
+    let is_granted = names.all(|name| granted.scopes.iter().any(|scope| scope.as_str() == name));
+    if is_granted { Ok(()) } else { Err(Refusal::AccessDenied) }
 }
 
 /// What the form says of what its code is bound to.
@@ -128,12 +146,14 @@ fn written(granted: &Granted) -> Response {
             token_type: "Bearer",
             expires_in: expires_in.as_secs(),
             refresh_token: None,
+            scope: None,
         },
         Granted::TokenSet(set) => TokenAnswer {
             access_token: set.access.expose(),
             token_type: "Bearer",
             expires_in: set.expires_in.as_secs(),
             refresh_token: Some(set.refresh.expose()),
+            scope: Some(scope_text(&set.scopes)),
         },
         // No ask of this endpoint ends in one of these.
         Granted::Cancelled
@@ -164,7 +184,11 @@ pub(super) fn refused(refusal: Refusal) -> Response {
         Refusal::AddressNotAllowed(_) => {
             oauth_error(BAD, "unauthorized_client", "the app may not call from this address")
         }
-        Refusal::AccessDenied => oauth_error(BAD, "invalid_scope", "an app's own token has no scopes"),
+        Refusal::AccessDenied => oauth_error(
+            BAD,
+            "invalid_scope",
+            "ask for no scope that was not granted; an app's own token has none",
+        ),
         Refusal::GrantTypeUnsupported => {
             oauth_error(BAD, "unsupported_grant_type", "not a grant type that this app can use")
         }

@@ -344,6 +344,7 @@ proptest! {
             refresh: RefreshToken::new(refresh),
             refresh_expires_at: NOW.after(Duration::from_secs(life_s.saturating_mul(2))),
             customer: CustomerId::parse(&customer).unwrap(),
+            scopes: vec![],
         }));
         let app = app(settings);
         let mut unsigned = answer(Gateway::MiniProgram, &Echo::of(&request), &outcome, &context(Some(&app)));
