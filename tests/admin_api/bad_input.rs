@@ -19,7 +19,7 @@ async fn a_body_that_does_not_fit_is_refused_and_nothing_of_it_is_repeated() {
     let many_scopes =
         format!(r#"{{"client_id":"MINI1","customer_id":"C1","scopes":[{}]}}"#, ["\"a\""; 65].join(","));
     #[rustfmt::skip]
-    let cases: [(&str, &str, &str, &str, u16, &str); 44] = [
+    let cases: [(&str, &str, &str, &str, u16, &str); 46] = [
         ("no JSON",             "POST", "/admin/v1/apps", "planted",                                            400, "unreadable"),
         ("no body",             "POST", "/admin/v1/apps", "",                                                   400, "unreadable"),
         ("an array",            "POST", "/admin/v1/apps", "[]",                                                 400, "unreadable"),
@@ -45,6 +45,8 @@ async fn a_body_that_does_not_fit_is_refused_and_nothing_of_it_is_repeated() {
         ("no such app",         "PATCH", "/admin/v1/apps/planted", r#"{"name":"a"}"#,                           404, "app-unknown"),
         ("unknown setting, change", "PATCH", "/admin/v1/apps/wx1", r#"{"settings":{"planted":1}}"#,             400, "unfit"),
         ("setting's type",      "PATCH", "/admin/v1/apps/wx1", r#"{"settings":{"daily_quota":"planted"}}"#,     400, "unfit"),
+        ("day's quota, no own tokens", "POST", "/admin/v1/apps", r#"{"dialect":"alipayhk","name":"a","settings":{"daily_quota":1}}"#, 400, "unfit"),
+        ("the same, change",    "PATCH", "/admin/v1/apps/MINI1", r#"{"settings":{"daily_quota":0}}"#,           400, "unfit"),
         ("settings' type",      "PATCH", "/admin/v1/apps/wx1", r#"{"settings":"planted"}"#,                     400, "unreadable"),
         ("overlap too long",    "POST", "/admin/v1/apps/wx1/rotate-secret", r#"{"overlap_s":2592001}"#,         400, "unfit"),
         ("overlap negative",    "POST", "/admin/v1/apps/wx1/rotate-secret", r#"{"overlap_s":-1}"#,              400, "unreadable"),

@@ -149,7 +149,7 @@ pub struct AppSettings {
     pub code_lifetime_s: Option<u32>,
     /// How long the predecessor of a new access token stays good, in seconds.
     pub overlap_s: Option<u32>,
-    /// Calls of the token endpoint a day; 0: without end.
+    /// Calls for an app's own token a day; 0: without end. The signed dialects have no such tokens.
     pub daily_quota: Option<u32>,
     /// Calls of any endpoint a minute; 0: without end.
     pub minute_limit: Option<u32>,

@@ -38,7 +38,9 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, Json<AppCreated>), Problem> {
     check_name(&asked.name)?;
     check_addresses(asked.addresses.len())?;
-    let Settings(settings) = asked.settings.checked()?;
+    let settings = asked.settings.checked()?;
+    settings.fit(asked.dialect)?;
+    let Settings(settings) = settings;
     let (keys, private) = match (asked.dialect.is_signed(), asked.public_key_pem) {
         (false, None) if asked.key_version.is_none() => (vec![], None),
         (false, _) => {
@@ -140,7 +142,9 @@ pub(crate) async fn change(
     }
     check_addresses(asked.addresses.as_ref().map_or(0, Vec::len))?;
     desk.change_app(&id, (AuditAction::AppChanged, &arrival), |app, _now| {
-        app.settings = Settings(app.settings.clone()).changed(&asked.settings)?.0;
+        let settings = Settings(app.settings.clone()).changed(&asked.settings)?;
+        settings.fit(app.dialect)?;
+        app.settings = settings.0;
         if let Some(name) = &asked.name {
             app.name.clone_from(name);
         }

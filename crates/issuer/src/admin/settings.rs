@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use mintkeep_protocol::app::AppSettings;
+use mintkeep_protocol::ident::Dialect;
 use mintkeep_web::problem::{Problem, unfit};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -53,7 +54,7 @@ const SETTINGS: [(&str, Shape, &str); 18] = [
     ("refresh_lifetime_s",     Shape::Whole(1, 3_660 * DAY_S), "how long a refresh token is good, in seconds"),
     ("code_lifetime_s",        Shape::Whole(1, DAY_S),         "how long a code can be exchanged, in seconds"),
     ("overlap_s",              Shape::Whole(0, DAY_S),         "how long a new token's predecessor stays good, in seconds"),
-    ("daily_quota",            Shape::Whole(0, WHOLE_MAX),     "calls of the token endpoint a day; 0: without end"),
+    ("daily_quota",            Shape::Whole(0, WHOLE_MAX),     "calls for an app's own token a day, WeChat and DingTalk; 0: without end"),
     ("minute_limit",           Shape::Whole(0, WHOLE_MAX),     "calls of any endpoint a minute; 0: without end"),
     ("profile",                Shape::OneOf(&["page", "observed"]), "as the page says, or as the live platform does"),
     ("request_time_window_s",  Shape::Whole(0, DAY_S),         "how far a signed request's time may be off, in seconds; 0: not checked"),
@@ -88,6 +89,16 @@ impl Settings {
             return Err(first_misfit(&document).unwrap_or_else(|| unfit("a setting does not fit")));
         };
         merged.checked()
+    }
+
+    /// Whether an app of `dialect` can have these settings.
+    pub(crate) fn fit(&self, dialect: Dialect) -> Result<(), Problem> {
+        if dialect.is_signed() && self.0.daily_quota.is_some() {
+            return Err(unfit(
+                "daily_quota counts an app's own tokens, which this dialect has none of; leave it null and set minute_limit",
+            ));
+        }
+        Ok(())
     }
 
     /// These settings, if each fits.
