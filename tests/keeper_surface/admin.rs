@@ -51,6 +51,9 @@ async fn a_credential_is_added_shown_listed_and_removed_and_its_secret_is_never_
     assert_eq!(rig.admin("DELETE", "/credentials/shop", None).await.0, 204);
     assert_eq!(rig.admin("GET", "/credentials/shop", None).await.0, 404);
     assert_eq!(rig.admin("DELETE", "/credentials/shop", None).await.0, 404);
+
+    let (_, added) = rig.admin("POST", "/credentials", Some(but("dialect", json!("dingtalk")))).await;
+    assert_eq!(added["base_url"], "https://api.dingtalk.io", "where the page says");
 }
 
 #[tokio::test]

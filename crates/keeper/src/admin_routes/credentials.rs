@@ -202,7 +202,7 @@ pub(super) async fn change_proof(
 const fn public_base_url(dialect: Dialect) -> Option<&'static str> {
     match dialect {
         Dialect::WeChat => Some("https://api.weixin.qq.com"),
-        Dialect::DingTalk => Some("https://api.dingtalk.com"),
+        Dialect::DingTalk => Some("https://api.dingtalk.io"),
         Dialect::MiniProgram | Dialect::AlipayHk => None,
     }
 }
