@@ -109,6 +109,10 @@ impl Attempt<'_> {
             if !is_in_time {
                 return Ok(Came::Unknown(Trouble::InDoubt));
             }
+            if !self.lease.covers_a_request(self.keeper) {
+                // It is presented again under a new lease, which `run_to_end` takes.
+                return Err(later(Trouble::Ambiguous));
+            }
             request
         } else {
             // Whoever asked is gone and nothing was presented: it stays open for whoever asks next.

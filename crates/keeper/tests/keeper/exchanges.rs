@@ -41,6 +41,24 @@ async fn an_exchange_that_is_put_off_is_carried_on_for_nobody_but_who_began_it()
     assert_eq!(bought(&world, &code).await, Ok("c2".to_owned()));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_code_is_repeated_for_as_long_as_the_platform_takes_it_and_longer_than_a_lease() {
+    for keepers in [1, 2] {
+        let world = World::new(1, keepers).await;
+        let (code, debited) = (world.platform.issue_code("c2"), world.store.debited("mini"));
+        world.platform.is_silent.send_replace(true);
+        let talk = async {
+            tokio::time::sleep(Duration::from_secs(16)).await;
+            world.platform.is_silent.send_replace(false);
+            tokio::time::sleep(Duration::from_secs(14)).await;
+        };
+        let (at_first, ()) = tokio::join!(bought(&world, &code), talk);
+        assert_eq!(at_first, Err("Later(Ambiguous)".to_owned()), "nobody waits for so long");
+        assert_eq!(bought(&world, &code).await, Ok("c2".to_owned()), "{keepers} keepers");
+        assert_eq!(world.store.debited("mini"), debited.saturating_add(3), "what was sent, and no more");
+    }
+}
+
 /// Whose tokens the world's consumer gets for a code.
 async fn bought(world: &World, code: &str) -> Result<String, String> {
     world.exchange(0, "mini", code).await.map(|customer| customer.as_str().to_owned())

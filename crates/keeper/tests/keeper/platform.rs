@@ -56,13 +56,15 @@ pub struct Platform {
     pub mischief: watch::Sender<Mischief>,
     /// Nothing gets through.
     pub is_down: watch::Sender<bool>,
+    /// What is sent is neither taken nor answered.
+    pub is_silent: watch::Sender<bool>,
 }
 
 impl Platform {
     pub fn new(clock: Arc<SimClock>, dice: Arc<Dice>) -> Arc<Self> {
         let mischief = watch::Sender::new(Mischief::default());
-        let is_down = watch::Sender::new(false);
-        Arc::new(Self { state: Mutex::default(), clock, dice, mischief, is_down })
+        let (is_down, is_silent) = (watch::Sender::new(false), watch::Sender::new(false));
+        Arc::new(Self { state: Mutex::default(), clock, dice, mischief, is_down, is_silent })
     }
 
     pub fn issue_code(&self, customer: &str) -> String {
@@ -321,6 +323,9 @@ impl Upstream for PlatformDoor {
         let asked = understand(&request);
         self.note("is asked", &asked);
         let _under_way = self.depart(&asked);
+        if *self.platform.is_silent.borrow() {
+            std::future::pending::<()>().await;
+        }
         let dice = &self.platform.dice;
         let mischief = *self.platform.mischief.borrow();
         let dies = self.gate.burns_down();
