@@ -173,6 +173,10 @@ async fn take(keeper: &Keeper, asked: &Asked) -> Result<Taken, Trouble> {
                 if asked.by.as_ref().is_some_and(|by| *by != found.consumer) {
                     return Ok(Taken::Over(Err(ExchangeFailure::NotYours)));
                 }
+                if asked.code.is_none() && found.intent.is_none() {
+                    // It was put off meanwhile: it is for whoever has the code.
+                    return Err(Trouble::Forgotten);
+                }
                 if is_held_elsewhere(keeper, &found) && !is_outwaited(keeper, &found).await {
                     continue;
                 }

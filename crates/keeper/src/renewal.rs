@@ -18,7 +18,7 @@ use mintkeep_protocol::record::AuditAction;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::flight::{Boarding, Pilot, Ticket};
-use crate::keeper::{Keeper, STORE_PATIENCE, store_trouble};
+use crate::keeper::{Keeper, STORE_PATIENCE};
 use crate::lease::{self, Lease, Seen, Taken};
 use crate::roster::Account;
 use crate::shelf::Leaf;
@@ -229,20 +229,23 @@ impl Renewal<'_> {
         tracing::warn!(credential, customer, code, %trouble, "a renewal brought no token");
     }
 
-    /// Stores the intent. A store that does not say whether it did is asked: nothing was sent yet, and an
-    /// intent that nobody follows up would leave a one-time token in doubt for nothing.
+    /// Stores the intent, and asks until the store says whether it did: nothing was sent yet, and an intent that nobody
+    /// follows up would leave a one-time token in doubt for nothing.
+    ///
+    /// A commit that was given up may still be on its way, and nobody sees it before it is done. So it is not looked
+    /// for, but tried again: then the store settles which of the two it was.
     async fn make_durable(&self, slot: &Slot, debit: QuotaDebit) -> Result<Presented, Trouble> {
-        let error = match self.keeper.store.present(slot, Some(debit)).await {
-            Ok(presented) => return Ok(presented),
-            Err(error) => error,
-        };
-        let trouble = store_trouble(&error);
-        let found = self.reload().await.ok_or(trouble)?;
+        let present = || self.keeper.store.present(slot, Some(debit.clone()));
+        let presented = self.keeper.insist(present).await.ok_or(Trouble::Store)?;
+        if presented != Presented::Lost {
+            return Ok(presented);
+        }
+        let found = self.reload().await.ok_or(Trouble::Store)?;
         let name = |slot: &Slot| slot.intent.as_ref().map(|intent| (intent.fence, intent.times));
         let is_stored = found.fence == slot.fence
             && found.revision == slot.revision.saturating_add(1)
             && name(&found) == name(slot);
-        if is_stored { Ok(Presented::Done) } else { Err(trouble) }
+        Ok(if is_stored { Presented::Done } else { Presented::Lost })
     }
 
     async fn request(&self, what: Presenting) -> Result<http::Request<Bytes>, Trouble> {

@@ -19,7 +19,7 @@ use mintkeep_protocol::time::Timestamp;
 
 use super::{ExchangeFailure, ExchangeLanded, Exchanged, TRIES_MAX, ended, later};
 use crate::events::{Event, What};
-use crate::keeper::{Keeper, store_trouble};
+use crate::keeper::Keeper;
 use crate::lease::Lease;
 use crate::roster::Account;
 use crate::wire::{Asking, Brought, Reading};
@@ -165,22 +165,21 @@ impl Attempt<'_> {
         }
     }
 
-    /// Stores the intent. A store that does not say whether it did is asked: nothing was sent yet, and an intent that
-    /// nobody follows up would leave the code in doubt for nothing.
+    /// Stores the intent, and asks until the store says whether it did, as a renewal does.
     async fn make_durable(&self, debit: QuotaDebit) -> Result<Presented, Trouble> {
         let mine = &self.exchange;
-        let error = match self.keeper.store.present_code(mine, Some(debit)).await {
-            Ok(presented) => return Ok(presented),
-            Err(error) => error,
-        };
-        let trouble = store_trouble(&error);
-        let found = self.reload().await.ok_or(trouble)?;
+        let present = || self.keeper.store.present_code(mine, Some(debit.clone()));
+        let presented = self.keeper.insist(present).await.ok_or(Trouble::Store)?;
+        if presented != Presented::Lost {
+            return Ok(presented);
+        }
+        let found = self.reload().await.ok_or(Trouble::Store)?;
         let name =
             |exchange: &Exchange| exchange.intent.as_ref().map(|intent| (intent.fence, intent.presented_at));
         let is_stored = found.fence == mine.fence
             && found.revision == mine.revision.saturating_add(1)
             && name(&found) == name(mine);
-        if is_stored { Ok(Presented::Done) } else { Err(trouble) }
+        Ok(if is_stored { Presented::Done } else { Presented::Lost })
     }
 
     /// Makes the answer durable before anybody reads it.

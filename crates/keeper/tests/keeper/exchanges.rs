@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mintkeep_keeper::exchanger::ExchangeFailure;
-use mintkeep_protocol::ident::ConsumerName;
+use mintkeep_protocol::ident::{ConsumerName, CustomerId};
 use mintkeep_protocol::secret::AuthCode;
 
 use crate::world::World;
@@ -18,6 +18,39 @@ async fn a_code_whose_intent_was_stored_is_presented_though_the_store_did_not_sa
     assert_eq!(bought(&world, &code).await, Ok("c2".to_owned()));
     assert_eq!(*world.store.loses_answer_of.lock().unwrap(), None, "it was lost");
     assert_eq!(world.platform.arrived("mini"), arrived + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_whose_commit_is_held_up_leaves_nothing_in_doubt() {
+    // Within the lease, and longer than it.
+    for held_up in [Duration::from_secs(7), Duration::from_secs(30)] {
+        for keepers in [1, 2] {
+            let world = World::new(1, keepers).await;
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let hold_up = |method| *world.store.holds_up.lock().unwrap() = Some((method, held_up));
+            let calls = || (u64::from(world.store.debited("hk")), world.platform.arrived("hk"));
+            assert_eq!(calls(), (1, 1));
+
+            hold_up("present_code");
+            let code = world.platform.issue_code("c2");
+            drop(world.exchange(0, "hk", &code).await);
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            let bought = world.exchange(0, "hk", &code).await.map(|customer| customer.as_str().to_owned());
+            assert_eq!(bought, Ok("c2".to_owned()), "{held_up:?}, {keepers} keepers");
+            assert_eq!(calls(), (2, 2), "{held_up:?}, {keepers} keepers");
+
+            hold_up("present");
+            let (keeper, account) = (&world.processes[0].keeper, world.account(0, "hk"));
+            let customer = CustomerId::parse("c2").unwrap();
+            let version = || keeper.leaf(&account, Some(&customer)).unwrap().kept.as_ref().unwrap().version;
+            let before = version();
+            drop(keeper.refresh(&account, Some(&customer)).await);
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            assert_eq!(*world.store.holds_up.lock().unwrap(), None);
+            assert!(version() > before, "{held_up:?}, {keepers} keepers");
+            assert_eq!(calls(), (3, 3), "{held_up:?}, {keepers} keepers");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
@@ -20,6 +21,7 @@ use mintkeep_protocol::port::keeper_store::{
 use mintkeep_protocol::record::AuditEntry;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_store::MemoryStore;
+use mintkeep_web::tasks::Tasks;
 use tokio::sync::watch;
 
 use crate::gate::{Fate, Gate, Mischief};
@@ -47,6 +49,11 @@ pub struct ModelStore {
     pub mischief: watch::Sender<Mischief>,
     /// The method whose next call is done, and its answer lost.
     pub loses_answer_of: Mutex<Option<&'static str>>,
+    /// The method whose next call fails, and is done all the same after so long: its commit waits for a standby.
+    pub holds_up: Mutex<Option<(&'static str, Duration)>>,
+    /// Held by a commit that waits: nobody sees it, and whoever changes the same record waits as well.
+    record: Arc<tokio::sync::Mutex<()>>,
+    tasks: Tasks,
     pub story: Arc<Story>,
     /// Opens answers, to watch what becomes of them.
     ring: Arc<MasterKeys>,
@@ -59,6 +66,9 @@ impl ModelStore {
             seen: Mutex::default(),
             mischief: watch::Sender::new(Mischief::default()),
             loses_answer_of: Mutex::default(),
+            holds_up: Mutex::default(),
+            record: Arc::default(),
+            tasks: Tasks::single_threaded(),
             story,
             ring,
         })
@@ -171,6 +181,24 @@ impl StoreDoor {
         Ok(done)
     }
 
+    /// Fails if the commit of this change is held up; waits for one that is.
+    async fn unless_held_up<T: Send>(
+        &self,
+        what: &'static str,
+        change: impl Future<Output = Stored<T>> + Send + 'static,
+    ) -> Stored<()> {
+        let record = Arc::clone(&self.store.record).lock_owned().await;
+        let held_up = self.store.holds_up.lock().unwrap().take_if(|(held_up, _)| *held_up == what);
+        let Some((_, wait)) = held_up else { return Ok(()) };
+        self.note(what, "is held up");
+        drop(self.store.tasks.spawn(async move {
+            tokio::time::sleep(wait).await;
+            drop(change.await);
+            drop(record);
+        }));
+        Err(StoreError { room: "model", cause: "held up".to_owned() })
+    }
+
     /// A change of a slot, and what it left.
     async fn changed<T>(&self, key: &SlotKey, change: impl Future<Output = Stored<T>>) -> Stored<T> {
         let before = self.store.slot(key);
@@ -254,6 +282,8 @@ impl KeeperStore for StoreDoor {
 
     async fn present(&self, slot: &Slot, debit: Option<QuotaDebit>) -> Stored<Presented> {
         self.note_account(debit.as_ref());
+        let (store, late) = (Arc::clone(&self.store), (slot.clone(), debit.clone()));
+        self.unless_held_up("present", async move { store.model.present(&late.0, late.1).await }).await?;
         self.through("present", self.changed(&slot.key, self.store.model.present(slot, debit))).await
     }
 
@@ -304,6 +334,9 @@ impl KeeperStore for StoreDoor {
 
     async fn present_code(&self, exchange: &Exchange, debit: Option<QuotaDebit>) -> Stored<Presented> {
         self.note_account(debit.as_ref());
+        let (store, late) = (Arc::clone(&self.store), (exchange.clone(), debit.clone()));
+        let presenting = async move { store.model.present_code(&late.0, late.1).await };
+        self.unless_held_up("present_code", presenting).await?;
         self.through("present_code", self.store.model.present_code(exchange, debit)).await
     }
 
