@@ -178,6 +178,11 @@ impl Keeper {
         customer: Option<&CustomerId>,
     ) -> Result<Arc<Leaf>, AdminFailure> {
         let key = account.slot(customer).ok_or(AdminFailure::NotFound)?;
+        if account.terms.semantics.kind == CallKind::StableToken {
+            // One that is under way was not asked by force: it may bring the very token that must go.
+            let ended = tokio::time::timeout(self.settings.caller_wait_max, self.flights.ended(&key)).await;
+            ended.map_err(|_late| AdminFailure::Renewal(Trouble::Ambiguous))?;
+        }
         let errand = Errand { force: true, ..Errand::new(Cause::Operator, Urgency::Emergency) };
         let landed = self.fly_and_wait(&key, errand).await;
         match landed.map(|landed| (landed.ending, landed.leaf)) {

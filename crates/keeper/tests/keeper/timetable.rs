@@ -9,6 +9,7 @@ use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::dialect::answer::write_down;
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::intent::{FrozenAnswer, RequestBytes};
+use mintkeep_protocol::keep::plan::Reported;
 use mintkeep_protocol::keep::slot::{SlotKey, Upkeep};
 use mintkeep_protocol::port::keeper_store::{Commit, KeeperStore as _};
 use mintkeep_protocol::secret::{AuthCode, ClientSecret};
@@ -78,6 +79,19 @@ async fn a_secret_that_is_changed_during_a_renewal_is_tried_as_soon_as_that_has_
     assert!(renewed.is_ok() && changed.is_ok());
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(world.platform.arrived("legacy"), before.saturating_add(2), "one with each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_by_an_operator_brings_another_token_although_it_meets_a_renewal() {
+    let world = World::new(1, 1).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let (keeper, account) = (&world.processes[0].keeper, world.account(0, "stable"));
+    let leaked = leaf(&world, 0, "stable", None).kept.clone().unwrap().version;
+    let report = keeper.report(&account, None, Reported::Version(leaked), &world.consumer);
+    let (reported, refreshed) = tokio::join!(report, keeper.refresh(&account, None));
+    assert!(reported.is_ok());
+    let version = refreshed.unwrap().kept.clone().unwrap().version;
+    assert!(version > leaked, "the leaked one is held still");
 }
 
 /// Has the first keeper die with a customer's refresh on its way, after so many doors of the store and the platform,
