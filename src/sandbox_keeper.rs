@@ -77,7 +77,7 @@ fn new_credential(
 
 /// The consumer that may use all four. For the drop-in endpoints of the signed dialects it signs with the
 /// sandbox apps' own keys.
-async fn seed_consumer(keeper: &Keeper, data: &Path, by: &By) -> Result<()> {
+async fn seed_consumer(keeper: &Arc<Keeper>, data: &Path, by: &By) -> Result<()> {
     let name = ConsumerName::parse("sandbox")?;
     let folder = data.join("sandbox");
     if keeper.consumers().iter().any(|consumer| consumer.name == name) {

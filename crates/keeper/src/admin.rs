@@ -198,16 +198,16 @@ impl Keeper {
     ///
     /// [`AdminFailure`].
     pub async fn resolve(
-        &self,
+        self: &Arc<Self>,
         account: &Account,
         customer: Option<&CustomerId>,
         (resolution, by): (Resolution, &By),
     ) -> Result<(), AdminFailure> {
         let now = self.clock.now();
         let key = account.slot(customer).ok_or(AdminFailure::NotFound)?;
-        let decide = |slot: Slot| resolve(slot, resolution, now).ok_or(AdminFailure::NothingToResolve);
+        let decide = move |slot: Slot| resolve(slot, resolution, now).ok_or(AdminFailure::NothingToResolve);
         self.rewrite(
-            &key,
+            key,
             decide,
             (Ending::Resolved, self.audit_by(by, AuditAction::InDoubtResolved, &name_of(account, customer))),
         )
@@ -220,7 +220,7 @@ impl Keeper {
     ///
     /// [`AdminFailure`].
     pub async fn forget(
-        &self,
+        self: &Arc<Self>,
         account: &Account,
         customer: &CustomerId,
         by: &By,
@@ -228,33 +228,46 @@ impl Keeper {
         let now = self.clock.now();
         let key = account.slot(Some(customer)).ok_or(AdminFailure::NotFound)?;
         let audit = self.audit_by(by, AuditAction::CredentialChanged, &name_of(account, Some(customer)));
-        self.rewrite(&key, |slot| Ok(forgotten(slot, now)), (Ending::Forgotten, audit)).await
+        self.rewrite(key, move |slot| Ok(forgotten(slot, now)), (Ending::Forgotten, audit)).await
     }
 
     async fn rewrite(
-        &self,
-        key: &SlotKey,
-        decide: impl Fn(Slot) -> Result<Slot, AdminFailure>,
+        self: &Arc<Self>,
+        key: SlotKey,
+        decide: impl Fn(Slot) -> Result<Slot, AdminFailure> + Send + 'static,
         (ending, audit): (Ending, AuditEntry),
     ) -> Result<(), AdminFailure> {
-        for _ in 0..TRIES_MAX {
-            let slot = self.store.slot(key).await?.ok_or(AdminFailure::NotFound)?;
-            let mut decided = decide(slot)?;
-            let history = HistoryEntry {
-                at: self.clock.now(),
-                cause: Cause::Operator,
-                ending,
-                version: decided.held.as_ref().map(|held| held.version),
-                code: None,
-            };
-            let ended = Ended { history, audit: Some(audit.clone()), refund: None };
-            if self.store.commit_kept(&decided, ended).await? == Commit::Done {
-                decided.revision = decided.revision.saturating_add(1);
-                self.shelve(&decided);
-                return Ok(());
+        let keeper = Arc::clone(self);
+        self.to_its_end(async move {
+            for _ in 0..TRIES_MAX {
+                let slot = keeper.store.slot(&key).await?.ok_or(AdminFailure::NotFound)?;
+                let mut decided = decide(slot)?;
+                let history = HistoryEntry {
+                    at: keeper.clock.now(),
+                    cause: Cause::Operator,
+                    ending,
+                    version: decided.held.as_ref().map(|held| held.version),
+                    code: None,
+                };
+                let ended = Ended { history, audit: Some(audit.clone()), refund: None };
+                if keeper.store.commit_kept(&decided, ended).await? == Commit::Done {
+                    decided.revision = decided.revision.saturating_add(1);
+                    keeper.shelve(&decided);
+                    return Ok(());
+                }
             }
-        }
-        Err(AdminFailure::Contended)
+            Err(AdminFailure::Contended)
+        })
+        .await
+    }
+
+    /// Sees a change to its end, also when whoever asked for it has gone: what is stored counts in memory from then on.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T, AdminFailure>> + Send + 'static,
+    ) -> Result<T, AdminFailure> {
+        let ended = self.tasks.spawn(change).await;
+        ended.unwrap_or_else(|error| Err(StoreError { room: "keeper", cause: error.to_string() }.into()))
     }
 
     pub(crate) fn audit_by(&self, by: &By, action: AuditAction, subject: &str) -> AuditEntry {

@@ -1,5 +1,7 @@
 //! Making and revoking consumers.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mintkeep_protocol::app::AppKey;
@@ -7,7 +9,7 @@ use mintkeep_protocol::crypto::RsaPrivateKey;
 use mintkeep_protocol::ident::{ConsumerName, RecordId};
 use mintkeep_protocol::keep::consumer::{Consumer, CredentialScope, DropInKeys, KeyDigest, Verb};
 use mintkeep_protocol::port::keeper_store::Commit;
-use mintkeep_protocol::record::AuditAction;
+use mintkeep_protocol::record::{AuditAction, AuditEntry};
 use zeroize::Zeroizing;
 
 use super::{AdminFailure, By};
@@ -45,7 +47,11 @@ impl Keeper {
     /// # Errors
     ///
     /// [`AdminFailure`].
-    pub async fn create_consumer(&self, new: NewConsumer, by: &By) -> Result<MadeConsumer, AdminFailure> {
+    pub async fn create_consumer(
+        self: &Arc<Self>,
+        new: NewConsumer,
+        by: &By,
+    ) -> Result<MadeConsumer, AdminFailure> {
         let (key, drop_in_secret) = (self.new_key(), self.new_key());
         let no = self.new_record();
         let (drop_in_keys, answers_public_pem) = if new.drop_in_keys.is_empty() {
@@ -74,11 +80,7 @@ impl Keeper {
             revision: 0,
         };
         let audit = self.audit_by(by, AuditAction::ConsumerCreated, consumer.name.as_str());
-        if self.store.put_consumer(consumer.clone(), audit).await? == Commit::Lost {
-            return Err(AdminFailure::NameTaken);
-        }
-        let consumer = Consumer { revision: 1, ..consumer };
-        self.roster.enroll(std::slice::from_ref(&consumer));
+        let consumer = self.put_consumer(consumer, audit).await?.ok_or(AdminFailure::NameTaken)?;
         Ok(MadeConsumer { consumer, key, drop_in_secret, answers_public_pem })
     }
 
@@ -95,16 +97,31 @@ impl Keeper {
     /// # Errors
     ///
     /// [`AdminFailure`].
-    pub async fn revoke_consumer(&self, name: &ConsumerName, by: &By) -> Result<(), AdminFailure> {
+    pub async fn revoke_consumer(self: &Arc<Self>, name: &ConsumerName, by: &By) -> Result<(), AdminFailure> {
         let consumer = self.roster.consumer_by_name(name).ok_or(AdminFailure::NotFound)?;
         let revoked = Consumer { revoked_at: Some(self.clock.now()), ..(*consumer).clone() };
         let audit = self.audit_by(by, AuditAction::ConsumerRevoked, name.as_str());
-        if self.store.put_consumer(revoked.clone(), audit).await? == Commit::Lost {
-            return Err(AdminFailure::Contended);
-        }
-        let revision = revoked.revision.saturating_add(1);
-        self.roster.enroll(&[Consumer { revision, ..revoked }]);
+        self.put_consumer(revoked, audit).await?.ok_or(AdminFailure::Contended)?;
         Ok(())
+    }
+
+    /// The consumer as it is stored now; `None`: somebody else was first.
+    async fn put_consumer(
+        self: &Arc<Self>,
+        consumer: Consumer,
+        audit: AuditEntry,
+    ) -> Result<Option<Consumer>, AdminFailure> {
+        let keeper = Arc::clone(self);
+        self.to_its_end(async move {
+            if keeper.store.put_consumer(consumer.clone(), audit).await? == Commit::Lost {
+                return Ok(None);
+            }
+            let revision = consumer.revision.saturating_add(1);
+            let stored = Consumer { revision, ..consumer };
+            keeper.roster.enroll(std::slice::from_ref(&stored));
+            Ok(Some(stored))
+        })
+        .await
     }
 
     /// 256 random bits, in characters that fit a header and a query.

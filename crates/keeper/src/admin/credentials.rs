@@ -11,7 +11,7 @@ use mintkeep_protocol::keep::history::Cause;
 use mintkeep_protocol::keep::slot::SlotKey;
 use mintkeep_protocol::keep::timetable::Urgency;
 use mintkeep_protocol::port::keeper_store::Commit;
-use mintkeep_protocol::record::AuditAction;
+use mintkeep_protocol::record::{AuditAction, AuditEntry};
 use mintkeep_protocol::secret::ClientSecret;
 
 use super::{AdminFailure, By};
@@ -56,7 +56,11 @@ impl Keeper {
     /// # Errors
     ///
     /// [`AdminFailure`].
-    pub async fn add_credential(&self, new: NewCredential, by: &By) -> Result<Arc<Account>, AdminFailure> {
+    pub async fn add_credential(
+        self: &Arc<Self>,
+        new: NewCredential,
+        by: &By,
+    ) -> Result<Arc<Account>, AdminFailure> {
         if !is_base_url(&new.base_url) {
             return Err(AdminFailure::BaseUrlIllegal);
         }
@@ -74,13 +78,10 @@ impl Keeper {
             name: new.name,
         };
         let audit = self.audit_by(by, AuditAction::CredentialAdded, credential.name.as_str());
-        match self.store.put_credential(credential.clone(), audit).await? {
+        let name = credential.name.clone();
+        match self.put_credential(credential, audit).await? {
             Commit::Lost => Err(AdminFailure::NameTaken),
-            Commit::Done => {
-                let name = credential.name.clone();
-                self.take_in_credential(Credential { revision: 1, ..credential });
-                self.roster.account(&name).ok_or(AdminFailure::NotFound)
-            }
+            Commit::Done => self.roster.account(&name).ok_or(AdminFailure::NotFound),
         }
     }
 
@@ -116,7 +117,7 @@ impl Keeper {
     ///
     /// [`AdminFailure`].
     pub async fn move_credential(
-        &self,
+        self: &Arc<Self>,
         name: &CredentialName,
         base_url: &str,
         by: &By,
@@ -129,14 +130,29 @@ impl Keeper {
         self.change_credential(Credential { base_url, ..account.credential.clone() }, by).await
     }
 
-    async fn change_credential(&self, changed: Credential, by: &By) -> Result<(), AdminFailure> {
+    async fn change_credential(self: &Arc<Self>, changed: Credential, by: &By) -> Result<(), AdminFailure> {
         let audit = self.audit_by(by, AuditAction::CredentialChanged, changed.name.as_str());
-        if self.store.put_credential(changed.clone(), audit).await? == Commit::Lost {
-            return Err(AdminFailure::Contended);
+        match self.put_credential(changed, audit).await? {
+            Commit::Lost => Err(AdminFailure::Contended),
+            Commit::Done => Ok(()),
         }
-        let revision = changed.revision.saturating_add(1);
-        self.take_in_credential(Credential { revision, ..changed });
-        Ok(())
+    }
+
+    async fn put_credential(
+        self: &Arc<Self>,
+        credential: Credential,
+        audit: AuditEntry,
+    ) -> Result<Commit, AdminFailure> {
+        let keeper = Arc::clone(self);
+        self.to_its_end(async move {
+            let put = keeper.store.put_credential(credential.clone(), audit).await?;
+            if put == Commit::Done {
+                let revision = credential.revision.saturating_add(1);
+                keeper.take_in_credential(Credential { revision, ..credential });
+            }
+            Ok(put)
+        })
+        .await
     }
 
     /// Removes a credential with all that is held for it.
@@ -144,18 +160,26 @@ impl Keeper {
     /// # Errors
     ///
     /// [`AdminFailure`].
-    pub async fn remove_credential(&self, name: &CredentialName, by: &By) -> Result<(), AdminFailure> {
+    pub async fn remove_credential(
+        self: &Arc<Self>,
+        name: &CredentialName,
+        by: &By,
+    ) -> Result<(), AdminFailure> {
         let account = self.roster.account(name).ok_or(AdminFailure::NotFound)?;
         let removed_at = Some(self.clock.now());
         let removed = Credential { proof: None, removed_at, ..account.credential.clone() };
         let audit = self.audit_by(by, AuditAction::CredentialRemoved, name.as_str());
-        match self.store.remove_credential(removed.clone(), audit).await? {
-            Commit::Lost => Err(AdminFailure::Contended),
-            Commit::Done => {
-                self.forget_credential(&removed);
-                Ok(())
+        let keeper = Arc::clone(self);
+        self.to_its_end(async move {
+            match keeper.store.remove_credential(removed.clone(), audit).await? {
+                Commit::Lost => Err(AdminFailure::Contended),
+                Commit::Done => {
+                    keeper.forget_credential(&removed);
+                    Ok(())
+                }
             }
-        }
+        })
+        .await
     }
 
     /// Takes in a credential that is stored, and plans its own token's first fetch.

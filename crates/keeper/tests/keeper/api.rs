@@ -385,6 +385,34 @@ async fn nothing_that_is_stored_or_said_holds_a_secret() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_that_is_stored_after_whoever_asked_for_it_has_gone_counts_here_too() {
+    let world = settled().await;
+    let (keeper, by) = (&world.processes[0].keeper, by());
+    world.store.mischief.send_replace(Mischief { store_stalls: 1_000, ..Mischief::default() });
+    let new = new_credential("late", TokenSource::DingTalk);
+    let (legacy, ding, mini) = (name("legacy"), name("ding"), world.account(0, "mini"));
+    let customer = CustomerId::parse("c1").unwrap();
+    let asked = async {
+        tokio::join!(
+            keeper.create_consumer(new_consumer("late"), &by),
+            keeper.revoke_consumer(&world.consumer.name, &by),
+            keeper.add_credential(new, &by),
+            keeper.move_credential(&legacy, "https://moved.example", &by),
+            keeper.remove_credential(&ding, &by),
+            keeper.forget(&mini, &customer, &by),
+        )
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(1), asked).await.is_err());
+    tokio::time::sleep(Duration::from_mins(2)).await;
+
+    let consumers: Vec<_> = keeper.consumers().iter().map(|consumer| consumer.name.to_string()).collect();
+    assert_eq!(consumers, ["late"]);
+    assert!(keeper.account(&name("late")).is_some() && keeper.account(&ding).is_none());
+    assert_eq!(world.account(0, "legacy").credential.base_url, "https://moved.example");
+    assert!(keeper.leaf(&mini, Some(&customer)).unwrap().kept.is_none(), "it is forgotten");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_removed_credential_and_a_revoked_consumer_are_gone_at_once() {
     let world = settled().await;
     let keeper = &world.processes[0].keeper;
