@@ -162,3 +162,36 @@ async fn a_removed_credentials_token_leads_nowhere() {
     assert_eq!(call(&rig, Method::GET, "/cgi-bin/menu", &wx).await.1["errcode"], 40001);
     assert_eq!(rig.platform.forwarded().len(), 1);
 }
+
+#[tokio::test]
+async fn a_token_that_two_credentials_share_leads_on_for_as_long_as_either_holds_it() {
+    let rig = rig().await;
+    rig.consumer("shop").await;
+    let mut arrived = 0;
+    for removed in ["ding", "first"] {
+        rig.add_of_app(if removed == "ding" { "first" } else { "second" }, "ding", TokenSource::DingTalk)
+            .await;
+        let shared = held(&rig, removed);
+        let (status, _) = rig.admin("DELETE", &format!("/credentials/{removed}"), None).await;
+        assert_eq!(status, 204);
+        assert_eq!(call(&rig, Method::GET, "/v1.0/a", &shared).await.0, 200, "{removed} is removed");
+        arrived += 1;
+    }
+    rig.add_of_app("third", "ding", TokenSource::DingTalk).await;
+    let shared = held(&rig, "third");
+    assert_eq!(shared, held(&rig, "second"));
+    // One of the two goes a renewal ahead.
+    for (credential, is_revoked) in [("second", true), ("third", false), ("second", true)] {
+        if is_revoked {
+            rig.platform.revoke_all();
+        }
+        let account = rig.keeper.account(&name(credential)).unwrap();
+        rig.keeper.refresh(&account, None).await.unwrap();
+    }
+    call(&rig, Method::GET, "/v1.0/a", &shared).await;
+    assert_eq!(rig.platform.forwarded().len(), arrived + 1, "only the platform knows whether it still lives");
+    let (status, _) = rig.admin("DELETE", "/credentials/third", None).await;
+    assert_eq!(status, 204);
+    assert_ne!(call(&rig, Method::GET, "/v1.0/a", &shared).await.0, 200, "nobody holds it any more");
+    assert_eq!(rig.platform.forwarded().len(), arrived + 1);
+}

@@ -214,11 +214,17 @@ impl Shelf {
     }
 
     pub(crate) fn drop_credential(&self, credential: RecordId) {
+        let mut tokens = vec![];
         for leaf in self.of(credential) {
             self.leaves.remove_if(&leaf.key, |_| true);
-            for digest in leaf.told_by() {
-                self.owners.remove_if(&digest, |_| true);
-            }
+            tokens.extend(leaf.told_by());
+        }
+        for token in &tokens {
+            self.owners.remove_if(token, |owner| *owner == credential);
+        }
+        // Another credential of the same app may hold the same token.
+        for leaf in self.all().filter(|leaf| leaf.told_by().any(|token| tokens.contains(&token))) {
+            self.note_owner(None, &leaf);
         }
     }
 
@@ -237,7 +243,7 @@ impl Shelf {
         }
         let is_over = |digest: &TokenDigest| leaf.told_by().all(|present| present != *digest);
         for digest in before.into_iter().flat_map(Leaf::told_by).filter(is_over) {
-            self.owners.remove_if(&digest, |_| true);
+            self.owners.remove_if(&digest, |present| *present == *owner);
         }
     }
 }
