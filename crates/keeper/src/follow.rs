@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use mintkeep_protocol::ident::RecordId;
+use mintkeep_protocol::keep::slot::Slot;
 use mintkeep_protocol::port::keeper_store::{Change, ChangeMark, Stored};
 use tokio::time::Instant;
 
@@ -37,7 +39,7 @@ async fn catch_up(keeper: &Arc<Keeper>, mut mark: ChangeMark) -> Stored<ChangeMa
     loop {
         let (next, changes) = keeper.store.changes_since(mark, PAGE_RECORDS).await?;
         for change in &changes {
-            keeper.take_in_change(change);
+            keeper.take_in_change(change).await?;
         }
         if next == mark || changes.is_empty() {
             return Ok(next);
@@ -47,7 +49,7 @@ async fn catch_up(keeper: &Arc<Keeper>, mut mark: ChangeMark) -> Stored<ChangeMa
 }
 
 impl Keeper {
-    fn take_in_change(&self, change: &Change) {
+    async fn take_in_change(&self, change: &Change) -> Stored<()> {
         match change {
             Change::Slot(slot) => {
                 self.shelve(slot);
@@ -55,8 +57,29 @@ impl Keeper {
             Change::Credential(credential) if credential.removed_at.is_some() => {
                 self.forget_credential(credential);
             }
-            Change::Credential(credential) => self.take_in_credential(credential.clone()),
+            Change::Credential(credential) => {
+                // What changed of its customers before it did itself came when it was unknown.
+                let is_new = self.roster.account_by_no(credential.no).is_none();
+                let slots = if is_new { self.slots_of(credential.no).await? } else { vec![] };
+                self.take_in_credential(credential.clone());
+                for slot in &slots {
+                    self.shelve(slot);
+                }
+            }
             Change::Consumer(consumer) => self.roster.enroll(std::slice::from_ref(consumer)),
+        }
+        Ok(())
+    }
+
+    async fn slots_of(&self, credential: RecordId) -> Stored<Vec<Slot>> {
+        let mut slots: Vec<Slot> = vec![];
+        loop {
+            let after = slots.last().map(|slot| &slot.key);
+            let page = self.store.slots(Some(credential), after, PAGE_RECORDS).await?;
+            if page.is_empty() {
+                return Ok(slots);
+            }
+            slots.extend(page);
         }
     }
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use mintkeep_keeper::reader::{ReadFailure, Reading};
 use mintkeep_protocol::ident::CustomerId;
+use mintkeep_protocol::keep::credential::TokenSource;
 use mintkeep_protocol::keep::plan::Denial;
 use mintkeep_protocol::keep::slot::Trouble;
 
 use crate::gate::Mischief;
-use crate::world::World;
+use crate::world::{World, by, name, new_credential};
 
 #[tokio::test(start_paused = true)]
 async fn what_one_replica_got_for_a_code_can_be_read_at_another_at_once() {
@@ -22,6 +23,21 @@ async fn what_one_replica_got_for_a_code_can_be_read_at_another_at_once() {
     assert_eq!(world.exchange(1, "mini", &code).await, Ok(customer), "asked again, at the other");
     assert_eq!(world.read(1, "mini", Some("nobody")).await, None);
     assert_eq!(world.platform.arrived("mini"), arrived + 1, "the platform is asked once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn customers_who_are_heard_of_before_their_credential_are_renewed_all_the_same() {
+    let world = World::new(1, 2).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let keeper = &world.processes[0].keeper;
+    keeper.add_credential(new_credential("late", TokenSource::MiniProgram), &by()).await.unwrap();
+    let customer = world.exchange(0, "late", &world.platform.issue_code("c2")).await.unwrap();
+    // So that the credential is the later of the two changes.
+    keeper.move_credential(&name("late"), "https://moved.example", &by()).await.unwrap();
+    assert!(world.processes[1].keeper.account(&name("late")).is_none(), "nothing was heard of so far");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let leaf = world.processes[1].keeper.leaf(&world.account(1, "late"), Some(&customer));
+    assert!(leaf.is_some_and(|leaf| leaf.kept.is_some()));
 }
 
 #[tokio::test(start_paused = true)]
