@@ -88,7 +88,7 @@ impl Keeper {
     pub(crate) async fn take_up_exchanges(self: &Arc<Self>) -> Stored<()> {
         for exchange in self.store.open_exchanges(TAKEN_UP_MAX).await? {
             let key = exchange.key;
-            if let (Some(account), Some(_)) = (self.roster.account_by_no(key.credential), &exchange.intent)
+            if let Some(account) = self.roster.account_by_no(key.credential)
                 && let Boarding::First(pilot, _) = self.exchanges.board(&key)
             {
                 let keeper = Arc::clone(self);

@@ -179,12 +179,13 @@ pub trait KeeperStore: Send + Sync {
     /// The exchange of a code.
     async fn exchange(&self, key: &ExchangeKey) -> Stored<Option<Exchange>>;
 
-    /// Exchanges that have not ended, at most `most`.
+    /// Exchanges that presented their code and have not ended, at most `most`.
     async fn open_exchanges(&self, most: u32) -> Stored<Vec<Exchange>>;
 
     /// Begins an exchange (revision 0), or takes the lease of one that was left.
     ///
-    /// Guard: the revision. In passing it may delete exchanges that ended and began before `forget_before`.
+    /// Guard: the revision. In passing it may delete exchanges that [`Self::open_exchanges`] does not give and that began
+    /// before `forget_before`.
     async fn take_exchange(&self, exchange: &Exchange, forget_before: Timestamp) -> Stored<Commit>;
 
     /// As [`Self::present`], for an exchange.

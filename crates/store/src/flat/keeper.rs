@@ -104,12 +104,18 @@ impl SlotRow {
     }
 }
 
+/// Whether an exchange presented its code and has not ended.
+pub fn is_open(exchange: &Exchange) -> bool {
+    matches!(exchange.stage, ExchangeStage::Open { .. }) && exchange.intent.is_some()
+}
+
 /// An exchange, with its answer as a slot's.
 #[derive(Serialize)]
 pub struct ExchangeRow {
     pub credential: i64,
     pub code: Vec<u8>,
     pub begun_at: i64,
+    /// Its code was presented, and nobody knows yet what came of it.
     pub is_open: bool,
     pub intent_fence: Option<i64>,
     pub answer: Option<Vec<u8>>,
@@ -127,7 +133,7 @@ impl ExchangeRow {
             credential: exchange.key.credential.number(),
             code: exchange.key.code.to_vec(),
             begun_at: exchange.begun_at.unix_ms(),
-            is_open: matches!(exchange.stage, ExchangeStage::Open { .. }),
+            is_open: is_open(exchange),
             intent_fence,
             answer,
             revision,

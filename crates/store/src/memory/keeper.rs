@@ -7,7 +7,7 @@ use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::ident::RecordId;
 use mintkeep_protocol::keep::consumer::Consumer;
 use mintkeep_protocol::keep::credential::Credential;
-use mintkeep_protocol::keep::exchange::{Exchange, ExchangeKey, ExchangeStage};
+use mintkeep_protocol::keep::exchange::{Exchange, ExchangeKey};
 use mintkeep_protocol::keep::history::HistoryEntry;
 use mintkeep_protocol::keep::intent::{FrozenAnswer, Intent};
 use mintkeep_protocol::keep::slot::{LeaseFence, Slot, SlotKey};
@@ -18,6 +18,7 @@ use mintkeep_protocol::record::AuditEntry;
 use mintkeep_protocol::time::Timestamp;
 
 use super::{MemoryStore, Records, count};
+use crate::flat::keeper::is_open;
 
 /// What the keeper stores. Records that are followed have their mark beside them.
 #[derive(Default)]
@@ -347,10 +348,6 @@ impl KeeperStore for MemoryStore {
     async fn change_mark(&self) -> Stored<ChangeMark> {
         Ok(ChangeMark(self.records().keeper.mark))
     }
-}
-
-fn is_open(exchange: &Exchange) -> bool {
-    matches!(exchange.stage, ExchangeStage::Open { .. })
 }
 
 /// What changed after `mark`, of the records of one kind.

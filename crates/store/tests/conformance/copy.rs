@@ -7,6 +7,7 @@ use mintkeep_protocol::app::StoredSecret;
 use mintkeep_protocol::binding::CodeBinding;
 use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::ident::{CustomerId, ServiceId};
+use mintkeep_protocol::keep::exchange::Exchange;
 use mintkeep_protocol::keep::slot::{HolderId, Slot};
 use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore};
 use mintkeep_protocol::port::keeper_store::{KeeperStore, Presented};
@@ -22,7 +23,8 @@ use tempfile::TempDir;
 
 use crate::cluster::{new_database, open, run};
 use crate::keeper::{
-    Both, account, consumer, credential, debit, ended, exchange, full_slot, key, line, told as told_record,
+    Both, account, consumer, credential, debit, ended, exchange, full_slot, intent, key, line,
+    told as told_record,
 };
 use crate::sample::{
     NOW, Still, active, app, at, audit, grant, held, nonce, number, open_sqlite, pool, told,
@@ -101,7 +103,8 @@ async fn fill_keeper(store: &dyn KeeperStore) {
     let slot = Slot { revision: 2, ..slot };
     assert_eq!(store.commit_kept(&slot, ended(4)).await.unwrap(), Commit::Done);
     for code in [200, 1] {
-        assert_eq!(store.take_exchange(&exchange(1, code), at(-9)).await.unwrap(), Commit::Done);
+        let presented = Exchange { intent: Some(intent(1, Some(b"kept"))), ..exchange(1, code) };
+        assert_eq!(store.take_exchange(&presented, at(-9)).await.unwrap(), Commit::Done);
     }
 }
 

@@ -128,7 +128,7 @@ over_every_store! {
     exchanges::an_exchange_is_presented_answered_and_put_off_under_its_guards,
     exchanges::an_exchange_and_the_slot_that_it_fills_are_committed_both_or_neither,
     exchanges::an_exchange_ends_the_lease_of_a_renewal_in_its_slot,
-    exchanges::open_exchanges_are_listed_and_ended_ones_are_forgotten_after_a_while,
+    exchanges::what_was_presented_is_listed_until_it_ends_and_all_else_is_forgotten_after_a_while,
     follow::each_change_is_seen_in_its_order_as_the_record_is_now,
     follow::a_lost_change_is_not_seen_and_a_removal_is,
 }

@@ -108,12 +108,14 @@ pub async fn an_exchange_ends_the_lease_of_a_renewal_in_its_slot(store: Both) {
     assert_eq!(store.commit_kept(&renewing, ended(2)).await.unwrap(), Commit::Lost);
 }
 
-pub async fn open_exchanges_are_listed_and_ended_ones_are_forgotten_after_a_while(store: Both) {
+pub async fn what_was_presented_is_listed_until_it_ends_and_all_else_is_forgotten_after_a_while(store: Both) {
     store.put_credential(credential(1, "mine"), audit("added")).await.unwrap();
     let begun = |code: u8, begun_ms: i64| Exchange { begun_at: at(begun_ms), ..exchange(1, code) };
-    for exchange in [begun(1, 0), begun(2, 0), begun(3, 10)] {
+    for exchange in [begun(1, 0), begun(2, 0), begun(3, 10), begun(4, 0), begun(5, 10)] {
         store.take_exchange(&exchange, at(-1)).await.unwrap();
     }
+    let presented = Exchange { intent: Some(intent(1, None)), revision: 1, ..begun(1, 0) };
+    store.present_code(&presented, None).await.unwrap();
     for over in [begun(2, 0), begun(3, 10)] {
         let over = Exchange { stage: failed(), revision: 1, ..over };
         store.put_off_exchange(&over, None, None).await.unwrap();
@@ -122,10 +124,10 @@ pub async fn open_exchanges_are_listed_and_ended_ones_are_forgotten_after_a_whil
     assert_eq!(open.iter().map(|exchange| exchange.key.code[0]).collect::<Vec<_>>(), [1]);
     assert!(store.open_exchanges(0).await.unwrap().is_empty());
 
-    assert_eq!(store.take_exchange(&begun(4, 20), at(10)).await.unwrap(), Commit::Done);
+    assert_eq!(store.take_exchange(&begun(6, 20), at(10)).await.unwrap(), Commit::Done);
     let mut there = Vec::new();
-    for code in 1..=4 {
+    for code in 1..=6 {
         there.push(store.exchange(&begun(code, 0).key).await.unwrap().is_some());
     }
-    assert_eq!(there, [true, false, true, true], "only what ended and began before is forgotten");
+    assert_eq!(there, [true, false, true, false, true, true], "only what is not under way and began before");
 }
