@@ -140,7 +140,7 @@ impl Issuer {
         let signer = Signer::open(parts.store.clone(), parts.master.clone(), parts.tasks.clone()).await?;
         let root = signer::token_root(&*parts.store, &parts.master, &*parts.entropy).await?;
         Ok(Arc::new(Self {
-            tokens: TokenKeys::new(&root, &[]),
+            tokens: TokenKeys::new(&root),
             secret_key: root.mac_key("client secrets"),
             store: parts.store,
             clock: parts.clock,

@@ -138,27 +138,26 @@ pub struct TokenClaim {
     pub record: RecordId,
     /// Which of the record's tokens it is.
     pub generation: Generation,
-    key_id: u8,
     codes: Codes,
 }
 
-/// The server keys that mint and check tokens.
+/// The server key that mints and checks tokens, as the keys of its two codes.
 pub struct TokenKeys {
-    current: TokenKey,
-    older: Vec<TokenKey>,
-}
-
-struct TokenKey {
     id: u8,
     check: MacKey,
     tag: MacKey,
     recent: Recent,
 }
 
-impl TokenKey {
-    fn new(master: &MasterKey) -> Self {
-        let [id, ..] = master.id();
-        let [check, tag] = ["token check", "token tag"].map(|purpose| master.mac_key(purpose));
+impl TokenKeys {
+    /// How long every token is, in characters of `[0-9A-Za-z]`. The tightest page allows 64.
+    pub const CHARS: usize = 55;
+
+    /// Derives both keys from the server key.
+    #[must_use]
+    pub fn new(root: &MasterKey) -> Self {
+        let [id, ..] = root.id();
+        let [check, tag] = ["token check", "token tag"].map(|purpose| root.mac_key(purpose));
         Self { id, check, tag, recent: Recent::new() }
     }
 
@@ -204,24 +203,14 @@ pub struct TokenPlace<'a> {
 }
 
 impl TokenKeys {
-    /// How long every token is, in characters of `[0-9A-Za-z]`. The tightest page allows 64.
-    pub const CHARS: usize = 55;
-
-    /// `current` mints; `older` ones still check what they minted.
-    #[must_use]
-    pub fn new(current: &MasterKey, older: &[MasterKey]) -> Self {
-        Self { current: TokenKey::new(current), older: older.iter().map(TokenKey::new).collect() }
-    }
-
     /// The token of `generation` at `place`. The same arguments always give the same text.
     #[must_use]
     pub fn mint(&self, place: &TokenPlace<'_>, generation: Generation) -> String {
-        let key = &self.current;
-        let check = key.check(place.kind, place.record, generation);
-        let codes = Codes { check, tag: key.tag(place, generation) };
-        key.recent.remember(place, generation, codes);
+        let check = self.check(place.kind, place.record, generation);
+        let codes = Codes { check, tag: self.tag(place, generation) };
+        self.recent.remember(place, generation, codes);
         let mut bytes = [0_u8; base62::BYTES];
-        let fields = [key.id, place.kind.number()]
+        let fields = [self.id, place.kind.number()]
             .into_iter()
             .chain(codes.check)
             .chain(place.record.number().to_be_bytes())
@@ -245,29 +234,22 @@ impl TokenKeys {
             kind: TokenKind::from_number(kind)?,
             record: RecordId::from_number(i64::from_be_bytes(*record)),
             generation: Generation::from_number(i64::from_be_bytes(*generation)),
-            key_id,
             codes: Codes { check: *check, tag: rest.try_into().ok()? },
         };
-        let mut keys = self.keys(key_id);
-        keys.any(|key| same_bytes(&key.check(claim.kind, claim.record, claim.generation), &claim.codes.check))
-            .then_some(claim)
+        let is_ours = key_id == self.id
+            && same_bytes(&self.check(claim.kind, claim.record, claim.generation), &claim.codes.check);
+        is_ours.then_some(claim)
     }
 
     /// Whether `claim` was really minted for the record and app whose salt and epoch these are.
     #[must_use]
     pub fn tag_holds(&self, claim: &TokenClaim, salt: &Salt, token_epoch: u32) -> bool {
         let place = TokenPlace { kind: claim.kind, record: claim.record, salt, token_epoch };
-        let key = self
-            .keys(claim.key_id)
-            .find(|key| same_bytes(&key.tag(&place, claim.generation), &claim.codes.tag));
-        if let Some(key) = key {
-            key.recent.remember(&place, claim.generation, claim.codes);
+        let holds = same_bytes(&self.tag(&place, claim.generation), &claim.codes.tag);
+        if holds {
+            self.recent.remember(&place, claim.generation, claim.codes);
         }
-        key.is_some()
-    }
-
-    fn keys(&self, id: u8) -> impl Iterator<Item = &TokenKey> {
-        std::iter::once(&self.current).chain(&self.older).filter(move |key| key.id == id)
+        holds
     }
 }
 

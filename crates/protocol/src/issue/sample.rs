@@ -37,7 +37,7 @@ pub fn client(app: &App) -> AuthenticClient {
 
 /// A server's keys.
 pub fn keys() -> TokenKeys {
-    TokenKeys::new(&MasterKey::new(&[1; 32]), &[])
+    TokenKeys::new(&MasterKey::new(&[1; 32]))
 }
 
 /// The salt of every record here.

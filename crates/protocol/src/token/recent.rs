@@ -80,7 +80,7 @@ mod tests {
     use crate::token::TokenKeys;
 
     fn keys() -> TokenKeys {
-        TokenKeys::new(&MasterKey::new(&[1; 32]), &[])
+        TokenKeys::new(&MasterKey::new(&[1; 32]))
     }
 
     /// Few of each, so that tokens meet in one place with all but one part the same.
