@@ -82,5 +82,5 @@ pub struct HistoryEntry {
 
 impl HistoryEntry {
     /// How many lines of each slot are kept.
-    pub const KEPT_MAX: usize = 16;
+    pub const KEPT_MAX: u32 = 16;
 }

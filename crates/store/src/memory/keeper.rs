@@ -120,7 +120,7 @@ impl KeeperRecords {
     fn tell(&mut self, key: &SlotKey, line: HistoryEntry) {
         let story = self.history.entry(key.clone()).or_default();
         story.insert(0, line);
-        story.truncate(HistoryEntry::KEPT_MAX);
+        story.truncate(count(HistoryEntry::KEPT_MAX));
     }
 }
 

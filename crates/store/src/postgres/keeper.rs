@@ -22,9 +22,6 @@ use super::PostgresStore;
 use crate::change::keeper::KeeperChange;
 use crate::change::{Change, Intent};
 
-/// [`HistoryEntry::KEPT_MAX`] as the engine counts.
-const HISTORY_KEPT_MAX: i64 = 16;
-
 impl PostgresStore {
     /// Makes one of the keeper's changes.
     async fn present(&self, change: KeeperChange) -> Stored<Presented> {

@@ -12,7 +12,6 @@ use tokio_postgres::Row;
 
 use crate::flat::keeper::{ExchangeRow, NamedRow, SlotRow, customer_column, into_history};
 use crate::memory::keeper::first_changes;
-use crate::postgres::keeper::HISTORY_KEPT_MAX;
 use crate::postgres::read::{Answer, Values, many, one};
 use crate::postgres::rows::Read;
 
@@ -113,8 +112,8 @@ pub async fn slots(
 
 pub async fn history(db: &ClientWrapper, key: &SlotKey) -> Answer<Vec<HistoryEntry>> {
     let sql = "SELECT document FROM slot_history WHERE credential = $1 AND customer = $2 \
-         ORDER BY revision DESC LIMIT $3";
-    let asked: Values<'_> = &[&key.credential.number(), &customer_column(key), &HISTORY_KEPT_MAX];
+         ORDER BY revision DESC";
+    let asked: Values<'_> = &[&key.credential.number(), &customer_column(key)];
     let lines: Vec<String> = many(db, sql, asked, |row| Ok(row.try_get(0)?)).await?;
     lines.iter().map(|line| Ok(into_history(line)?)).collect()
 }

@@ -15,7 +15,6 @@ use mintkeep_protocol::time::Timestamp;
 use crate::change::keeper::KeeperChange;
 use crate::flat::keeper::{ExchangeRow, NamedRow, SlotRow, customer_column, history_document};
 use crate::postgres::fault::Fault;
-use crate::postgres::keeper::HISTORY_KEPT_MAX;
 use crate::postgres::read::Values;
 use crate::postgres::write::{Written, guarded};
 
@@ -256,7 +255,7 @@ async fn tell(db: &Transaction<'_>, slot: &Slot, line: &HistoryEntry) -> Result<
     let surplus = "DELETE FROM slot_history WHERE credential = $1 AND customer = $2 AND revision <= \
          (SELECT revision FROM slot_history WHERE credential = $1 AND customer = $2 \
           ORDER BY revision DESC LIMIT 1 OFFSET $3)";
-    run(db, surplus, &[&credential, &customer, &HISTORY_KEPT_MAX]).await?;
+    run(db, surplus, &[&credential, &customer, &i64::from(HistoryEntry::KEPT_MAX)]).await?;
     Ok(())
 }
 

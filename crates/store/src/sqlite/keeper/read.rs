@@ -103,8 +103,8 @@ pub fn slots(db: &Connection, of: Option<RecordId>, after: Option<&SlotKey>, mos
 
 pub fn history(db: &Connection, key: &SlotKey) -> Answer<Vec<HistoryEntry>> {
     let sql = "SELECT document FROM slot_history WHERE credential = ?1 AND customer = ?2 \
-         ORDER BY revision DESC LIMIT ?3";
-    let asked = params![key.credential.number(), customer_column(key), HistoryEntry::KEPT_MAX];
+         ORDER BY revision DESC";
+    let asked = params![key.credential.number(), customer_column(key)];
     let lines: Vec<String> = many(db, sql, asked, |row| row.get(0))?;
     lines.iter().map(|line| Ok(into_history(line)?)).collect()
 }

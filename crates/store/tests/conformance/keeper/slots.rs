@@ -70,7 +70,8 @@ pub async fn a_slots_story_keeps_its_last_lines_the_latest_first(store: Both) {
         slot.revision += 1;
     }
     let told = store.history(&slot.key).await.unwrap();
-    let expected: Vec<_> = (1..=lines).rev().map(line).take(HistoryEntry::KEPT_MAX).collect();
+    let kept = usize::try_from(HistoryEntry::KEPT_MAX).unwrap();
+    let expected: Vec<_> = (1..=lines).rev().map(line).take(kept).collect();
     assert_eq!(told, expected);
     assert_eq!(store.history(&other.key).await.unwrap(), [line(99)], "another slot's story is its own");
     assert!(store.history(&key(9, None)).await.unwrap().is_empty());
