@@ -82,7 +82,7 @@ fn page_of(name: &CredentialName, customer: Option<&CustomerId>) -> String {
 }
 
 impl Room {
-    /// The account and the customer that a path names, if the account's tokens are such.
+    /// The account and the customer that a path names.
     fn whose(
         &self,
         name: &str,
@@ -92,10 +92,6 @@ impl Room {
         let name = CredentialName::parse(name).map_err(|_| unknown())?;
         let account = self.0.account(&name).ok_or_else(unknown)?;
         let customer = customer.map(CustomerId::parse).transpose().map_err(|_| unknown())?;
-        if customer.is_some() && !account.is_per_customer() {
-            Err(unknown())
-        } else {
-            Ok((account, customer))
-        }
+        Ok((account, customer))
     }
 }

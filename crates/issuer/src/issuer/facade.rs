@@ -246,10 +246,9 @@ impl Issuer {
     ) -> Result<Commit, Failure> {
         let app = client.app();
         let key = PoolKey { app: app.no, kind: claim.kind };
-        let pool = self.pool_of(key, claim).await?.filter(|_| claim.record == app.no);
-        let Some(pool) = pool.filter(|pool| self.tokens.tag_holds(claim, &pool.salt, app.token_epoch)) else {
-            return Ok(Commit::Done);
-        };
+        // The tag covers the record: none of another app's tokens holds for a pool of this one's.
+        let own = |pool: &Arc<Pool>| self.tokens.tag_holds(claim, &pool.salt, app.token_epoch);
+        let Some(pool) = self.pool_of(key, claim).await?.filter(own) else { return Ok(Commit::Done) };
         let now = self.clock.now();
         let mut ended = Pool::clone(&pool);
         if claim.generation == pool.current.generation {
