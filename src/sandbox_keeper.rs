@@ -54,7 +54,7 @@ fn new_credential(
         NewProof::Key {
             private: sandbox_keys::read(&sandbox_keys::app_private(data, app.dialect))?,
             version: 1,
-            platform: vec![AppKey { version: platform.version, public }],
+            platform: AppKey { version: platform.version, public },
         }
     };
     Ok(NewCredential {

@@ -153,7 +153,7 @@ impl Rig {
         let proof = NewProof::Key {
             private: RsaPrivateKey::from_der(KEY.to_der()).unwrap(),
             version: 1,
-            platform: vec![AppKey { version: 1, public: KEY.public().clone() }],
+            platform: AppKey { version: 1, public: KEY.public().clone() },
         };
         let new = NewCredential {
             name: name(text),

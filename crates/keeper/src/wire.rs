@@ -148,8 +148,8 @@ fn sign(
     let unsendable = Trouble::CredentialRefused;
     let Proof::Key { private, version, platform } = proof else { return Err(unsendable) };
     let unsigned = if credential.settings.encrypts {
-        let latest = platform.iter().max_by_key(|key| key.version).ok_or(unsendable)?;
-        unsigned.encrypted(&WireKey::new(wire_key), latest).map_err(|_| unsendable)?
+        let key = platform.first().ok_or(unsendable)?;
+        unsigned.encrypted(&WireKey::new(wire_key), key).map_err(|_| unsendable)?
     } else {
         unsigned
     };

@@ -39,14 +39,14 @@ pub struct NewCredential {
 pub enum NewProof {
     /// A shared secret.
     Secret(ClientSecret),
-    /// A key pair, and the platform's keys.
+    /// A key pair, and the platform's key.
     Key {
         /// Our private key.
         private: RsaPrivateKey,
         /// Its `keyVersion` at the platform.
         version: u32,
-        /// What the platform's answers are signed with; at least one.
-        platform: Vec<AppKey>,
+        /// What the platform's answers are signed with.
+        platform: AppKey,
     },
 }
 
@@ -214,11 +214,11 @@ impl Keeper {
                 let sealed = self.seals.seal(&place, secret.expose().as_bytes());
                 Ok(SealedProof::Secret(sealed.map_err(|_| AdminFailure::Seal)?))
             }
-            (NewProof::Key { private, version, platform }, true) if !platform.is_empty() => {
+            (NewProof::Key { private, version, platform }, true) => {
                 let sealed = self.seals.seal(&place, private.to_der()).map_err(|_| AdminFailure::Seal)?;
-                Ok(SealedProof::Key { private: sealed, version: *version, platform: platform.clone() })
+                Ok(SealedProof::Key { private: sealed, version: *version, platform: vec![platform.clone()] })
             }
-            (NewProof::Key { .. } | NewProof::Secret(_), true) => {
+            (NewProof::Secret(_), true) => {
                 Err(AdminFailure::ProofUnfit("a private key and the platform's public key"))
             }
             (NewProof::Key { .. }, false) => Err(AdminFailure::ProofUnfit("a secret")),

@@ -250,7 +250,7 @@ impl ProofGiven {
                 Ok(NewProof::Key {
                     private,
                     version: self.key_version.unwrap_or(1),
-                    platform: vec![AppKey { version, public }],
+                    platform: AppKey { version, public },
                 })
             }
             (true, ..) => {

@@ -235,7 +235,7 @@ pub fn new_consumer(text: &str) -> NewConsumer {
 pub fn new_credential(credential: &str, source: TokenSource) -> NewCredential {
     let proof = if source.dialect().is_signed() {
         let private = RsaPrivateKey::from_der(KEY.to_der()).unwrap();
-        let platform = vec![AppKey { version: 1, public: KEY.public().clone() }];
+        let platform = AppKey { version: 1, public: KEY.public().clone() };
         NewProof::Key { private, version: 1, platform }
     } else {
         NewProof::Secret(ClientSecret::new(SECRET.to_owned()))
