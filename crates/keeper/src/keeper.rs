@@ -187,9 +187,9 @@ impl Keeper {
                 let leaf = self.shelve(slot);
                 let now = self.clock.now();
                 let end = leaf.good(now).map(|kept| kept.expires_at);
-                let is_abandoned = matches!(leaf.upkeep, Upkeep::Renewing { .. }) && !self.store.is_shared();
-                let due =
-                    if is_abandoned || is_of_later(&leaf, now) { Some(now) } else { self.due_at(&leaf) };
+                // One that is left by a process that is gone; if its holder lives, the lease is waited for.
+                let is_leased = matches!(leaf.upkeep, Upkeep::Renewing { .. });
+                let due = if is_leased || is_of_later(&leaf, now) { Some(now) } else { self.due_at(&leaf) };
                 let spread = |due| start_at(due, now, end, self.chance());
                 let is_open = slot.intent.is_some() && slot.key.customer.is_some();
                 let at = if is_open { due } else { due.map(spread) };
