@@ -139,11 +139,7 @@ pub fn complete(slot: Slot, terms: &Terms, verdict: Verdict, moment: Moment) -> 
             let (slot, ending) = fail(Slot { intent: None, ..slot }, terms, trouble, moment);
             (Slot { intent, ..slot }, ending)
         }
-        Verdict::NotSent(trouble) => {
-            // An earlier presentation of the same bytes may have arrived: then the intent stays.
-            let is_first = slot.intent.as_ref().is_none_or(|intent| intent.times <= 1);
-            if is_first { fail(slot, terms, trouble, moment) } else { doubt(slot, terms, trouble, moment) }
-        }
+        Verdict::NotSent(trouble) => fail(slot, terms, trouble, moment),
     }
 }
 
@@ -172,7 +168,7 @@ fn keep(mut slot: Slot, terms: &Terms, obtained: Obtained, moment: Moment) -> (S
 pub fn fail(mut slot: Slot, terms: &Terms, trouble: Trouble, moment: Moment) -> (Slot, Ending) {
     let was_doubtful = slot.intent.as_ref().is_some_and(|intent| intent.times > 1);
     if terms.is_one_time() && was_doubtful && trouble != Trouble::RefreshRefused {
-        // This refusal speaks of the repeat alone.
+        // This speaks of the repeat alone: the first presentation may have arrived.
         return doubt(slot, terms, trouble, moment);
     }
     slot.intent = slot.intent.take().filter(|_| was_doubtful || trouble == Trouble::InDoubt).map(unanswered);
