@@ -16,7 +16,6 @@ use mintkeep_protocol::keep::consumer::{Consumer, KeyDigest};
 use mintkeep_protocol::keep::history::{Cause, Ending, HistoryEntry};
 use mintkeep_protocol::keep::renew::{Resolution, forgotten, resolve};
 use mintkeep_protocol::keep::slot::{Slot, SlotKey, TokenDigest, Trouble};
-use mintkeep_protocol::keep::timetable::Urgency;
 use mintkeep_protocol::port::keeper_store::{CallKind, Commit, Ended, StoreError};
 use mintkeep_protocol::record::{AuditAction, AuditEntry};
 use mintkeep_protocol::secret::AccessToken;
@@ -183,7 +182,7 @@ impl Keeper {
             let ended = tokio::time::timeout(self.settings.caller_wait_max, self.flights.ended(&key)).await;
             ended.map_err(|_late| AdminFailure::Renewal(Trouble::Ambiguous))?;
         }
-        let errand = Errand { force: true, ..Errand::new(Cause::Operator, Urgency::Emergency) };
+        let errand = Errand { cause: Cause::Operator, force: true };
         let landed = self.fly_and_wait(&key, errand).await;
         match landed.map(|landed| (landed.ending, landed.leaf)) {
             Some((Ok(Ending::Renewed | Ending::Same), Some(leaf))) => Ok(leaf),

@@ -7,7 +7,6 @@ use mintkeep_protocol::ident::{ConsumerName, CustomerId};
 use mintkeep_protocol::keep::history::{Cause, Ending};
 use mintkeep_protocol::keep::plan::{Denial, Outlook, ReadPlan, plan_read};
 use mintkeep_protocol::keep::slot::{SlotKey, Trouble, Upkeep};
-use mintkeep_protocol::keep::timetable::Urgency;
 use mintkeep_protocol::time::Timestamp;
 
 use crate::keeper::{Keeper, STORE_PATIENCE, store_trouble};
@@ -68,15 +67,14 @@ impl Keeper {
                 count_if_stale(account, &leaf);
                 // After a try that the store let down, the timetable has the next one's time: each read would be one.
                 if self.timetable.at(&key).is_none_or(|at| at <= now) {
-                    drop(self.fly(&key, Errand::new(Cause::Timetable, Urgency::Ordinary), None));
+                    drop(self.fly(&key, Errand::new(Cause::Timetable), None));
                 }
                 Ok(leaf)
             }
             (ReadPlan::Deny(denial), _) => Err(ReadFailure::Unavailable(denial)),
-            (ReadPlan::AwaitFlight | ReadPlan::Serve | ReadPlan::ServeAndRenew, leaf) => {
-                let is_urgent = leaf.is_none_or(|leaf| leaf.good(now).is_none());
+            (ReadPlan::AwaitFlight | ReadPlan::Serve | ReadPlan::ServeAndRenew, _) => {
                 // Boxed, so that those who get their token at once carry nothing of it.
-                Box::pin(self.await_flight(&key, reading.consumer, is_urgent)).await
+                Box::pin(self.await_flight(&key, reading.consumer)).await
             }
         }
     }
@@ -101,11 +99,9 @@ impl Keeper {
         self: &Arc<Self>,
         key: &SlotKey,
         consumer: &ConsumerName,
-        is_urgent: bool,
     ) -> Result<Arc<Leaf>, ReadFailure> {
         let cause = Cause::Read { consumer: Some(consumer.clone()) };
-        let urgency = if is_urgent { Urgency::Emergency } else { Urgency::Ordinary };
-        let landed = self.fly_and_wait(key, Errand::new(cause, urgency)).await;
+        let landed = self.fly_and_wait(key, Errand::new(cause)).await;
         let now = self.clock.now();
         match self.shelf.get(key) {
             Some(leaf) if leaf.good(now).is_some() => Ok(leaf),

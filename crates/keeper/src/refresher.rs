@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mintkeep_protocol::keep::history::Cause;
 use mintkeep_protocol::keep::slot::SlotKey;
-use mintkeep_protocol::keep::timetable::{Urgency, start_at};
+use mintkeep_protocol::keep::timetable::start_at;
 use mintkeep_protocol::time::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
@@ -103,7 +103,7 @@ pub(crate) async fn run(keeper: Arc<Keeper>, mut watch: ClockWatch) {
                 () = keeper.tasks.stopping() => return,
                 place = Arc::clone(&places).acquire_owned() => place,
             };
-            let errand = Errand::new(Cause::Timetable, Urgency::Ordinary);
+            let errand = Errand::new(Cause::Timetable);
             // Nobody waits for it here; its end plans the slot's next time.
             drop(keeper.fly(&key, errand, place.ok()));
         }

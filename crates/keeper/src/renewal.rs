@@ -32,14 +32,13 @@ const STEPS_MAX: u32 = 3;
 #[derive(Debug, Clone)]
 pub(crate) struct Errand {
     pub(crate) cause: Cause,
-    pub(crate) urgency: Urgency,
     /// Whether the token must be another one than it is now, even where the platform thinks it good.
     pub(crate) force: bool,
 }
 
 impl Errand {
-    pub(crate) const fn new(cause: Cause, urgency: Urgency) -> Self {
-        Self { cause, urgency, force: false }
+    pub(crate) const fn new(cause: Cause) -> Self {
+        Self { cause, force: false }
     }
 }
 
@@ -268,7 +267,8 @@ impl Renewal<'_> {
 
     fn debit(&self) -> QuotaDebit {
         let is_empty = self.slot.good(self.keeper.clock.now()).is_none();
-        let urgency = if is_empty { Urgency::Emergency } else { self.errand.urgency };
+        let is_urgent = is_empty || self.errand.cause == Cause::Operator;
+        let urgency = if is_urgent { Urgency::Emergency } else { Urgency::Ordinary };
         let kind = self.kind();
         let ceiling = ceiling(&self.account.terms, kind, urgency);
         QuotaDebit { account: self.keeper.quota_account(&self.account, kind), ceiling }

@@ -9,7 +9,6 @@ use mintkeep_protocol::keep::consumer::Consumer;
 use mintkeep_protocol::keep::history::Cause;
 use mintkeep_protocol::keep::plan::{Denial, Outlook, ReportPlan, Reported, TooSoon, plan_report};
 use mintkeep_protocol::keep::slot::{SlotKey, Trouble, Upkeep};
-use mintkeep_protocol::keep::timetable::Urgency;
 use mintkeep_protocol::time::Timestamp;
 
 use crate::keeper::Keeper;
@@ -108,7 +107,7 @@ impl Keeper {
             ReportPlan::TooSoon(why) => self.still_served(&key, Action::TooSoon(why), leaf),
             ReportPlan::Renew => {
                 let cause = Cause::Report { consumer: consumer.name.clone() };
-                self.fly_and_wait(&key, Errand::new(cause, Urgency::Ordinary)).await;
+                self.fly_and_wait(&key, Errand::new(cause)).await;
                 let after = self.shelf.get(&key).unwrap_or_else(|| Arc::clone(&leaf));
                 let action = action_between(&leaf, &after);
                 self.still_served(&key, action, after)
@@ -131,7 +130,7 @@ impl Keeper {
             return leaf;
         }
         let cause = Cause::Read { consumer: Some(consumer.name.clone()) };
-        self.fly_and_wait(&leaf.key, Errand::new(cause, Urgency::Ordinary)).await;
+        self.fly_and_wait(&leaf.key, Errand::new(cause)).await;
         let after = self.shelf.get(&leaf.key).filter(|after| after.good(self.clock.now()).is_some());
         after.unwrap_or(leaf)
     }

@@ -9,7 +9,6 @@ use mintkeep_protocol::ident::{AppId, CredentialName, RecordId};
 use mintkeep_protocol::keep::credential::{Credential, CredentialSettings, SealedProof, TokenSource};
 use mintkeep_protocol::keep::history::Cause;
 use mintkeep_protocol::keep::slot::SlotKey;
-use mintkeep_protocol::keep::timetable::Urgency;
 use mintkeep_protocol::port::keeper_store::Commit;
 use mintkeep_protocol::record::{AuditAction, AuditEntry};
 use mintkeep_protocol::secret::ClientSecret;
@@ -69,7 +68,7 @@ impl Keeper {
             no,
             app: new.app,
             source: new.source,
-            base_url: new.base_url.trim_end_matches('/').to_owned(),
+            base_url: new.base_url,
             proof: Some(self.seal_proof(no, new.source, &new.proof)?),
             settings: new.settings,
             created_at: self.clock.now(),
@@ -105,7 +104,7 @@ impl Keeper {
             self.tasks.spawn(async move {
                 // A renewal that is under way began with the old one.
                 keeper.flights.ended(&key).await;
-                drop(keeper.fly(&key, Errand::new(Cause::Operator, Urgency::Emergency), None));
+                drop(keeper.fly(&key, Errand::new(Cause::Operator), None));
             });
         }
         Ok(())
@@ -126,7 +125,7 @@ impl Keeper {
             return Err(AdminFailure::BaseUrlIllegal);
         }
         let account = self.roster.account(name).ok_or(AdminFailure::NotFound)?;
-        let base_url = base_url.trim_end_matches('/').to_owned();
+        let base_url = base_url.to_owned();
         self.change_credential(Credential { base_url, ..account.credential.clone() }, by).await
     }
 
