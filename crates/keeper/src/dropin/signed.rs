@@ -180,8 +180,7 @@ async fn exchange(
 
 /// What an exchange that bought nothing is in the dialect.
 ///
-/// Only what the platform says of the code itself is passed on: a refusal of the keeper's own credential is
-/// no fault of the caller's. A code in doubt is told as used, since only a new one can help.
+/// A refusal of the keeper's own credential ends none. A code in doubt is told as used, since only a new one can help.
 fn outcome_of(failure: &ExchangeFailure, account: &Account) -> Result<Outcome, Refusal> {
     match failure {
         ExchangeFailure::Later(_) => Ok(Outcome::Unknown),
@@ -193,23 +192,11 @@ fn outcome_of(failure: &ExchangeFailure, account: &Account) -> Result<Outcome, R
             let gateway = Gateway::of(account.credential.source.dialect());
             let said = gateway.zip(code.as_deref()).and_then(|(gateway, code)| gateway.outcome_of_code(code));
             Err(match said {
-                Some(Outcome::Refused(refusal)) if is_about_the_code(refusal) => refusal,
+                Some(Outcome::Refused(refusal)) => refusal,
                 Some(_) | None => Refusal::CodeInvalid,
             })
         }
     }
-}
-
-const fn is_about_the_code(refusal: Refusal) -> bool {
-    matches!(
-        refusal,
-        Refusal::CodeInvalid
-            | Refusal::CodeMalformed
-            | Refusal::CodeUsed
-            | Refusal::CodeExpired
-            | Refusal::CustomerUnknown
-            | Refusal::CustomerFrozen
-    )
 }
 
 async fn refresh(
