@@ -4,16 +4,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mintkeep_issuer::issuer::Failure;
+use mintkeep_issuer::issuer::{CodeAsk, Failure};
+use mintkeep_protocol::binding::ShownBinding;
 use mintkeep_protocol::ident::AppId;
+use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::request::{Ask, ClientProof};
-use mintkeep_protocol::secret::ClientSecret;
+use mintkeep_protocol::secret::{AuthCode, ClientSecret};
 use mintkeep_protocol::token::TokenKind;
 use mintkeep_web::arrival::Arrival;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::rig::{ACTIVE, HK, MINI, Rig, SECRET, WECHAT, apply_path, wechat_target};
+use super::rig::{ACTIVE, DINGTALK, HK, MINI, Rig, SECRET, WECHAT, apply_path, wechat_target};
 
 /// What each of many tasks that begin together comes to.
 async fn all_at_once<F, T>(count: usize, make: impl Fn(usize) -> F) -> Vec<T>
@@ -34,6 +36,13 @@ fn in_one_moment(test: impl Future<Output = ()>) {
     const POLLS: u32 = 100_000;
     let runtime = tokio::runtime::Builder::new_current_thread().event_interval(POLLS).enable_all().build();
     runtime.unwrap().block_on(test);
+}
+
+/// An app as it is let in now.
+async fn let_in(rig: &Rig, id: &str) -> AuthenticClient {
+    let app = rig.issuer.app(&AppId::parse(id).unwrap()).await.unwrap();
+    let proof = ClientProof::Secret(ClientSecret::new(SECRET.to_owned()));
+    rig.issuer.admit(&app, &proof, &Arrival::UNKNOWN).unwrap()
 }
 
 #[test]
@@ -59,20 +68,53 @@ fn the_64_callers_of_one_moment_share_one_new_token_and_one_write() {
 fn who_was_let_in_by_an_app_of_before_shares_no_token_of_who_was_let_in_after() {
     in_one_moment(async {
         let rig = Rig::new().await;
-        let id = AppId::parse(WECHAT).unwrap();
-        let let_in = async || {
-            let app = rig.issuer.app(&id).await.unwrap();
-            let proof = ClientProof::Secret(ClientSecret::new(SECRET.to_owned()));
-            rig.issuer.admit(&app, &proof, &Arrival::UNKNOWN).unwrap()
-        };
-        let before = let_in().await;
+        let before = let_in(&rig, WECHAT).await;
         rig.change_app(WECHAT, |app| app.name.push('!')).await;
-        let after = let_in().await;
+        let after = let_in(&rig, WECHAT).await;
         let ask = Ask::AppToken { pool: TokenKind::WeChatToken, force: false };
         let asked = async |client| rig.issuer.done_for_client(client, &ask, None, &Arrival::UNKNOWN).await;
         let (later, earlier) = tokio::join!(biased; asked(&after), asked(&before));
         assert!(later.is_ok());
         assert!(matches!(earlier, Err(Failure::Overtaken)), "it may not be let in any more");
+    });
+}
+
+#[test]
+fn a_code_of_after_a_mass_revocation_is_not_refused_to_who_was_let_in_before() {
+    in_one_moment(async {
+        let rig = Rig::new().await;
+        let before = let_in(&rig, DINGTALK).await;
+        rig.change_app(DINGTALK, |app| app.token_epoch += 1).await;
+        let code = AuthCode::new(rig.code(DINGTALK, ACTIVE).await);
+        let traded = async |client| {
+            let ask = CodeAsk { client, request: None, arrival: &Arrival::UNKNOWN };
+            rig.issuer.exchange(ask, &code, ShownBinding::NotAsked).await
+        };
+        let overtaken = traded(&before).await;
+        assert!(matches!(overtaken, Err(Failure::Overtaken)), "who asks is let in anew");
+        assert!(traded(&let_in(&rig, DINGTALK).await).await.is_ok());
+    });
+}
+
+#[test]
+fn a_line_of_callers_has_an_end() {
+    const WAITING_MAX: usize = 4_096;
+    in_one_moment(async {
+        let rig = Arc::new(Rig::new().await);
+        let client = let_in(&rig, DINGTALK).await;
+        let answers = all_at_once(WAITING_MAX + 2, |_| {
+            let (rig, client) = (rig.clone(), client.clone());
+            async move {
+                let ask = Ask::AppToken { pool: TokenKind::DingTalkToken, force: false };
+                rig.issuer.done_for_client(&client, &ask, None, &Arrival::UNKNOWN).await
+            }
+        });
+        let answers = answers.await;
+        let told_to_come_back = answers.iter().filter(|answer| matches!(answer, Err(Failure::Busy))).count();
+        assert_eq!(
+            (told_to_come_back, answers.iter().filter(|answer| answer.is_ok()).count()),
+            (2, WAITING_MAX)
+        );
     });
 }
 

@@ -1,6 +1,8 @@
 //! The admin routes.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
@@ -160,6 +162,34 @@ async fn tokens_are_listed_page_by_page_and_explained_without_their_text() {
     let (status, read) = rig.admin("GET", "/tokens/b", None).await;
     assert_eq!((status, &read["expires_in"]), (200, &json!(LIFE_S)));
     assert!(read["access_token"].as_str().unwrap().starts_with("planted-token-"));
+}
+
+#[tokio::test]
+async fn a_call_that_was_not_sent_is_none_of_the_days() {
+    let rig = Rig::new().await;
+    rig.add("shop", TokenSource::WeChatToken).await;
+    let calls = async || rig.admin("GET", "/tokens/shop/explain", None).await.1["calls_today"].clone();
+    let before = calls().await;
+    rig.platform.is_down.store(true, SeqCst);
+    assert_ne!(rig.admin("POST", "/tokens/shop/refresh", None).await.0, 200);
+    assert_eq!(calls().await, before);
+}
+
+#[tokio::test]
+async fn of_the_renewals_that_are_due_together_64_are_under_way_at_once() {
+    let rig = Rig::new().await;
+    rig.platform.is_frozen.store(true, SeqCst);
+    for n in 0..70 {
+        assert_eq!(
+            rig.admin("POST", "/credentials", Some(but("name", json!(format!("shop{n}"))))).await.0,
+            201
+        );
+    }
+    while rig.platform.calls() < 64 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(rig.platform.calls(), 64);
 }
 
 #[tokio::test]

@@ -97,6 +97,15 @@ async fn a_token_that_is_not_held_here_leads_nowhere_and_is_called_dead() {
         let answer = call(&rig, Method::GET, path, "planted-by-a-stranger").await;
         assert_eq!((answer.0, &answer.1[field]), (status, &code), "{path}: {}", answer.1);
     }
+    // Where tokens are asked for, a token says nothing: the secret does.
+    let (_, told) = call(
+        &rig,
+        Method::GET,
+        "/cgi-bin/token?grant_type=client_credential&appid=wx&secret=no",
+        &held(&rig, "wx"),
+    )
+    .await;
+    assert_eq!(told["errcode"], 40125, "{told}");
     // With a good token neither goes on; and as both are the caller's mistakes, neither is told as something to try again.
     let wx = held(&rig, "wx");
     for (method, path, errcode) in

@@ -191,3 +191,63 @@ impl Roster {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mintkeep_protocol::keep::consumer::CredentialScope;
+    use mintkeep_protocol::keep::credential::{CredentialSettings, TokenSource};
+    use mintkeep_protocol::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_state_that_is_heard_of_late_takes_no_newer_ones_place() {
+        let (no, name, app) =
+            (RecordId::from_number(1), CredentialName::parse("shop").unwrap(), AppId::parse("wx1").unwrap());
+        let credential = |revision: i64| Credential {
+            no,
+            name: name.clone(),
+            app: app.clone(),
+            source: TokenSource::WeChatStable,
+            base_url: format!("https://{revision}.example"),
+            proof: None,
+            settings: CredentialSettings::default(),
+            created_at: Timestamp::default(),
+            removed_at: None,
+            revision,
+        };
+        let consumer = |revision: i64| Consumer {
+            no,
+            name: ConsumerName::parse("till").unwrap(),
+            key: KeyDigest::of("key"),
+            drop_in_secret: None,
+            drop_in_keys: None,
+            credentials: CredentialScope::All,
+            verbs: vec![],
+            margin_floor_s: 0,
+            created_at: Timestamp::default(),
+            revoked_at: None,
+            revision,
+        };
+        let roster = Roster::new();
+        for revision in [1, 3, 2] {
+            roster.enter(credential(revision));
+            roster.enroll(&[consumer(revision)]);
+        }
+        let known =
+            [roster.account(&name), roster.account_by_no(no), roster.account_of_app(Dialect::WeChat, &app)];
+        for account in known {
+            assert_eq!(account.unwrap().credential.base_url, "https://3.example");
+        }
+        assert_eq!(roster.consumer(&KeyDigest::of("key")).unwrap().revision, 3);
+
+        let no = RecordId::from_number(2);
+        roster.enter(Credential { no, ..credential(1) });
+        roster.enter(credential(4));
+        assert_eq!(
+            roster.account(&name).unwrap().credential.no,
+            no,
+            "of two by one name the later one counts"
+        );
+    }
+}

@@ -247,3 +247,79 @@ impl Shelf {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mintkeep_protocol::ident::CustomerId;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
+
+    /// An app's own token as it is at `revision`, with the one before it.
+    fn leaf((revision, token): (i64, &str), before: Option<&str>) -> Leaf {
+        let key = SlotKey { credential: RecordId::from_number(1), customer: None };
+        let version = TokenVersion(revision);
+        let kept = Kept {
+            version,
+            digest: TokenDigest::of(token),
+            access: AccessToken::new(token.to_owned()),
+            obtained_at: NOW,
+            expires_at: NOW,
+            expires_at_text: "".into(),
+            etag: etag(version, NOW),
+            refresh_expires_at: None,
+        };
+        let past = before.map(|before| Past { version, digest: TokenDigest::of(before) });
+        let slot = Slot { revision, past: past.into_iter().collect(), ..Slot::empty(key, NOW) };
+        Leaf { kept: Some(kept), ..Leaf::broken(&slot, NOW) }
+    }
+
+    #[test]
+    fn an_apps_tokens_tell_whose_they_are_until_the_second_renewal_and_take_no_room_then() {
+        let (shelf, tokens) = (Shelf::new(), ["a", "b", "c", "d", "e"]);
+        let mut before = None;
+        for at in (1..).zip(tokens) {
+            shelf.put(&Arc::new(leaf(at, before)));
+            before = Some(at.1);
+        }
+        let customer = CustomerId::parse("c1").ok();
+        let customers = leaf((1, "f"), None);
+        shelf.put(&Arc::new(Leaf { key: SlotKey { customer, ..customers.key.clone() }, ..customers }));
+        assert!(shelf.owner(&TokenDigest::of("f")).is_none());
+        let known = tokens.map(|token| shelf.owner(&TokenDigest::of(token)).is_some());
+        assert_eq!(known, [false, false, false, true, true]);
+        assert_eq!(shelf.owners.all().count(), 2);
+    }
+
+    #[test]
+    fn a_lease_is_known_since_it_was_first_heard_of() {
+        let heard =
+            |fence: i64, at| Leaf { lease: Some((LeaseFence(fence), at)), ..leaf((fence, "a"), None) };
+        let first = Instant::now();
+        let later = first.checked_add(Duration::from_secs(1)).unwrap();
+        let before = heard(1, first);
+        assert_eq!(heard(1, later).after(Some(&before)).known_since(LeaseFence(1)), Some(first));
+        assert_eq!(heard(2, later).after(Some(&before)).known_since(LeaseFence(2)), Some(later));
+    }
+
+    #[test]
+    fn a_token_that_is_not_stored_yet_is_served_until_something_newer_is_stored() {
+        let shelf = Shelf::new();
+        let come = || Leaf { is_provisional: true, ..leaf((3, "come"), None) };
+        let steps = [
+            ("stored", leaf((3, "before"), None), "before"),
+            ("came", come(), "come"),
+            ("came twice", come(), "come"),
+            ("heard of again", leaf((3, "before"), None), "come"),
+            ("stored too", leaf((4, "come"), None), "come"),
+            ("heard of late", come(), "come"),
+        ];
+        for (step, put, served) in steps {
+            let key = put.key.clone();
+            shelf.put(&Arc::new(put));
+            let found = shelf.get(&key).unwrap();
+            assert_eq!(found.kept.as_ref().unwrap().access.expose(), served, "{step}");
+        }
+    }
+}

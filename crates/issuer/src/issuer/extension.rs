@@ -59,6 +59,11 @@ impl Extensions {
 
 #[cfg(test)]
 mod tests {
+    use mintkeep_protocol::app::App;
+    use mintkeep_protocol::ident::{AppId, Dialect, RecordId};
+    use mintkeep_protocol::issue::access::empty_pool;
+    use mintkeep_protocol::token::Salt;
+
     use super::*;
 
     #[test]
@@ -66,6 +71,19 @@ mod tests {
         for (promised, stored) in [(7_000, 7_000), (7_001, 8_000), (7_999, 8_000)] {
             let promised = Timestamp::from_unix_ms(promised);
             assert_eq!(Extensions::stored_end(promised).unix_ms(), stored);
+        }
+    }
+
+    #[test]
+    fn of_the_promises_of_a_second_the_latest_counts_whichever_is_noted_last() {
+        let (at, extensions) = (Timestamp::from_unix_ms, Extensions::default());
+        let app =
+            App::new(RecordId::from_number(1), AppId::parse("ding1").unwrap(), Dialect::DingTalk, at(0));
+        let mut pool = empty_pool(&app, TokenKind::DingTalkToken, Salt([0; 16]));
+        pool.current.expires_at = at(8_000);
+        for (promised, told) in [(7_300, 7_300), (7_100, 7_300), (7_500, 7_500)] {
+            extensions.promise(pool.key, at(promised));
+            assert_eq!(extensions.exact(&pool).current.expires_at, at(told), "{promised}");
         }
     }
 }

@@ -130,6 +130,20 @@ mod tests {
     }
 
     #[test]
+    fn ten_thousand_callers_are_remembered_until_they_asked_too_long_ago() {
+        let (given, digest) = (Given::default(), TokenDigest::of("one"));
+        let [first, last, further] = [0, 9_999, 10_000].map(whom);
+        for n in 0..10_000 {
+            given.note(whom(n), digest, NOW);
+        }
+        let again = |whom: &Whom, now| given.note(whom.clone(), digest, now).soon;
+        assert_eq!([&further, &further].map(|whom| again(whom, NOW)), [1, 1]);
+        assert_eq!([&first, &last].map(|whom| again(whom, NOW)), [2, 2]);
+        let later = NOW.after(AGAIN_WITHIN);
+        assert_eq!([&further, &further].map(|whom| again(whom, later)), [1, 2]);
+    }
+
+    #[test]
     fn a_late_second_asking_is_looked_into_where_that_costs_nobody_their_token() {
         let legacy = Repeat::Supersedes { overlap: Duration::from_mins(5) };
         let stable = Repeat::SameUntil { last: Duration::from_mins(5) };

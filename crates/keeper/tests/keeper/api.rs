@@ -12,6 +12,7 @@ use mintkeep_keeper::StartFault;
 use mintkeep_keeper::admin::{AdminFailure, MadeConsumer, NewConsumer};
 use mintkeep_keeper::dropin::DropIn;
 use mintkeep_keeper::proxy::HyperOnward;
+use mintkeep_keeper::reporter::Action;
 use mintkeep_keeper::rotation::walk_keepers_records;
 use mintkeep_keeper::routes::{ListenerParts, WATCH_BEAT_EVERY, router};
 use mintkeep_protocol::crypto::key_name;
@@ -154,17 +155,19 @@ async fn ten_thousand_reports_of_one_dead_token_cost_one_call() {
     for (credential, customer) in [("legacy", None), ("mini", Some("c1"))] {
         let account = world.account(0, credential);
         let customer = customer.map(|customer| CustomerId::parse(customer).unwrap());
-        let version = keeper.leaf(&account, customer.as_ref()).unwrap().kept.as_ref().unwrap().version;
-        let before = world.platform.arrived(credential);
+        let held = || keeper.leaf(&account, customer.as_ref()).unwrap().kept.as_ref().unwrap().version;
+        let (version, before) = (held(), world.platform.arrived(credential));
         let report =
-            || keeper.report(&account, customer.as_ref(), Reported::Version(version), &world.consumer);
-        let done = futures_util::future::join_all((0..10_000).map(|_| report())).await;
+            |version| keeper.report(&account, customer.as_ref(), Reported::Version(version), &world.consumer);
+        let done = futures_util::future::join_all((0..10_000).map(|_| report(version))).await;
         assert_eq!(world.platform.arrived(credential), before + 1, "{credential}");
         assert!(done.iter().all(|done| {
             let (action, leaf) = done.as_ref().unwrap();
-            *action == mintkeep_keeper::reporter::Action::Renewed
-                && leaf.kept.as_ref().unwrap().version > version
+            *action == Action::Renewed && leaf.kept.as_ref().unwrap().version > version
         }));
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let (next, _) = report(held()).await.unwrap();
+        assert_eq!(next, Action::Renewed, "{credential}: who joins pays for no report");
     }
 }
 
