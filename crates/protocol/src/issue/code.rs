@@ -54,7 +54,7 @@ pub enum Exchange {
     First(Grant),
     /// The byte-identical request was answered before: hand out the same tokens again.
     Again(ActiveTokens),
-    /// A used code was shown again, and late: commit this revoked grant, then answer "used".
+    /// A used code was shown again, late and by another request: commit this revoked grant, then answer "used".
     Replayed(Grant),
 }
 
@@ -72,12 +72,15 @@ pub struct ExchangeAsk<'a> {
 }
 
 impl ExchangeAsk<'_> {
-    /// Whether this is the request that made `tokens`, soon enough to be answered again.
+    /// Whether this is the request that made `tokens`, byte for byte.
+    fn is_same(&self, tokens: &ActiveTokens) -> bool {
+        self.request.is_some() && self.request == tokens.made_by
+    }
+
+    /// Whether it is that, and soon enough to be answered again.
     pub(super) fn repeats(&self, tokens: &ActiveTokens) -> bool {
-        let made_at = tokens.access.issued_at;
-        self.request.is_some()
-            && self.request == tokens.made_by
-            && self.now < made_at.after(self.caller.app().identical_retry())
+        let until = tokens.access.issued_at.after(self.caller.app().identical_retry());
+        self.is_same(tokens) && self.now < until
     }
 }
 
@@ -118,6 +121,8 @@ pub fn exchange_code(
         GrantStage::Revoked { spent_at: Some(_), .. } => return Err(Refusal::CodeUsed),
         GrantStage::Revoked { spent_at: None, .. } => return Err(Refusal::CodeInvalid),
         GrantStage::Active { tokens, .. } if ask.repeats(&tokens) => return Ok(Exchange::Again(tokens)),
+        // Its own request again, however late, is a caller who has not heard the answer, and no thief.
+        GrantStage::Active { tokens, .. } if ask.is_same(&tokens) => return Err(Refusal::CodeUsed),
         GrantStage::Active { spent_at, .. } => {
             let is_late = app.replay_revokes_after().is_some_and(|wait| ask.now >= spent_at.after(wait));
             let stage = GrantStage::Revoked { spent_at: Some(spent_at), at: ask.now };
