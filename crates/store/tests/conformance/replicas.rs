@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mintkeep_protocol::ident::CustomerId;
+use mintkeep_protocol::keep::exchange::Exchange;
 use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
 use mintkeep_protocol::port::keeper_store::{Change, KeeperStore};
 use mintkeep_protocol::record::{AuditAction, AuditEntry, Customer, CustomerStatus, GrantStage, Profile};
@@ -12,7 +13,7 @@ use mintkeep_store::{DatabaseError, PostgresOptions, PostgresStore};
 use tokio::task::JoinSet;
 
 use crate::cluster::{ask, new_database, open, run};
-use crate::keeper::credential;
+use crate::keeper::{credential, ended, exchange, full_slot, key};
 use crate::sample::{NOW, Still, Store, app, at, audit, audited, grant, nonce, number, pool};
 
 fn customer_id() -> CustomerId {
@@ -62,7 +63,7 @@ async fn open_trusting(url: &str) -> Store {
 }
 
 /// Asks until the answer is as it should be.
-async fn until(case: &str, holds: impl AsyncFn() -> bool) {
+async fn until(case: &str, mut holds: impl AsyncFnMut() -> bool) {
     let seen = async {
         while !holds().await {
             tokio::task::yield_now().await;
@@ -279,4 +280,42 @@ async fn what_another_server_numbered_before_its_dump_was_restored_here_is_not_t
     store.put_credential(credential(2, "new"), audit("added")).await.unwrap();
     let (_, changes) = store.changes_since(mark, 9).await.unwrap();
     assert!(matches!(&changes[..], [Change::Credential(new)] if new.name.as_str() == "new"));
+}
+
+/// A connection of somebody else's with a transaction that is under way.
+async fn begin(url: &str, sql: &str) -> (tokio_postgres::Client, JoinSet<Result<(), tokio_postgres::Error>>) {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    let mut driven = JoinSet::new();
+    driven.spawn(connection);
+    client.batch_execute(&format!("BEGIN; {sql}")).await.unwrap();
+    (client, driven)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_code_bought_is_not_kept_for_a_credential_that_is_just_being_removed() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
+    let store = open(&url).await;
+    store.put_credential(credential(1, "mine"), audit("added")).await.unwrap();
+    assert_eq!(store.take_exchange(&exchange(1, 1), at(-1)).await.unwrap(), Commit::Done);
+    // As a removal does it, statement by statement.
+    let (removal, _driven) =
+        begin(&url, "UPDATE credential SET removed_at = 1; DELETE FROM slot WHERE credential = 1").await;
+    let mut commit = JoinSet::new();
+    let committing = store.clone();
+    commit.spawn(async move {
+        let bought = Exchange { revision: 1, ..exchange(1, 1) };
+        committing.commit_exchange(&bought, &full_slot(key(1, Some("c"))), ended(1)).await
+    });
+    let waits = "SELECT count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mut committed = None;
+    until("it waits for the removal, or goes past it", async || {
+        committed = commit.try_join_next();
+        committed.is_some() || ask::<i64>(&url, waits).await > 0
+    })
+    .await;
+    removal.batch_execute("DELETE FROM code_exchange WHERE credential = 1; COMMIT").await.unwrap();
+    while commit.join_next().await.is_some() {}
+    assert!(store.slot(&key(1, Some("c"))).await.unwrap().is_none(), "tokens that nobody deletes any more");
 }

@@ -42,6 +42,10 @@ pub async fn write(db: &Transaction<'_>, change: &KeeperChange) -> Written {
             put_off_exchange(db, exchange, refunded.as_ref()).await
         }
         KeeperChange::CommitExchange(exchange, slot, line, refunded) => {
+            // A removal that has begun would not see the slot that is put here.
+            if !is_usable(db, exchange.key.credential).await? {
+                return Ok(Presented::Lost);
+            }
             match put_exchange(db, exchange).await? {
                 Presented::Done => commit_kept(db, slot, line, refunded.as_ref()).await,
                 lost @ (Presented::Lost | Presented::OverQuota) => Ok(lost),
