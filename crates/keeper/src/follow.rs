@@ -35,16 +35,19 @@ pub(crate) async fn run(keeper: Arc<Keeper>, mut mark: ChangeMark) {
     }
 }
 
+/// Takes in all that changed after `mark`, and tells the mark to go on from: what somebody is still about to commit comes
+/// after that one, but maybe before what is here already.
 async fn catch_up(keeper: &Arc<Keeper>, mut mark: ChangeMark) -> Stored<ChangeMark> {
+    let settled = keeper.store.change_mark().await?;
     loop {
-        let (next, changes) = keeper.store.changes_since(mark, PAGE_RECORDS).await?;
+        let (last, changes) = keeper.store.changes_since(mark, PAGE_RECORDS).await?;
+        if changes.is_empty() {
+            return Ok(settled);
+        }
         for change in &changes {
             keeper.take_in_change(change).await?;
         }
-        if next == mark || changes.is_empty() {
-            return Ok(next);
-        }
-        mark = next;
+        mark = last;
     }
 }
 

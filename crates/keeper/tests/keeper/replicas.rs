@@ -55,3 +55,29 @@ async fn that_a_customer_is_unknown_is_not_said_on_a_guess() {
         "{told:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_one_replica_commits_after_a_later_change_is_heard_of_by_another_all_the_same() {
+    let world = World::new(1, 2).await;
+    let knows = |credential| world.processes[1].keeper.account(&name(credential)).is_some();
+    let add = async |credential| {
+        let new = new_credential(credential, TokenSource::DingTalk);
+        world.processes[0].keeper.add_credential(new, &by()).await.unwrap();
+    };
+    world.store.hold_back(&name("slow"));
+    add("slow").await;
+    add("quick").await;
+    until("the later one is known", || knows("quick")).await;
+    assert!(!knows("slow"), "nobody was told of it");
+    world.store.uncommitted.lock().unwrap().take();
+    until("the earlier one is known", || knows("slow")).await;
+}
+
+async fn until(case: &str, holds: impl Fn() -> bool) {
+    let seen = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_mins(1), seen).await.is_ok(), "{case}");
+}

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use mintkeep_protocol::crypto::{MasterKeys, Sealed};
 use mintkeep_protocol::dialect::answer::read_back;
-use mintkeep_protocol::ident::RecordId;
+use mintkeep_protocol::ident::{CredentialName, RecordId};
 use mintkeep_protocol::keep::consumer::Consumer;
 use mintkeep_protocol::keep::credential::Credential;
 use mintkeep_protocol::keep::exchange::{Exchange, ExchangeKey};
@@ -54,6 +54,8 @@ pub struct ModelStore {
     /// Held by a commit that waits: nobody sees it, and whoever changes the same record waits as well.
     record: Arc<tokio::sync::Mutex<()>>,
     tasks: Tasks,
+    /// A credential that somebody is about to commit, and the mark before its own: until then nobody is given it.
+    pub uncommitted: Mutex<Option<(ChangeMark, CredentialName)>>,
     pub story: Arc<Story>,
     /// Opens answers, to watch what becomes of them.
     ring: Arc<MasterKeys>,
@@ -69,6 +71,7 @@ impl ModelStore {
             holds_up: Mutex::default(),
             record: Arc::default(),
             tasks: Tasks::single_threaded(),
+            uncommitted: Mutex::default(),
             story,
             ring,
         })
@@ -92,6 +95,11 @@ impl ModelStore {
     /// Stores a slot, past all doors.
     pub fn put(&self, slot: &Slot) {
         assert_eq!(at_once(self.model.take_lease(slot)), Commit::Done);
+    }
+
+    /// Has the credential that is put next look like one whose transaction is still under way.
+    pub fn hold_back(&self, credential: &CredentialName) {
+        *self.uncommitted.lock().unwrap() = Some((at_once(self.model.change_mark()), credential.clone()));
     }
 
     /// How many calls were debited to an app.
@@ -365,7 +373,12 @@ impl KeeperStore for StoreDoor {
     }
 
     async fn changes_since(&self, mark: ChangeMark, most: u32) -> Stored<(ChangeMark, Vec<Change>)> {
-        self.through("changes_since", self.store.model.changes_since(mark, most)).await
+        let (last, mut changes) =
+            self.through("changes_since", self.store.model.changes_since(mark, most)).await?;
+        if let Some((_, late)) = &*self.store.uncommitted.lock().unwrap() {
+            changes.retain(|change| !matches!(change, Change::Credential(other) if other.name == *late));
+        }
+        Ok((last, changes))
     }
 
     async fn write_keeper_audit(&self, audit: AuditEntry) -> Stored<()> {
@@ -373,6 +386,8 @@ impl KeeperStore for StoreDoor {
     }
 
     async fn change_mark(&self) -> Stored<ChangeMark> {
-        self.through("change_mark", self.store.model.change_mark()).await
+        let mark = self.through("change_mark", self.store.model.change_mark()).await?;
+        let uncommitted = self.store.uncommitted.lock().unwrap();
+        Ok(uncommitted.as_ref().map_or(mark, |(before, _)| mark.min(*before)))
     }
 }

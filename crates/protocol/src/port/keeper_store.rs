@@ -214,14 +214,15 @@ pub trait KeeperStore: Send + Sync {
     /// Guard: both revisions. A renewal that was under way in that slot has lost its lease by this.
     async fn commit_exchange(&self, exchange: &Exchange, slot: &Slot, ended: Ended) -> Stored<Commit>;
 
-    /// What changed after `mark`, at most `most` records, oldest first, and the mark to ask from next.
+    /// What changed after `mark`, at most `most` records, oldest first, and the mark of the last of them.
     ///
-    /// Each change is seen at least once by whoever asks on and on; the same may be seen again.
+    /// What is being committed meanwhile may be given an earlier mark. So whoever has asked until nothing was left asks
+    /// the next time from the [`Self::change_mark`] of before; the same may be seen again then.
     async fn changes_since(&self, mark: ChangeMark, most: u32) -> Stored<(ChangeMark, Vec<Change>)>;
 
     /// Writes an audit line that belongs to no record (a master key's rotation).
     async fn write_keeper_audit(&self, audit: AuditEntry) -> Stored<()>;
 
-    /// The present mark: what [`Self::changes_since`] gives from here on is new.
+    /// The present mark: all changes up to it have ended, and what is changed from now on has a later one.
     async fn change_mark(&self) -> Stored<ChangeMark>;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::exchange::Exchange;
 use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
-use mintkeep_protocol::port::keeper_store::{Change, KeeperStore};
+use mintkeep_protocol::port::keeper_store::{Change, ChangeMark, KeeperStore};
 use mintkeep_protocol::record::{AuditAction, AuditEntry, Customer, CustomerStatus, GrantStage, Profile};
 use mintkeep_protocol::token::TokenKind;
 use mintkeep_store::{DatabaseError, PostgresOptions, PostgresStore};
@@ -289,6 +289,39 @@ async fn begin(url: &str, sql: &str) -> (tokio_postgres::Client, JoinSet<Result<
     driven.spawn(connection);
     client.batch_execute(&format!("BEGIN; {sql}")).await.unwrap();
     (client, driven)
+}
+
+#[tokio::test]
+async fn all_that_changed_is_given_page_by_page_while_somebodys_transaction_is_under_way() {
+    let url = new_database().await;
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
+    let store = open(&url).await;
+    store.put_credential(credential(1, "slow"), audit("added")).await.unwrap();
+    let slow = "UPDATE credential SET mark = pg_current_xact_id()::text::bigint";
+    let (slow, _driven) = begin(&url, slow).await;
+    for no in 2..=4 {
+        store.put_credential(credential(no, &format!("c{no}")), audit("added")).await.unwrap();
+    }
+    let settled = store.change_mark().await.unwrap();
+    let (mut mark, mut seen) = (ChangeMark::default(), Vec::new());
+    for _page in 0..5 {
+        let (last, changes) = store.changes_since(mark, 1).await.unwrap();
+        seen.extend(changes.iter().map(name_of));
+        mark = last;
+    }
+    assert_eq!(seen, ["slow", "c2", "c3", "c4"], "each once, though an older transaction is under way");
+    slow.batch_execute("COMMIT").await.unwrap();
+    let (_, changes) = store.changes_since(settled, 1).await.unwrap();
+    assert_eq!(
+        changes.iter().map(name_of).collect::<Vec<_>>(),
+        ["slow"],
+        "from the mark of then it is found"
+    );
+}
+
+fn name_of(change: &Change) -> String {
+    let Change::Credential(credential) = change else { panic!("there are only credentials") };
+    credential.name.to_string()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

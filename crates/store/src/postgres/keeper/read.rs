@@ -141,9 +141,8 @@ pub async fn open_exchanges(db: &ClientWrapper, most: u32) -> Answer<Vec<Exchang
 
 /// The first changes after `mark` of all records that are followed.
 ///
-/// A mark is a transaction's number, and transactions commit in another order than they began in. So the
-/// mark to go on from stays behind the oldest transaction that was under way before the records were read:
-/// a change that commits later is still found, and one that committed since may be found twice.
+/// A mark is a transaction's number, and transactions commit in another order than they began in: what commits later may
+/// have an earlier mark than what is read here.
 ///
 /// A mark that no transaction of this server has had is of another one, whose dump was restored here: it is no news.
 pub async fn changes_since(
@@ -151,7 +150,6 @@ pub async fn changes_since(
     mark: ChangeMark,
     most: u32,
 ) -> Answer<(ChangeMark, Vec<Change>)> {
-    let settled = change_mark(db).await?;
     let sql = |columns: &str, table: &str| {
         format!(
             "SELECT {columns}, mark FROM {table} WHERE mark > $1 \
@@ -178,9 +176,7 @@ pub async fn changes_since(
     for (mark, row) in consumers {
         changes.push((mark, Change::Consumer(row.into_consumer()?)));
     }
-    let (last, changes) = first_changes(mark, changes, most);
-    let next = if changes.is_empty() { settled } else { last.min(settled) };
-    Ok((next.max(mark), changes))
+    Ok(first_changes(mark, changes, most))
 }
 
 /// The last transaction before the oldest that is under way: all up to it have ended.

@@ -16,8 +16,7 @@ fn word(change: &Change) -> (String, i64) {
     }
 }
 
-/// Follows in pages of `most` until nothing is new; each change once, though it may be seen again while
-/// somebody else's transaction is under way.
+/// Follows in pages of `most` until nothing is new.
 async fn follow(store: &Both, mut mark: ChangeMark, most: u32) -> (ChangeMark, Vec<(String, i64)>) {
     let mut seen = Vec::new();
     loop {
@@ -26,13 +25,8 @@ async fn follow(store: &Both, mut mark: ChangeMark, most: u32) -> (ChangeMark, V
         if changes.is_empty() {
             return (next, seen);
         }
-        for change in changes.iter().map(word) {
-            if !seen.contains(&change) {
-                seen.push(change);
-            }
-        }
+        seen.extend(changes.iter().map(word));
         mark = next;
-        tokio::task::yield_now().await;
     }
 }
 
@@ -55,7 +49,6 @@ pub async fn each_change_is_seen_in_its_order_as_the_record_is_now(store: Both) 
     }
 
     let (mark, _) = follow(&store, start, 100).await;
-    assert!(mark <= store.change_mark().await.unwrap());
     slot.revision = 2;
     store.commit_kept(&slot, ended(1)).await.unwrap();
     assert_eq!(follow(&store, mark, 9).await.1, [("slot/1/c".to_owned(), 3)]);
