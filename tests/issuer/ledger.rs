@@ -59,7 +59,7 @@ impl Ledger {
         self.trouble.store(number, SeqCst);
     }
 
-    /// Has another replica be first at the next `times` changes of a pool that is there.
+    /// Has another replica be first at the next `times` changes of a pool or a grant that is there.
     pub fn be_beaten(&self, times: usize) {
         self.rivals.store(times, SeqCst);
     }
@@ -68,6 +68,15 @@ impl Ledger {
         let taken = self.rivals.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
         if let (Ok(_), Some(pool)) = (taken, self.model.pool(key).await?) {
             self.model.commit_access(Pool::clone(&pool), None).await?;
+        }
+        Ok(())
+    }
+
+    async fn let_rival_change(&self, grant: &Grant, audit: &AuditEntry) -> Stored<()> {
+        let taken = self.rivals.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+        if let (Ok(_), Some(there)) = (taken, self.model.grant(grant.id).await?) {
+            let audit = AuditEntry { subject: "a rival".into(), ..audit.clone() };
+            self.model.commit_grant(Grant::clone(&there), audit).await?;
         }
         Ok(())
     }
@@ -151,7 +160,9 @@ impl IssuerStore for Ledger {
     }
 
     async fn commit_grant(&self, grant: Grant, audit: AuditEntry) -> Stored<Commit> {
-        self.answered(self.change().await?.commit_grant(grant, audit).await?)
+        let model = self.change().await?;
+        self.let_rival_change(&grant, &audit).await?;
+        self.answered(model.commit_grant(grant, audit).await?)
     }
 
     async fn commit_grant_for(&self, app: &App, grant: Grant, audit: AuditEntry) -> Stored<Commit> {

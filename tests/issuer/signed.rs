@@ -10,7 +10,8 @@ use http::header::HeaderValue;
 use mintkeep_protocol::app::{App, AppStatus};
 use mintkeep_protocol::dialect::alipay::Gateway;
 use mintkeep_protocol::ident::{AppId, Dialect, RecordId};
-use mintkeep_protocol::record::CustomerStatus;
+use mintkeep_protocol::port::issuer_store::IssuerStore as _;
+use mintkeep_protocol::record::{AuditAction, CustomerStatus};
 use serde_json::{Value, json};
 
 use super::rig::{ACTIVE, Answer, HK, MINI, Rig, apply_path, open, signed_at};
@@ -109,6 +110,20 @@ async fn each_end_of_a_code_and_of_a_refresh_token_has_its_word() {
         rig.pass(Duration::from_hours(72));
         assert_eq!(rig.refresh(id, &second.text("/refreshToken")).await.code(), refresh_expired);
     }
+}
+
+#[tokio::test]
+async fn a_replayed_code_ends_its_tokens_though_somebody_else_changes_the_grant_at_that_moment() {
+    let rig = Rig::new().await;
+    let code = rig.code(MINI, ACTIVE).await;
+    let token = rig.exchange(MINI, &code).await.text("/accessToken");
+    rig.pass(Duration::from_hours(1));
+    rig.store.be_beaten(1);
+    assert_eq!(rig.exchange(MINI, &code).await.code(), "USED_CODE");
+    assert!(!rig.is_active(&token).await, "whoever has a used code may have its tokens too");
+    let audit = rig.store.audit_tail(None, 9).await.unwrap();
+    let lines = audit.iter().filter(|(_, line)| line.action == AuditAction::CodeReplayed);
+    assert_eq!(lines.filter(|(_, line)| line.subject != "a rival").count(), 1);
 }
 
 #[tokio::test]

@@ -106,9 +106,11 @@ impl Issuer {
             match exchange {
                 Exchange::Again(tokens) => return Ok(self.token_set(app, &grant, &tokens, asked.now)),
                 Exchange::Replayed(revoked) => {
-                    // Lost means that somebody else changed the grant; the answer is the same.
-                    let _commit = self.store.commit_grant(revoked, audit(AuditAction::CodeReplayed)).await?;
-                    return Err(Refusal::CodeUsed.into());
+                    let commit = self.store.commit_grant(revoked, audit(AuditAction::CodeReplayed)).await?;
+                    // Lost: what somebody else made of the grant is to end too.
+                    if commit == Commit::Done {
+                        return Err(Refusal::CodeUsed.into());
+                    }
                 }
                 Exchange::First(next) => {
                     let customer = self.store.customer(&grant.customer).await?;
