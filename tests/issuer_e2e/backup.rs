@@ -10,10 +10,13 @@ fn a_backup_of_a_running_process_restores_what_was_and_never_what_came_after() {
     let (folder, other) = (Folder::new(), Folder::new());
     let server = folder.start();
     let before = server.ask(&wechat_token(WECHAT)).text("/access_token");
-    let file = folder.data().with_file_name("copy.db");
+    // A relative name that SQLite would take for a URI.
+    let at = folder.data().parent().unwrap().to_owned();
+    let file = at.join("file:copy.db");
     let backup = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mintkeep"));
-        command.arg("backup").arg("--data").arg(folder.data()).arg("--to").arg(&file).output().unwrap()
+        let command = command.current_dir(&at).arg("backup").arg("--data").arg(folder.data());
+        command.arg("--to").arg("file:copy.db").output().unwrap()
     };
     let made = backup();
     assert!(made.status.success(), "{made:?}");

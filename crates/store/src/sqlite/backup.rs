@@ -13,6 +13,8 @@ use super::open::{BACKUP_MARK, OpenError, create_private, remove};
 /// A store that is opened on the copy finds the mark and begins a new epoch, so that it never hands out
 /// a token that was handed out after the copy was made. Nobody can forget that.
 pub fn backup(file: &Path, to: &Path) -> Result<(), OpenError> {
+    // SQLite would take a name that begins with "file:" for a URI.
+    let to = &Path::new(".").join(to);
     let unfinished = unfinished(to);
     if to.exists() {
         return Err(at(to)(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file of this name")));
@@ -64,7 +66,8 @@ pub fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
 fn copy(from: &Path, to: &Path) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let store = Connection::open_with_flags(from, flags)?;
-    store.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
+    let name = to.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(to.to_owned()))?;
+    store.execute("VACUUM INTO ?1", [name])?;
     let copy = Connection::open(to)?;
     copy.pragma_update(None, "journal_mode", "DELETE")?;
     copy.pragma_update(None, "user_version", BACKUP_MARK)?;

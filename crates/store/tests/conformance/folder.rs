@@ -176,6 +176,16 @@ async fn a_backup_that_fails_leaves_nothing_behind() {
     assert_eq!(std::fs::read_dir(copies.path()).unwrap().count(), 0, "it may be all the room that is left");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_backup_under_a_name_that_sqlite_can_not_write_is_refused() {
+    let (folder, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = open_sqlite(folder.path());
+    let name: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"monday\xff.db");
+    store.backup(&copies.path().join(name)).await.unwrap_err();
+    assert_eq!(std::fs::read_dir(copies.path()).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn a_store_that_can_write_nothing_says_so_until_it_can_again() {
     let folder = tempfile::tempdir().unwrap();
