@@ -131,7 +131,7 @@ impl PostgresStore {
         let now = self.clock.now();
         let after = self.tidied.load(Ordering::SeqCst);
         let audit_before = now.before(self.audit_retention);
-        let mut db = self.connections.get().await?;
+        let mut db = self.connections.get_to_write().await?;
         let next = db.work(async |db| housekeeping::tidy(db, after, now, audit_before, turn).await).await?;
         self.tidied.store(next, Ordering::SeqCst);
         Ok(())
@@ -227,7 +227,7 @@ impl PostgresStore {
     async fn transact(&self, intent: &Intent) -> Result<Presented, Fault> {
         let mut tries = Tries::default();
         loop {
-            let mut db = self.connections.get().await?;
+            let mut db = self.connections.get_to_write().await?;
             match db.work(async |db| write(db, intent).await).await {
                 Err(fault) if tries.allow_another(&fault) => {}
                 written => return written,

@@ -1,17 +1,21 @@
 //! Connections and their deadlines: a bounded pool for what needs a connection to itself, a few shared ones
 //! whose questions are pipelined, and an end to whichever no longer answers.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{Client, ClientWrapper, Object, Pool};
 
 use super::fault::Fault;
+use super::schema;
 
 /// How long the engine may take for one piece of work: more than one statement may take, so
 /// that a server which still answers says so itself. A frozen one is given up after this.
 const ANSWER_MAX: Duration = Duration::from_secs(6);
+
+/// How long it may take to ask why a piece of work was given up.
+const REASON_MAX: Duration = Duration::from_secs(2);
 
 /// How many connections are shared by the small questions, which wait for one round trip and for nobody's work.
 const LANES: usize = 2;
@@ -24,17 +28,36 @@ pub struct Connections {
     pool: Pool,
     lanes: [Mutex<Option<Arc<ClientWrapper>>>; LANES],
     next_lane: AtomicUsize,
+    /// Whether a piece of work was given up, and it was not asked yet why.
+    fell_silent: Arc<AtomicBool>,
 }
 
 impl Connections {
     /// Connections of `pool`; none is made yet.
     pub fn of(pool: Pool) -> Self {
-        Self { pool, lanes: Default::default(), next_lane: AtomicUsize::new(0) }
+        let fell_silent = Arc::default();
+        Self { pool, lanes: Default::default(), next_lane: AtomicUsize::new(0), fell_silent }
     }
 
     /// A connection for what takes several statements, or long.
     pub async fn get(&self) -> Result<Lent, Fault> {
-        Ok(Lent(Some(self.pool.get().await?)))
+        Ok(Lent { db: Some(self.pool.get().await?), fell_silent: self.fell_silent.clone() })
+    }
+
+    /// A connection for what is to be committed; none while commits wait for a standby that is away. PostgreSQL ends no
+    /// session whose commit waits, though its client is long gone: each further one would be one session more.
+    pub async fn get_to_write(&self) -> Result<Lent, Fault> {
+        if self.fell_silent.load(Ordering::Relaxed) {
+            match tokio::time::timeout(REASON_MAX, self.ask(schema::do_commits_wait)).await {
+                Ok(Ok(true)) => {
+                    let cause =
+                        "commits wait for a synchronous standby that is away: start it, or name another";
+                    return Err(Fault::Connection(cause.into()));
+                }
+                Ok(Ok(false) | Err(_)) | Err(_) => self.fell_silent.store(false, Ordering::Relaxed),
+            }
+        }
+        self.get().await
     }
 
     /// Asks one small question, on a connection that others ask on at the same time.
@@ -88,7 +111,10 @@ impl Connections {
 }
 
 /// A connection of one's own for a while.
-pub struct Lent(Option<Client>);
+pub struct Lent {
+    db: Option<Client>,
+    fell_silent: Arc<AtomicBool>,
+}
 
 impl Lent {
     /// Does one piece of work. A connection that broke, or did not answer in time, is not used again.
@@ -96,17 +122,20 @@ impl Lent {
         &mut self,
         work: impl AsyncFnOnce(&mut ClientWrapper) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let Some(db) = &mut self.0 else { return Err(closed()) };
+        let Some(db) = &mut self.db else { return Err(closed()) };
         let done = in_time(work(db)).await;
+        if matches!(done, Err(Fault::Silent)) {
+            self.fell_silent.store(true, Ordering::Relaxed);
+        }
         if done.as_ref().is_err_and(Fault::ends_connection) {
-            drop(self.0.take().map(Object::take));
+            drop(self.db.take().map(Object::take));
         }
         done
     }
 
     /// Whether it still works, as far as is known.
     pub fn is_usable(&self) -> bool {
-        self.0.as_ref().is_some_and(|db| !db.is_closed())
+        self.db.as_ref().is_some_and(|db| !db.is_closed())
     }
 }
 

@@ -147,7 +147,7 @@ impl Writer {
         loop {
             if !self.connection.as_ref().is_some_and(Lent::is_usable) || self.connections.is_closed() {
                 self.connection = None;
-                self.connection = Some(self.connections.get().await?);
+                self.connection = Some(self.connections.get_to_write().await?);
             }
             let Some(connection) = &mut self.connection else { continue };
             let table = self.table;

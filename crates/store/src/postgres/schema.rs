@@ -111,6 +111,13 @@ pub async fn check_writable(db: &impl GenericClient) -> Result<(), Fault> {
     }
 }
 
+/// Whether a commit of ours waits for a synchronous standby, longer than one that is there takes.
+pub async fn do_commits_wait(db: &ClientWrapper) -> Result<bool, Fault> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() \
+         AND usename = current_user AND wait_event = 'SyncRep' AND query_start < clock_timestamp() - interval '1 s')";
+    Ok(db.query_one(sql, &[]).await?.try_get(0)?)
+}
+
 /// One of the store's own numbers.
 pub async fn meta(db: &impl GenericClient, name: &str) -> Result<Option<i64>, Fault> {
     let row = db.query_opt("SELECT value FROM meta WHERE name = $1", &[&name]).await?;

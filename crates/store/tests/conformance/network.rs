@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
+use mintkeep_protocol::port::keeper_store::KeeperStore as _;
 use mintkeep_protocol::token::StoreEpoch;
 use mintkeep_store::{DatabaseError, PostgresOptions, PostgresStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cluster::{ask, new_database, run};
+use crate::keeper::credential;
 use crate::sample::{NOW, Still, audit, grant};
 use crate::server::Server;
 
@@ -251,4 +253,39 @@ async fn a_user_without_a_right_on_any_one_table_is_told_which() {
         assert!(refused.to_string().contains(&format!("lacks {right} on {table}: GRANT it")), "{refused}");
         run(&url, &format!("GRANT {right} ON {table} TO {user}")).await;
     }
+}
+
+/// Changes a setting of the server, and waits until a session of its own sees it.
+async fn set(url: &str, standby: &str) {
+    run(url, &format!("ALTER SYSTEM SET synchronous_standby_names = '{standby}'")).await;
+    run(url, "SELECT pg_reload_conf()").await;
+    while ask::<String>(url, "SELECT current_setting('synchronous_standby_names')").await != standby {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_that_wait_for_a_standby_that_is_away_take_no_more_and_more_sessions() {
+    let server = tokio::task::spawn_blocking(|| Server::start(None, &[])).await.unwrap();
+    let url = server.url("postgres");
+    PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
+    let store = opened(&url).await.unwrap();
+    let write = async |no: i64| {
+        let written = store.put_credential(credential(no, &format!("c{no}")), audit("added")).await;
+        written.map_err(|error| error.to_string())
+    };
+    assert_eq!(write(1).await, Ok(Commit::Done));
+    set(&url, "away").await;
+    let mut told = String::new();
+    for round in 1..=4 {
+        let (one, other) = tokio::join!(write(2 * round), write(2 * round + 1));
+        told = one.and(other).map_or_else(|error| error, |commit| format!("{commit:?}"));
+    }
+    assert!(told.contains("standby"), "{told}");
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let waiting = ask::<i64>(&url, waiting).await;
+    assert!((1..=4).contains(&waiting), "{waiting} of 8 commits wait");
+    assert_eq!(store.consumers().await.unwrap().len(), 0, "who only reads is served");
+
+    set(&url, "").await;
+    let done = async { while write(99).await.is_err() {} };
+    tokio::time::timeout(Duration::from_mins(1), done).await.unwrap();
 }
