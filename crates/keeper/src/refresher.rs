@@ -157,7 +157,61 @@ fn plan_all_anew(keeper: &Keeper) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use mintkeep_protocol::crypto::{MasterKey, MasterKeyRing, MasterKeys};
     use mintkeep_protocol::ident::RecordId;
+    use mintkeep_protocol::keep::slot::Slot;
+    use mintkeep_protocol::port::entropy::SystemEntropy;
+    use mintkeep_protocol::port::upstream::{Upstream, UpstreamFault};
+    use mintkeep_protocol::time::Clock;
+    use mintkeep_store::MemoryStore;
+    use mintkeep_web::tasks::Tasks;
+
+    use crate::keeper::KeeperParts;
+    use crate::settings::KeeperSettings;
+    use crate::shelf::Leaf;
+
+    /// A world in which nobody may ask a platform for anything.
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_unix_ms(1_800_000_000_000)
+        }
+    }
+
+    #[async_trait]
+    impl Upstream for Still {
+        async fn send(
+            &self,
+            _: &str,
+            _: http::Request<Bytes>,
+        ) -> Result<http::Response<Bytes>, UpstreamFault> {
+            panic!("a platform is asked")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slot_that_was_shelved_as_its_credential_was_removed_is_looked_at_once() {
+        let keeper = Keeper::new(KeeperParts {
+            store: Arc::new(MemoryStore::new()),
+            upstream: Arc::new(Still),
+            clock: Arc::new(Still),
+            entropy: Arc::new(SystemEntropy),
+            master: Arc::new(MasterKeys::new(MasterKeyRing::new(MasterKey::new(&[7; 32]), vec![]))),
+            tasks: Tasks::single_threaded(),
+            settings: KeeperSettings::default(),
+        });
+        let slot = Slot::empty(key(1), Still.now());
+        let leaf = Arc::new(Leaf::open(&slot, &keeper.seals).unwrap());
+        assert_eq!(keeper.due_at(&leaf), Some(Still.now()));
+        keeper.shelf.put(&leaf);
+        let ticket = keeper.fly(&key(1), Errand::new(Cause::Timetable), None);
+        assert!(ticket.landed().await.is_none(), "nothing was done");
+        assert_eq!(keeper.timetable.next(), None);
+        assert!(keeper.shelf.get(&key(1)).is_none());
+    }
 
     fn key(number: i64) -> SlotKey {
         SlotKey { credential: RecordId::from_number(number), customer: None }

@@ -76,8 +76,8 @@ impl Keeper {
 
 async fn renew(keeper: &Arc<Keeper>, key: &SlotKey, errand: &Errand, pilot: &Pilot<SlotKey, Landed>) {
     let ending = match keeper.roster.account_by_no(key.credential) {
-        // The credential was removed while this was on its way.
-        None => return,
+        // The credential was removed while this was on its way, or while the slot was put on the shelf.
+        None => return keeper.shelf.drop_credential(key.credential),
         Some(account) => run(keeper, &account, (key, errand, pilot)).await,
     };
     if let Err(trouble) = ending {
