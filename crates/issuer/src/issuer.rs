@@ -41,7 +41,7 @@ use meter::Meter;
 use tally::Tally;
 
 /// How often a lost commit is decided anew before the caller is told to come back. Two replicas that both mint for one
-/// app all the time each lose about every second.
+/// app all the time each lose about half of their commits.
 pub(crate) const COMMIT_TRIES: usize = 16;
 
 /// What an issuer is made of.
