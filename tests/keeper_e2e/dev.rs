@@ -186,6 +186,19 @@ fn an_upload_of_an_http_1_0_caller_reaches_the_platform() {
     assert_eq!(answer.text("/errcode"), "45002", "{answer:?}");
 }
 
+/// The platform hears nothing of it, so the refusal is the keeper's.
+#[test]
+fn an_upload_that_says_it_is_too_long_is_refused_at_its_head() {
+    let folder = Folder::new();
+    let bench = Bench::start(&folder);
+    let (begun, before) = ("a".repeat(100_000), bench.arrived("wechat"));
+    let upload = post("/proxy/wechat-sandbox/cgi-bin/clear_quota", &bench.consumer, &begun);
+    let upload = upload.replacen("content-length: 100000", "content-length: 67108865", 1);
+    let answer = Client::connect(bench.platform.keeper).unwrap().send(&upload).unwrap();
+    assert_eq!((answer.status, bench.arrived("wechat") - before), (400, 0), "{answer:?}");
+    assert_eq!(answer.text("/type"), "urn:mintkeep:problem:body-refused");
+}
+
 #[test]
 fn a_lost_answer_costs_no_customer_of_the_sandbox_an_authorization() {
     let folder = Folder::new();

@@ -133,6 +133,11 @@ impl Proxy {
 async fn begun(head: &mut Parts, body: Body) -> Result<(Body, Option<Bytes>), Problem> {
     let broken = || unread("send the whole body, at most 64 MiB, without long pauses");
     let length = body.size_hint().exact();
+    let fits = |length| usize::try_from(length).is_ok_and(|length| length <= BODY_BYTES_MAX);
+    if length.is_some_and(|length| !fits(length)) {
+        // Before a byte of it is sent: the platform would have to guess what a body that breaks off means.
+        return Err(broken());
+    }
     let body = Body::new(Limited::new(body, BODY_BYTES_MAX));
     let begun = tokio::time::timeout(BODY_WAIT_MAX, peek(body, REPEAT_BODY_BYTES_MAX, |_| true)).await;
     match begun.map_err(|_late| broken())?.map_err(|_broken| broken())? {
