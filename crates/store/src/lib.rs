@@ -11,6 +11,7 @@ mod flat;
 pub mod memory;
 mod migration;
 pub mod postgres;
+mod settling;
 pub mod sqlite;
 
 pub use copy::{Compared, CopyError, Progress, Sum, copy};

@@ -21,7 +21,7 @@ mod tls;
 mod write;
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,6 +36,7 @@ use mintkeep_protocol::record::{
 };
 use mintkeep_protocol::time::{Clock, Timestamp};
 use mintkeep_protocol::token::StoreEpoch;
+use tokio::time::Instant;
 
 pub use open::DatabaseError;
 pub use options::PostgresOptions;
@@ -44,7 +45,6 @@ use connections::{CONNECTIONS_MIN, Connections};
 pub(crate) use fault::Fault;
 use gather::Gatherer;
 use hot::{RowKey, Table};
-use housekeeping::Turn;
 use news::Ear;
 use restored::Marked;
 use retry::Tries;
@@ -53,6 +53,7 @@ use write::write;
 use crate::cache::RecordCache;
 use crate::change::{Change, Intent};
 use crate::migration::{Migrated, Migrating};
+use crate::settling::Settling;
 
 /// How often what is long dead is looked for.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
@@ -70,6 +71,7 @@ pub struct PostgresStore {
     ear: Ear,
     clock: Arc<dyn Clock>,
     audit_retention: Duration,
+    settling: Mutex<Settling>,
     /// The last grant that was looked at for being dead.
     tidied: AtomicI64,
 }
@@ -110,6 +112,7 @@ impl PostgresStore {
             cache,
             clock: options.clock,
             audit_retention: options.audit_retention,
+            settling: Mutex::default(),
             tidied: AtomicI64::new(i64::MIN),
         });
         #[expect(clippy::disallowed_methods, reason = "it ends with the store, and may be cut off anywhere")]
@@ -117,22 +120,25 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// Deletes a bounded piece of what is long dead, after another replica that is at it. The store does so
-    /// by itself, every second.
+    /// Deletes a bounded piece of what is long dead at `at`, by the monotonic clock; nothing while another replica is at
+    /// it, or while the wall clock has to prove itself. The store does so by itself, every second.
     ///
     /// # Errors
     ///
     /// [`StoreError`](mintkeep_protocol::port::issuer_store::StoreError): nothing was deleted.
-    pub async fn tidy(&self) -> Stored<()> {
-        self.tidy_in(Turn::Wait).await
-    }
-
-    async fn tidy_in(&self, turn: Turn) -> Stored<()> {
+    pub async fn tidy(&self, at: Instant) -> Stored<()> {
         let now = self.clock.now();
+        let is_settled = {
+            let mut settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+            settling.has_settled(now, at)
+        };
+        if !is_settled {
+            return Ok(());
+        }
         let after = self.tidied.load(Ordering::SeqCst);
         let audit_before = now.before(self.audit_retention);
         let mut db = self.connections.get_to_write().await?;
-        let next = db.work(async |db| housekeeping::tidy(db, after, now, audit_before, turn).await).await?;
+        let next = db.work(async |db| housekeeping::tidy(db, after, now, audit_before).await).await?;
         self.tidied.store(next, Ordering::SeqCst);
         Ok(())
     }
@@ -243,7 +249,7 @@ async fn keep_tidy(store: Weak<PostgresStore>) {
     loop {
         turn.tick().await;
         let Some(store) = store.upgrade().filter(|store| !store.connections.is_closed()) else { return };
-        if let Err(error) = store.tidy_in(Turn::Pass).await {
+        if let Err(error) = store.tidy(Instant::now()).await {
             tracing::warn!(%error, "the store could not be tidied up; it is tried again later");
         }
     }

@@ -17,31 +17,18 @@ const CHUNK_LINES: i64 = 20_000;
 /// Whoever holds it tidies up.
 const TIDY_LOCK: i64 = 64_685_338;
 
-/// What to do while another replica tidies up.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
-    /// Leave it to that one.
-    Pass,
-    /// Wait until it is done, then do one's own go.
-    Wait,
-}
-
-/// One go: the grants after `after`, and the audit before `audit_before`. Gives the grant to go on after.
+/// One go, unless another replica is at it: the grants after `after`, and the audit before `audit_before`. Gives the
+/// grant to go on after.
 pub async fn tidy(
     db: &mut ClientWrapper,
     after: i64,
     now: Timestamp,
     audit_before: Timestamp,
-    turn: Turn,
 ) -> Result<i64, Fault> {
     let tx = db.transaction().await?;
-    if turn == Turn::Wait {
-        tx.execute("SELECT pg_advisory_xact_lock($1)", &[&TIDY_LOCK]).await?;
-    } else {
-        let ours = tx.query_one("SELECT pg_try_advisory_xact_lock($1)", &[&TIDY_LOCK]).await?;
-        if !ours.try_get::<_, bool>(0)? {
-            return Ok(after);
-        }
+    let ours = tx.query_one("SELECT pg_try_advisory_xact_lock($1)", &[&TIDY_LOCK]).await?;
+    if !ours.try_get::<_, bool>(0)? {
+        return Ok(after);
     }
     let next = tidy_grants(&tx, after, now).await?;
     // Lines are numbered about as they are dated: if the first is not old, none is looked at.

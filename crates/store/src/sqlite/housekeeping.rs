@@ -6,9 +6,11 @@ use std::time::Duration;
 use mintkeep_protocol::ident::RecordId;
 use mintkeep_protocol::time::{Clock, Timestamp};
 use rusqlite::{Connection, params};
+use tokio::time::Instant;
 
 use crate::cache::RecordCache;
 use crate::flat::{STAGE_ACTIVE, STAGE_ISSUED, STAGE_REVOKED};
+use crate::settling::Settling;
 
 /// How long a code that nobody exchanged is still known after it expired: shown again in that time, it
 /// is answered as expired, and later as one that never was.
@@ -41,31 +43,36 @@ const GRANTS_EVERY: Duration = Duration::from_hours(1);
 pub struct Housekeeping {
     clock: Arc<dyn Clock>,
     audit_retention: Duration,
+    settling: Settling,
     /// The last go; `None`: the next one is due at once.
-    last_go: Option<Timestamp>,
+    last_go: Option<Instant>,
     /// The last grant that was looked at, or when all of them were.
     grants: GrantPass,
 }
 
 enum GrantPass {
     After(i64),
-    DoneAt(Timestamp),
+    DoneAt(Instant),
 }
 
 impl Housekeeping {
     /// Starts at the oldest records.
     pub fn new(clock: Arc<dyn Clock>, audit_retention: Duration) -> Self {
-        Self { clock, audit_retention, last_go: None, grants: GrantPass::After(i64::MIN) }
+        let settling = Settling::default();
+        Self { clock, audit_retention, settling, last_go: None, grants: GrantPass::After(i64::MIN) }
     }
 
-    /// Does a bounded piece of work if one is due.
-    pub fn tick(&mut self, db: &mut Connection, cache: &RecordCache) -> rusqlite::Result<()> {
-        let now = self.clock.now();
-        if !self.last_go.is_none_or(|last| is_past(last, GO_EVERY, now)) {
+    /// Does a bounded piece of work if one is due at `at`, by the monotonic clock, and the other one may be believed.
+    pub fn tick(&mut self, db: &mut Connection, cache: &RecordCache, at: Instant) -> rusqlite::Result<()> {
+        if self.last_go.is_some_and(|last| at.duration_since(last) < GO_EVERY) {
             return Ok(());
         }
-        self.last_go = Some(now);
-        self.tidy_grants(db, cache, now)?;
+        self.last_go = Some(at);
+        let now = self.clock.now();
+        if !self.settling.has_settled(now, at) {
+            return Ok(());
+        }
+        self.tidy_grants(db, cache, (now, at))?;
         let lines = tidy_audit(db, now.before(self.audit_retention))?;
         let nonces = tidy_nonces(db, now)?;
         if lines >= CHUNK_ROWS || nonces >= CHUNK_ROWS {
@@ -74,17 +81,22 @@ impl Housekeeping {
         Ok(())
     }
 
-    fn tidy_grants(&mut self, db: &Connection, cache: &RecordCache, now: Timestamp) -> rusqlite::Result<()> {
+    fn tidy_grants(
+        &mut self,
+        db: &Connection,
+        cache: &RecordCache,
+        (now, at): (Timestamp, Instant),
+    ) -> rusqlite::Result<()> {
         let after = match self.grants {
             GrantPass::After(id) => id,
-            GrantPass::DoneAt(done) if is_past(done, GRANTS_EVERY, now) => i64::MIN,
+            GrantPass::DoneAt(done) if at.duration_since(done) >= GRANTS_EVERY => i64::MIN,
             GrantPass::DoneAt(_) => return Ok(()),
         };
         let chunk = "SELECT max(id) FROM (SELECT id FROM grant_record WHERE id > ?1 ORDER BY id LIMIT ?2)";
         let last: Option<i64> =
             db.prepare_cached(chunk)?.query_row(params![after, CHUNK_ROWS], |row| row.get(0))?;
         let Some(last) = last else {
-            self.grants = GrantPass::DoneAt(now);
+            self.grants = GrantPass::DoneAt(at);
             return tidy_keeper(db, now);
         };
         let delete = "DELETE FROM grant_record WHERE id > ?1 AND id <= ?2 AND CASE stage \
@@ -133,16 +145,12 @@ fn tidy_nonces(db: &Connection, now: Timestamp) -> rusqlite::Result<u32> {
     Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
 }
 
-/// Whether `wait` has passed since `then`; also if the clock was set back behind it.
-fn is_past(then: Timestamp, wait: Duration, now: Timestamp) -> bool {
-    now < then || now.since(then) >= wait
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
+    use crate::settling::SETTLED_AFTER;
     use crate::sqlite::schema;
 
     const START_MS: i64 = 1_800_000_000_000;
@@ -160,16 +168,21 @@ mod tests {
     struct House {
         db: Connection,
         clock: Arc<Moved>,
+        at: Instant,
         housekeeping: Housekeeping,
     }
 
     impl House {
+        /// One whose clock is believed from now on.
         fn new() -> Self {
             let mut db = Connection::open_in_memory().unwrap();
             schema::migrate(&mut db, &mut |_| {}).unwrap();
             let clock = Arc::new(Moved::default());
-            let housekeeping = Housekeeping::new(clock.clone(), Duration::from_hours(48));
-            Self { db, clock, housekeeping }
+            let mut housekeeping = Housekeeping::new(clock.clone(), Duration::from_hours(48));
+            let start = Instant::now();
+            housekeeping.tick(&mut db, &RecordCache::new(), start).unwrap();
+            let at = start.checked_add(SETTLED_AFTER).unwrap();
+            Self { db, clock, at, housekeeping }
         }
 
         fn put(&self, id: i64, stage: i16, code_ms: i64, access_ms: Option<i64>, refresh_ms: Option<i64>) {
@@ -185,10 +198,16 @@ mod tests {
             self.db.execute(sql, [at_ms]).unwrap();
         }
 
-        /// Moves the clock on and lets one go happen.
-        fn tick(&mut self, offset_ms: i64) {
-            self.clock.0.fetch_add(offset_ms, Ordering::SeqCst);
-            self.housekeeping.tick(&mut self.db, &RecordCache::new()).unwrap();
+        /// Lets so much time pass, and one go happen.
+        fn tick(&mut self, passed_ms: u64) {
+            self.at = self.at.checked_add(Duration::from_millis(passed_ms)).unwrap();
+            self.leap(i64::try_from(passed_ms).unwrap());
+        }
+
+        /// Moves the clock alone, and lets one go happen.
+        fn leap(&mut self, by_ms: i64) {
+            self.clock.0.fetch_add(by_ms, Ordering::SeqCst);
+            self.housekeeping.tick(&mut self.db, &RecordCache::new(), self.at).unwrap();
         }
 
         fn numbers(&self, sql: &str) -> Vec<i64> {
@@ -235,9 +254,29 @@ mod tests {
         assert_eq!(house.grants(), [9], "all were gone through");
         house.tick(3_600_000);
         assert!(house.grants().is_empty(), "an hour later it starts anew");
-        house.put(10, STAGE_ISSUED, 0, None, None);
-        house.tick(-30 * DAY_MS);
-        assert!(house.grants().is_empty(), "a clock that was set back is not waited for");
+    }
+
+    #[test]
+    fn nothing_is_deleted_by_a_clock_that_has_just_started_or_leapt_ahead() {
+        let mut house = House::new();
+        house.at = house.at.checked_sub(Duration::from_secs(1)).unwrap();
+        for at_ms in [0, 0, START_MS, START_MS] {
+            house.log(at_ms);
+        }
+        house.leap(0);
+        assert_eq!(
+            house.numbers("SELECT count(*) FROM audit"),
+            [4],
+            "an hour after the start, but for a second"
+        );
+        house.tick(1_000);
+        assert_eq!(house.numbers("SELECT n FROM audit"), [3, 4]);
+
+        house.leap(3_650 * DAY_MS);
+        house.tick(1_000);
+        house.leap(-3_650 * DAY_MS);
+        house.tick(3_600_000);
+        assert_eq!(house.numbers("SELECT n FROM audit"), [3, 4], "good by the right clock");
     }
 
     #[test]
@@ -248,7 +287,7 @@ mod tests {
         }
         house.tick(0);
         assert_eq!(house.numbers("SELECT n FROM audit"), [3, 4]);
-        house.tick(30 * DAY_MS);
+        house.tick(30 * 86_400_000);
         assert_eq!(house.numbers("SELECT n FROM audit"), [4], "the newest stays, however old");
     }
 

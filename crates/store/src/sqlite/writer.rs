@@ -12,12 +12,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mintkeep_protocol::port::keeper_store::{Presented, Stored};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::fault::{Fault, unavailable};
 use super::housekeeping::Housekeeping;
@@ -97,7 +98,7 @@ impl Writer {
             let open = self.gather(&mut batch);
             let is_idle = batch.is_empty();
             if !is_idle {
-                let (begun, intents) = (now(), batch.len());
+                let (begun, intents) = (Instant::now(), batch.len());
                 self.commit(&mut batch);
                 self.pace = Pace { intents, took: begun.elapsed() };
             }
@@ -108,7 +109,7 @@ impl Writer {
                 self.check_health();
             }
             if !self.is_failing.load(Relaxed)
-                && let Err(fault) = self.housekeeping.tick(&mut self.db, &self.cache)
+                && let Err(fault) = self.housekeeping.tick(&mut self.db, &self.cache, Instant::now())
             {
                 tracing::warn!(%fault, "the store could not be tidied up; it is tried again later");
             }
@@ -130,8 +131,10 @@ impl Writer {
             }
             next = if batch.len() < BATCH_INTENTS_MAX { self.requests.try_recv().ok() } else { None };
             if next.is_none() && batch.len() < self.pace.intents {
-                let until = *linger_until.get_or_insert_with(|| now().checked_add(self.pace.linger()));
-                let left = until.map(|until| until.saturating_duration_since(now())).unwrap_or_default();
+                let until =
+                    *linger_until.get_or_insert_with(|| Instant::now().checked_add(self.pace.linger()));
+                let left =
+                    until.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
                 next = if left.is_zero() { None } else { self.requests.recv_timeout(left).ok() };
             }
         }
@@ -192,12 +195,6 @@ impl Writer {
             }
         }
     }
-}
-
-/// The stopwatch of the pace.
-#[expect(clippy::disallowed_methods, reason = "how long a flush takes only this thread can tell")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// Writes something of no meaning, as a change would be written.
