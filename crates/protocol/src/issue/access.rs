@@ -141,6 +141,10 @@ fn keeps(app: &App, pool: &Pool, held: &Held, ask: &AccessAsk) -> bool {
     if ask.force {
         return pool.forced_at.is_some_and(|at| at <= ask.now && ask.now < at.after(FORCED_APART));
     }
+    if held.issued_at.since(ask.now) > app.access_lifetime() {
+        // By a clock that was set back since: it would be the same token for as long as that clock was ahead.
+        return false;
+    }
     let half = app.access_lifetime().checked_div(2).unwrap_or_default();
     held.expires_at.since(ask.now) >= STABLE_REMAINING_MIN.min(half)
 }

@@ -177,6 +177,8 @@ fn stable_token_is_the_same_until_its_last_five_minutes() {
         ("a millisecond less",       LIFE_MS - 299_999, Minted,    Some(held(1, 0, LIFE_MS))),
         ("its last millisecond",     LIFE_MS - 1,       Minted,    Some(held(1, 0, LIFE_MS))),
         ("at its end",               LIFE_MS,           Minted,    None),
+        ("the clock was set back by its life", -LIFE_MS,     Unchanged, None),
+        ("the clock was set back by more",     -LIFE_MS - 1, Minted,    Some(held(1, 0, 300_000 - LIFE_MS - 1))),
     ];
     for (case, age_ms, change, previous) in cases {
         let decision =
