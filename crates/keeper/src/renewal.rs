@@ -8,7 +8,7 @@ use bytes::Bytes;
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::history::{Cause, Ending, HistoryEntry};
 use mintkeep_protocol::keep::renew::{
-    Moment, Step, Verdict, begin, complete, fail, next_step, present_again, trouble_of,
+    Moment, Step, Verdict, begin, complete, next_step, present_again, trouble_of,
 };
 use mintkeep_protocol::keep::slot::{Slot, SlotKey, Trouble};
 use mintkeep_protocol::keep::timetable::{Urgency, ceiling, wait_after};
@@ -132,7 +132,7 @@ impl Renewal<'_> {
             let now = self.keeper.clock.now();
             let step = next_step(&self.slot, &self.account.terms, now);
             let verdict = match step {
-                Step::GiveUp(trouble) => return self.commit(Decided::GiveUp(trouble)).await,
+                Step::LeaveInDoubt => Verdict::NotSent(Trouble::InDoubt),
                 Step::ReadAnswer => self.read_kept_answer().await,
                 Step::AskForToken => self.present(Presenting::AppToken).await?,
                 Step::PresentRefresh => self.present(Presenting::Refresh).await?,
@@ -146,7 +146,7 @@ impl Renewal<'_> {
                 self.slot.intent = None;
                 continue;
             }
-            return self.commit(Decided::By(verdict)).await;
+            return self.commit(verdict).await;
         }
         Err(Trouble::Ambiguous)
     }
@@ -256,7 +256,7 @@ impl Renewal<'_> {
             }
             Presenting::AppToken => Asking::AppToken { force: self.errand.force },
             Presenting::Refresh => {
-                let held = self.slot.held.as_ref().ok_or(Trouble::RefreshRefused)?;
+                let held = self.slot.held.as_ref().ok_or(Trouble::Forgotten)?;
                 let tokens = self.keeper.seals.open_tokens(&self.slot.key, &held.tokens);
                 let refresh = tokens.map_err(|_| Trouble::SealBroken)?.refresh;
                 Asking::Refresh(refresh.ok_or(Trouble::RefreshRefused)?)
@@ -293,7 +293,7 @@ impl Renewal<'_> {
             Ok(kept) => kept,
             Err(_slow) => {
                 if let granted @ Verdict::Granted(_) = self.verdict(request, answer).await {
-                    let (slot, ending) = self.decided(&Decided::By(granted));
+                    let (slot, ending) = self.decided(granted);
                     self.publish(&slot, ending);
                 }
                 keeping.await
@@ -340,12 +340,8 @@ impl Renewal<'_> {
         }
     }
 
-    fn decided(&self, decided: &Decided) -> (Slot, Ending) {
-        let (slot, terms) = (self.slot.clone(), &self.account.terms);
-        match decided {
-            Decided::By(verdict) => complete(slot, terms, verdict.clone(), self.moment()),
-            Decided::GiveUp(trouble) => fail(slot, terms, *trouble, self.moment()),
-        }
+    fn decided(&self, verdict: Verdict) -> (Slot, Ending) {
+        complete(self.slot.clone(), &self.account.terms, verdict, self.moment())
     }
 
     /// Puts a token on the shelf that the store does not have yet, and lets everybody go who waits for it.
@@ -355,14 +351,14 @@ impl Renewal<'_> {
     }
 
     /// Ends the lease with what was decided.
-    async fn commit(mut self, mut decided: Decided) -> Result<Ending, Trouble> {
+    async fn commit(mut self, mut verdict: Verdict) -> Result<Ending, Trouble> {
         let keeper = Arc::clone(self.keeper);
         loop {
-            let (mut slot, ending) = self.decided(&decided);
+            let (mut slot, ending) = self.decided(verdict.clone());
             let ended = self.ended(&slot, ending);
             let commit = || keeper.store.commit_kept(&slot, ended.clone());
             let publish = || {
-                if matches!(decided, Decided::By(Verdict::Granted(_))) {
+                if matches!(verdict, Verdict::Granted(_)) {
                     self.publish(&slot, ending);
                 }
             };
@@ -383,20 +379,19 @@ impl Renewal<'_> {
                 keeper.shelve(&found);
                 return Ok(Ending::Renewed);
             }
-            decided = self.decide_anew(found, decided).await;
+            verdict = self.decide_anew(found, verdict).await;
         }
     }
 
     /// The lease is ours, and the slot has changed: it was sealed anew, or the answer came to whoever held
     /// the lease before. That answer is not lost: without tokens of our own it decides.
-    async fn decide_anew(&mut self, found: Slot, decided: Decided) -> Decided {
+    async fn decide_anew(&mut self, found: Slot, verdict: Verdict) -> Verdict {
         let has_come = found.is_answered() && !self.slot.is_answered();
         self.slot = found;
-        match decided {
-            granted @ Decided::By(Verdict::Granted(_)) => granted,
-            Decided::By(_) | Decided::GiveUp(_) if has_come => Decided::By(self.read_kept_answer().await),
-            same @ (Decided::By(_) | Decided::GiveUp(_)) => same,
+        if has_come && !matches!(verdict, Verdict::Granted(_)) {
+            return self.read_kept_answer().await;
         }
+        verdict
     }
 
     /// The slot as it is stored; `None`: it is gone, or the process stops.
@@ -427,12 +422,6 @@ impl Renewal<'_> {
         };
         Some(self.keeper.audit_of(action, &self.account, slot.key.customer.as_ref()))
     }
-}
-
-/// What ends a renewal.
-enum Decided {
-    By(Verdict),
-    GiveUp(Trouble),
 }
 
 /// What is presented.

@@ -66,14 +66,14 @@ fn obtained(digest: &str) -> Obtained {
 #[test]
 fn a_fresh_lease_goes_on_where_the_last_one_stopped() {
     use TokenSource::{DingTalk, MiniProgram};
-    let in_doubt = Step::GiveUp(Trouble::InDoubt);
+    let in_doubt = Step::LeaveInDoubt;
     #[rustfmt::skip]
     let cases = [
         ("nothing left, app",              DingTalk,    60, None,                                  1, Step::AskForToken),
         ("unanswered, but repeatable",     DingTalk,     0, Some(intent(0, 1, false)),             1, Step::AskForToken),
         ("answered, app",                  DingTalk,     0, Some(intent(0, 1, true)),              1, Step::ReadAnswer),
         ("nothing left, customer",         MiniProgram, 60, None,                                  1, Step::PresentRefresh),
-        ("refresh token at its end",       MiniProgram, 60, None,                                  0, Step::GiveUp(Trouble::RefreshRefused)),
+        ("refresh token over, by us",      MiniProgram, 60, None,                                  0, Step::PresentRefresh),
         ("answered, however late",         MiniProgram,  0, Some(intent(-9_999_999, 1, true)),     0, Step::ReadAnswer),
         ("unanswered, last millisecond",   MiniProgram, 60, Some(intent(1 - WINDOW_END_MS, 1, false)), 1, Step::Repeat),
         ("unanswered, window over",        MiniProgram, 60, Some(intent(-WINDOW_END_MS, 1, false)),    1, in_doubt),
