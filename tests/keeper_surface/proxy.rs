@@ -10,7 +10,7 @@ use mintkeep_protocol::keep::credential::TokenSource;
 use serde_json::json;
 
 use crate::platform::PLANTED;
-use crate::rig::{ADMIN, Rig, read};
+use crate::rig::{ADMIN, Rig, by, name, read};
 
 async fn rig() -> (Rig, String) {
     let rig = Rig::new().await;
@@ -46,6 +46,25 @@ async fn a_call_goes_to_the_platform_with_the_token_where_it_belongs_and_nothing
     assert_eq!(sent[0].body(), "{}");
     for request in sent {
         assert!(!request.headers().contains_key("authorization"), "the consumer's key stays here");
+    }
+}
+
+#[tokio::test]
+async fn the_token_is_put_by_the_platforms_own_path_whatever_stands_before_it() {
+    let (rig, key) = rig().await;
+    rig.keeper.move_credential(&name("ding"), "https://egress.example/gw", &by()).await.unwrap();
+    let account = rig.keeper.account(&name("ding")).unwrap();
+    let token = rig.keeper.leaf(&account, None).unwrap().kept.as_ref().unwrap().access.expose().to_owned();
+    for (path, is_passed_on) in [("/v1.0/users", false), ("//v1.0/users", false), ("//v1.0/users", true)] {
+        let asked = if is_passed_on {
+            let request = Request::get(path).header("x-acs-dingtalk-access-token", &token);
+            rig.send(request.body(Body::empty()).unwrap()).await
+        } else {
+            call(&rig, &key, "GET", &format!("/proxy/ding{path}"), Body::empty()).await
+        };
+        assert_eq!(read(asked).await, (200, json!({ "result": "done" })), "{path}");
+        let sent = rig.platform.forwarded().pop().unwrap();
+        assert_eq!(sent.uri().to_string(), format!("https://egress.example/gw{path}"));
     }
 }
 

@@ -57,6 +57,8 @@ struct Call {
     access: Access,
     /// Whose token it takes; `None`: the app's own.
     customer: Option<CustomerId>,
+    /// The platform's own path, as the platform may read it.
+    path: String,
     /// Its target is the platform's.
     head: Parts,
 }
@@ -71,10 +73,11 @@ impl Proxy {
             Some(_) => (None, plain::admit(path)?),
             None => signed::admit(&head.method, path)?,
         };
+        let own_path = target::read_loosely(path);
         head.uri = target::onward(&access.account.credential.base_url, path, head.uri.query())
             .ok_or_else(climbing)?;
         headers::clean_request(&mut head);
-        let call = Call { access, customer, head };
+        let call = Call { access, customer, path: own_path, head };
         match plain {
             Some(plain) => self.pass_plain(call, plain, body).await,
             None => self.pass_signed(&call, body, &arrival).await,

@@ -99,10 +99,11 @@ impl Proxy {
         let plain = Plain::of(credential.source.dialect()).ok_or_else(climbing)?;
         let path = Some(head.uri.path()).filter(|path| target::is_plain_path(path)).ok_or_else(climbing)?;
         let path = admit(path)?;
+        let own_path = target::read_loosely(path);
         head.uri = target::onward(&credential.base_url, path, head.uri.query()).ok_or_else(climbing)?;
         headers::clean_request(&mut head);
         let (body, _not_made_again) = begun(&mut head, body).await?;
-        let call = Call { access, customer: None, head };
+        let call = Call { access, customer: None, path: own_path, head };
         let (answer, is_dead) = self.stream(&call, plain, token, body).await?;
         if is_dead {
             self.successor(&call, TokenDigest::of(token.expose())).await;
@@ -121,7 +122,7 @@ impl Proxy {
         let mut request = Request::from_parts(call.head.clone(), body);
         let put = match plain {
             Plain::WeChat => wechat::put_token(&mut request, token),
-            Plain::DingTalk => dingtalk::put_token(&mut request, token),
+            Plain::DingTalk => dingtalk::put_token(&mut request, &call.path, token),
         };
         put.map_err(|_| climbing())?;
         judge(plain, self.send(call, request).await?).await

@@ -117,13 +117,14 @@ fn names_dead_token(object: &Object<'_>) -> bool {
 }
 
 /// Puts `token` on a platform call: in its header at the versioned endpoints (`/v1.0/…`), as the query
-/// parameter `access_token` at the older ones; in place of any that is there.
+/// parameter `access_token` at the older ones; in place of any that is there. The platform's own `path` says which:
+/// the request's may begin with that of a gateway on the way.
 ///
 /// # Errors
 ///
 /// A token that fits no header, or a request target longer than a URI may be.
-pub fn put_token<B>(request: &mut Request<B>, token: &AccessToken) -> Result<(), http::Error> {
-    if is_versioned(request.uri().path()) {
+pub fn put_token<B>(request: &mut Request<B>, path: &str, token: &AccessToken) -> Result<(), http::Error> {
+    if is_versioned(path) {
         let mut value = HeaderValue::from_str(token.expose())?;
         value.set_sensitive(true);
         request.headers_mut().insert(TOKEN_HEADER, value);

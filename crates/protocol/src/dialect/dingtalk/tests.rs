@@ -200,16 +200,18 @@ fn an_answer_says_that_the_token_is_dead_or_not() {
 fn a_token_is_put_where_the_kind_of_api_wants_it() {
     #[rustfmt::skip]
     let cases = [
-        ("/v1.0/contact/users/me",       "/v1.0/contact/users/me",           true),
-        ("/v2.0/x?a=1",                  "/v2.0/x?a=1",                      true),
-        ("/topapi/v2/user/get?a=1",      "/topapi/v2/user/get?a=1&access_token=tok", false),
-        ("/user/get?access_token=old",   "/user/get?access_token=tok",       false),
-        ("/vip/x",                       "/vip/x?access_token=tok",          false),
+        ("/v1.0/contact/users/me", "/v1.0/contact/users/me",     "/v1.0/contact/users/me",     true),
+        ("/v2.0/x",                "/v2.0/x?a=1",                "/v2.0/x?a=1",                true),
+        ("/topapi/v2/user/get",    "/topapi/v2/user/get?a=1",    "/topapi/v2/user/get?a=1&access_token=tok", false),
+        ("/user/get",              "/user/get?access_token=old", "/user/get?access_token=tok", false),
+        ("/vip/x",                 "/vip/x",                     "/vip/x?access_token=tok",    false),
+        ("/v1.0/x",                "/gateway/v1.0/x",            "/gateway/v1.0/x",            true),
+        ("/user/get",              "/v1.0/user/get",             "/v1.0/user/get?access_token=tok", false),
     ];
-    for (before, after, in_header) in cases {
+    for (path, before, after, in_header) in cases {
         let mut call = request("POST", before, b"");
         call.headers_mut().insert(TOKEN_HEADER, HeaderValue::from_static("old"));
-        put_token(&mut call, &AccessToken::new("tok".to_owned())).unwrap();
+        put_token(&mut call, path, &AccessToken::new("tok".to_owned())).unwrap();
         assert_eq!(call.uri().to_string(), after);
         let header = call.headers().get(TOKEN_HEADER);
         assert_eq!(header.is_some_and(|value| value == "tok" && value.is_sensitive()), in_header, "{before}");
