@@ -111,7 +111,7 @@ struct Asked {
 const SETTLE_EVERY: Duration = Duration::from_secs(5);
 
 /// Tells the result, and then goes on until nothing that was presented is left open: its answer may be
-/// there, and nobody may ever ask again.
+/// there, and nobody may ever ask again. What was put off is over at once, for whoever has the code to try it again.
 async fn run_to_end(
     keeper: &Arc<Keeper>,
     account: &Arc<Account>,
@@ -122,14 +122,14 @@ async fn run_to_end(
     let mut landed = run(keeper, account, asked).await;
     pilot.land(landed.clone());
     while matches!(landed, Err(ExchangeFailure::Later(_))) {
+        let found = keeper.insist(|| keeper.store.exchange(&key)).await.flatten();
+        if found.is_none_or(|found| found.intent.is_none()) {
+            return;
+        }
         tokio::select! {
             biased;
             () = keeper.tasks.stopping() => return,
             () = tokio::time::sleep(SETTLE_EVERY) => {}
-        }
-        let found = keeper.insist(|| keeper.store.exchange(&key)).await.flatten();
-        if found.is_none_or(|found| found.intent.is_none()) {
-            return;
         }
         landed = run(keeper, account, Asked { key, code: None, by: None }).await;
         pilot.land(landed.clone());
