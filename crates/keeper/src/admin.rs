@@ -69,8 +69,8 @@ pub enum AdminFailure {
     /// A key can't be read.
     #[error(transparent)]
     Key(#[from] RsaKeyRejected),
-    /// It waits for no operator.
-    #[error("it does not wait for an operator")]
+    /// It is not in doubt.
+    #[error("it is not in doubt")]
     NothingToResolve,
     /// Somebody else changes it all the time.
     #[error("somebody else is changing it: try again")]

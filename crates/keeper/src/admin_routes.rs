@@ -99,8 +99,8 @@ pub(crate) fn problem_of(failure: &AdminFailure) -> Problem {
         ),
         AdminFailure::BaseUrlIllegal | AdminFailure::ProofUnfit(_) | AdminFailure::Key(_) => unfit(told),
         AdminFailure::NothingToResolve => {
-            let detail = "only what needs_operator is resolved; GET …/explain tells its state";
-            Problem::new(StatusCode::CONFLICT, "nothing-to-resolve", "It waits for no operator", detail)
+            let detail = "only a token in doubt is resolved; GET …/explain tells its state";
+            Problem::new(StatusCode::CONFLICT, "nothing-to-resolve", "It is not in doubt", detail)
         }
         AdminFailure::Contended => {
             Problem::new(StatusCode::CONFLICT, "busy", "Others change this all the time", told)

@@ -224,10 +224,11 @@ pub enum Resolution {
     AskConsent,
 }
 
-/// The slot as the operator decided; `None`: it waits for no operator.
+/// The slot as the operator decided; `None`: it is not in doubt. What waits for an operator for another reason is tried
+/// again by itself.
 #[must_use]
 pub fn resolve(mut slot: Slot, resolution: Resolution, now: Timestamp) -> Option<Slot> {
-    let Upkeep::NeedsOperator { because, .. } = slot.upkeep else { return None };
+    let Upkeep::NeedsOperator { because: because @ Trouble::InDoubt, .. } = slot.upkeep else { return None };
     slot.intent = None;
     slot.failures = 0;
     slot.fence = slot.fence.next();

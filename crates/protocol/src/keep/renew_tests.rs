@@ -212,6 +212,17 @@ fn an_operator_resolves_only_what_waits_for_one() {
     let given_up = resolve(in_doubt, Resolution::AskConsent, NOW).unwrap();
     assert_eq!(became(&given_up), Became::Consent(Trouble::InDoubt));
     assert!(resolve(given_up, Resolution::PresentAgain, NOW).is_none());
+
+    // What is tried again by itself once the platform takes the app needs nobody; an app's own token least of all.
+    let refused = Verdict::Refused(Refusal::ProofInvalid);
+    for source in [TokenSource::WeChatStable, TokenSource::AlipayHk] {
+        let (refused, _) =
+            complete(leased(Some(intent(0, 1, false))), &terms(source, 0), refused.clone(), MOMENT);
+        assert_eq!(became(&refused), Became::Operator(Trouble::CredentialRefused, Retries::ByItself));
+        for resolution in [Resolution::AskConsent, Resolution::PresentAgain] {
+            assert!(resolve(refused.clone(), resolution, NOW).is_none(), "{source:?} {resolution:?}");
+        }
+    }
 }
 
 #[test]
