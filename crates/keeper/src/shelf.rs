@@ -165,8 +165,13 @@ impl Leaf {
     }
 
     /// Whether it tells more than `other`, or at least something newer.
+    ///
+    /// A token that is not stored yet is not taken away by a step of its own renewal, which holds the one before it:
+    /// only what ends a renewal does that.
     fn supersedes(&self, other: &Self) -> bool {
-        let newer = self.revision > other.revision;
+        let asked_at = |leaf: &Self| leaf.kept.as_ref().map(|kept| kept.obtained_at);
+        let is_step = matches!(self.upkeep, Upkeep::Renewing { .. }) && asked_at(self) <= asked_at(other);
+        let newer = self.revision > other.revision && !(other.is_provisional && is_step);
         newer || (self.is_provisional && !other.is_provisional && self.revision == other.revision)
     }
 }
@@ -251,6 +256,7 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use mintkeep_protocol::ident::CustomerId;
+    use mintkeep_protocol::keep::slot::HolderId;
 
     use super::*;
 
@@ -307,13 +313,16 @@ mod tests {
     fn a_token_that_is_not_stored_yet_is_served_until_something_newer_is_stored() {
         let shelf = Shelf::new();
         let come = || Leaf { is_provisional: true, ..leaf((3, "come"), None) };
+        let renewing = |leaf: Leaf| Leaf { upkeep: Upkeep::Renewing { by: HolderId(1), since: NOW }, ..leaf };
         let steps = [
             ("stored", leaf((3, "before"), None), "before"),
             ("came", come(), "come"),
             ("came twice", come(), "come"),
             ("heard of again", leaf((3, "before"), None), "come"),
-            ("stored too", leaf((4, "come"), None), "come"),
+            ("its answer is stored", renewing(leaf((4, "before"), None)), "come"),
+            ("stored too", leaf((5, "come"), None), "come"),
             ("heard of late", come(), "come"),
+            ("the next renewal", renewing(leaf((6, "next"), None)), "next"),
         ];
         for (step, put, served) in steps {
             let key = put.key.clone();

@@ -1,5 +1,6 @@
 //! What one replica did a moment ago, asked of another that has not heard of it yet.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mintkeep_keeper::reader::{ReadFailure, Reading};
@@ -71,6 +72,36 @@ async fn what_one_replica_commits_after_a_later_change_is_heard_of_by_another_al
     assert!(!knows("slow"), "nobody was told of it");
     world.store.uncommitted.lock().unwrap().take();
     until("the earlier one is known", || knows("slow")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_served_before_it_is_stored_is_not_taken_back_by_a_step_of_its_own_renewal() {
+    // Longer than it takes to hear of a change.
+    const HELD_UP: Duration = Duration::from_secs(15);
+    let mut world = World::new(1, 2).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    // Another one would take the lease over meanwhile.
+    world.processes[1].gate.shut();
+    let (keeper, account) = (Arc::clone(&world.processes[0].keeper), world.account(0, "ding"));
+    let version = || keeper.leaf(&account, None).unwrap().kept.as_ref().unwrap().version;
+    let hold_up = |method| *world.store.holds_up.lock().unwrap() = Some((method, HELD_UP));
+    let before = version();
+    world.platform.revoke_all();
+    hold_up("keep_answer");
+    let (renewing, whose) = (Arc::clone(&keeper), Arc::clone(&account));
+    let renewed = async move { drop(renewing.refresh(&whose, None).await) };
+    let watched = async {
+        until("it is served", || version() > before).await;
+        let served = version();
+        hold_up("commit_kept");
+        for _ in 0..600 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert_eq!(version(), served);
+        }
+    };
+    tokio::join!(renewed, watched);
+    assert_eq!(*world.store.holds_up.lock().unwrap(), None, "both were held up");
+    world.check().await;
 }
 
 async fn until(case: &str, holds: impl Fn() -> bool) {

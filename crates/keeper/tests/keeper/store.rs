@@ -301,11 +301,17 @@ impl KeeperStore for StoreDoor {
         intent: LeaseFence,
         answer: Sealed<FrozenAnswer>,
     ) -> Stored<Commit> {
+        let (store, late) = (Arc::clone(&self.store), (key.clone(), answer.clone()));
+        let late = async move { store.model.keep_answer(&late.0, intent, late.1).await };
+        self.unless_held_up("keep_answer", late).await?;
         let keeping = self.store.model.keep_answer(key, intent, answer.clone());
         self.through("keep_answer", self.kept(&key.place(), &answer, keeping)).await
     }
 
     async fn commit_kept(&self, slot: &Slot, ended: Ended) -> Stored<Commit> {
+        let (store, late) = (Arc::clone(&self.store), (slot.clone(), ended.clone()));
+        let late = async move { store.model.commit_kept(&late.0, late.1).await };
+        self.unless_held_up("commit_kept", late).await?;
         let committing = async {
             let done = self.changed(&slot.key, self.store.model.commit_kept(slot, ended)).await?;
             let mut seen = self.store.seen.lock().unwrap();
