@@ -189,7 +189,9 @@ impl Keeper {
                 let end = leaf.good(now).map(|kept| kept.expires_at);
                 // One that is left by a process that is gone; if its holder lives, the lease is waited for.
                 let is_leased = matches!(leaf.upkeep, Upkeep::Renewing { .. });
-                let due = if is_leased || is_of_later(&leaf, now) { Some(now) } else { self.due_at(&leaf) };
+                // What waits for people waits on, whatever the clock says: its refresh token is not presented any more.
+                let due = self.due_at(&leaf);
+                let due = if is_leased || is_of_later(&leaf, now) { due.map(|_| now) } else { due };
                 let spread = |due| start_at(due, now, end, self.chance());
                 let is_open = slot.intent.is_some() && slot.key.customer.is_some();
                 let at = if is_open { due } else { due.map(spread) };

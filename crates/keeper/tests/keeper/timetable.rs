@@ -8,8 +8,10 @@ use mintkeep_keeper::shelf::Leaf;
 use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::dialect::answer::write_down;
 use mintkeep_protocol::ident::CustomerId;
+use mintkeep_protocol::keep::credential::TokenSource;
 use mintkeep_protocol::keep::intent::{FrozenAnswer, RequestBytes};
 use mintkeep_protocol::keep::plan::Reported;
+use mintkeep_protocol::keep::renew::Resolution;
 use mintkeep_protocol::keep::slot::{SlotKey, Upkeep};
 use mintkeep_protocol::port::keeper_store::{Commit, KeeperStore as _};
 use mintkeep_protocol::secret::{AuthCode, ClientSecret};
@@ -27,7 +29,7 @@ fn leaf(world: &World, which: usize, credential: &str, customer: Option<&str>) -
 
 /// Every slot of a world, and when its token was asked for.
 fn asked_at(world: &World) -> Vec<(&'static str, i64)> {
-    let asked = |(credential, source): (&'static str, mintkeep_protocol::keep::credential::TokenSource)| {
+    let asked = |(credential, source): (&'static str, TokenSource)| {
         let customer = source.dialect().is_signed().then_some(CUSTOMERS[0]);
         let kept = leaf(world, 0, credential, customer).kept.clone().unwrap();
         (credential, kept.obtained_at.unix_ms())
@@ -64,6 +66,28 @@ async fn what_was_asked_for_later_than_it_is_now_is_renewed_at_a_start() {
     for (credential, asked_at) in asked_at(&world) {
         assert!(asked_at <= now, "{credential} is served by times of another clock");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_was_given_up_is_not_presented_at_a_start_whatever_the_clock_says() {
+    let mut world = World::new(1, 1).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let (account, customer) = (world.account(0, "hk"), CustomerId::parse(CUSTOMERS[0]).unwrap());
+    let keeper = Arc::clone(&world.processes[0].keeper);
+    // Of a platform that is down some requests are not sent, and some may have been.
+    world.platform.is_down.send_replace(true);
+    while !matches!(leaf(&world, 0, "hk", Some(CUSTOMERS[0])).upkeep, Upkeep::NeedsOperator { .. }) {
+        assert!(keeper.refresh(&account, Some(&customer)).await.is_err());
+        tokio::time::sleep(Duration::from_mins(1)).await;
+    }
+    world.platform.is_down.send_replace(false);
+    keeper.resolve(&account, Some(&customer), (Resolution::AskConsent, &by())).await.unwrap();
+    let arrived = world.platform.arrived("hk");
+    world.clock.set(-3_600_000);
+    world.restart(0).await;
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert_eq!(world.platform.arrived("hk"), arrived);
+    world.check().await;
 }
 
 #[tokio::test(start_paused = true)]
