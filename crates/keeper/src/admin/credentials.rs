@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use mintkeep_protocol::app::AppKey;
 use mintkeep_protocol::crypto::RsaPrivateKey;
 use mintkeep_protocol::ident::{AppId, CredentialName, RecordId};
 use mintkeep_protocol::keep::credential::{Credential, CredentialSettings, SealedProof, TokenSource};
-use mintkeep_protocol::keep::history::Cause;
-use mintkeep_protocol::keep::slot::SlotKey;
+use mintkeep_protocol::keep::history::{Cause, Ending};
+use mintkeep_protocol::keep::slot::{SlotKey, Trouble, Upkeep};
 use mintkeep_protocol::port::keeper_store::Commit;
 use mintkeep_protocol::record::{AuditAction, AuditEntry};
 use mintkeep_protocol::secret::ClientSecret;
@@ -17,6 +18,10 @@ use super::{AdminFailure, By};
 use crate::keeper::Keeper;
 use crate::renewal::Errand;
 use crate::roster::Account;
+use crate::shelf::Leaf;
+
+/// How many customers' tokens are asked for at once with a proof that was changed.
+const TRIED_AT_ONCE_MAX: usize = 8;
 
 /// A credential to be added.
 pub struct NewCredential {
@@ -84,7 +89,8 @@ impl Keeper {
         }
     }
 
-    /// Gives a credential another secret or key, and asks for a token with it at once.
+    /// Gives a credential another secret or key, and asks for a token with it at once; where it has customers, for each
+    /// whose last renewal needed an operator.
     ///
     /// # Errors
     ///
@@ -99,15 +105,33 @@ impl Keeper {
         let credential = &account.credential;
         let sealed = self.seal_proof(credential.no, credential.source, proof)?;
         self.change_credential(Credential { proof: Some(sealed), ..credential.clone() }, by).await?;
-        if let Some(key) = account.slot(None) {
-            let keeper = Arc::clone(self);
-            self.tasks.spawn(async move {
-                // A renewal that is under way began with the old one.
-                keeper.flights.ended(&key).await;
-                drop(keeper.fly(&key, Errand::new(Cause::Operator), None));
-            });
-        }
+        let waits = |leaf: &Arc<Leaf>| {
+            matches!(leaf.upkeep, Upkeep::NeedsOperator { retry_at: Some(_), .. }).then(|| leaf.key.clone())
+        };
+        let keys = match account.slot(None) {
+            Some(own) => vec![own],
+            None => self.shelf.of(credential.no).iter().filter_map(waits).collect(),
+        };
+        let keeper = Arc::clone(self);
+        self.tasks.spawn(async move { keeper.try_proof(keys).await });
         Ok(())
+    }
+
+    /// Renews with a proof that was just changed, until that one is no good either: each further customer's one-time token
+    /// would be spent on it.
+    async fn try_proof(self: &Arc<Self>, keys: Vec<SlotKey>) {
+        let tries = stream::iter(keys).map(Ok).try_for_each_concurrent(TRIED_AT_ONCE_MAX, async |key| {
+            // A renewal that is under way began with the old one.
+            self.flights.ended(&key).await;
+            let landed = self.fly(&key, Errand::new(Cause::Operator), None).landed().await;
+            let failed = landed.and_then(|landed| match landed.ending {
+                Ok(Ending::Failed { trouble }) | Err(trouble) => Some(trouble),
+                Ok(Ending::Renewed | Ending::Same | Ending::Resolved | Ending::Forgotten) => None,
+            });
+            if failed.is_some_and(is_of_the_proof) { Err(()) } else { Ok(()) }
+        });
+        // Which of them it was, their own states tell.
+        let _failed = tries.await;
     }
 
     /// Points a credential at another place of the same platform; what is held for it stays.
@@ -223,6 +247,12 @@ impl Keeper {
             (NewProof::Key { .. }, false) => Err(AdminFailure::ProofUnfit("a secret")),
         }
     }
+}
+
+/// Whether it may be the proof that is wrong: the platform refuses it, or its answers do not bear the key that they are
+/// to bear.
+const fn is_of_the_proof(trouble: Trouble) -> bool {
+    matches!(trouble, Trouble::CredentialRefused | Trouble::AnswerUnreadable | Trouble::InDoubt)
 }
 
 /// Whether secrets may be sent there: over TLS, or to this machine.

@@ -58,13 +58,16 @@ pub struct Platform {
     pub is_down: watch::Sender<bool>,
     /// What is sent is neither taken nor answered.
     pub is_silent: watch::Sender<bool>,
+    /// By which code wallets refuse whatever they are asked.
+    pub refuses: watch::Sender<Option<&'static str>>,
 }
 
 impl Platform {
     pub fn new(clock: Arc<SimClock>, dice: Arc<Dice>) -> Arc<Self> {
         let mischief = watch::Sender::new(Mischief::default());
         let (is_down, is_silent) = (watch::Sender::new(false), watch::Sender::new(false));
-        Arc::new(Self { state: Mutex::default(), clock, dice, mischief, is_down, is_silent })
+        let refuses = watch::Sender::new(None);
+        Arc::new(Self { state: Mutex::default(), clock, dice, mischief, is_down, is_silent, refuses })
     }
 
     pub fn issue_code(&self, customer: &str) -> String {
@@ -350,6 +353,10 @@ impl Upstream for PlatformDoor {
                 }
                 _busy => return Ok(self.busy(&asked, &request)),
             }
+        }
+        let refused = self.platform.refuses.borrow().filter(|_| matches!(asked.what, What::Coupon { .. }));
+        if let Some(code) = refused {
+            return Ok(signed(&request, &result(code), self.platform.clock.truth()));
         }
         let answer = self.platform.answer(&asked, &request);
         self.note("answers", &asked);

@@ -19,7 +19,7 @@ use mintkeep_protocol::time::Clock as _;
 
 use crate::platform::{LIFE, token_in};
 use crate::store::StoreDoor;
-use crate::world::{CREDENTIALS, CUSTOMERS, World, by, name};
+use crate::world::{CREDENTIALS, CUSTOMERS, World, by, name, new_credential};
 
 fn leaf(world: &World, which: usize, credential: &str, customer: Option<&str>) -> Arc<Leaf> {
     let customer = customer.map(|customer| CustomerId::parse(customer).unwrap());
@@ -103,6 +103,41 @@ async fn a_secret_that_is_changed_during_a_renewal_is_tried_as_soon_as_that_has_
     assert!(renewed.is_ok() && changed.is_ok());
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(world.platform.arrived("legacy"), before.saturating_add(2), "one with each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn customers_who_were_refused_for_a_wrong_key_are_renewed_as_soon_as_it_is_right() {
+    let world = World::new(1, 1).await;
+    world.exchange(0, "mini", &world.platform.issue_code("c2")).await.unwrap();
+    world.platform.refuses.send_replace(Some("INVALID_SIGNATURE"));
+    // Until their tokens have ended, and each of them waits for long.
+    tokio::time::sleep(Duration::from_hours(3)).await;
+    world.platform.refuses.send_replace(None);
+    for customer in ["c1", "c2"] {
+        assert_eq!(world.read(0, "mini", Some(customer)).await, None, "{customer}");
+    }
+    let proof = new_credential("mini", TokenSource::MiniProgram).proof;
+    world.processes[0].keeper.change_proof(&name("mini"), &proof, &by()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    for customer in ["c1", "c2"] {
+        assert!(world.read(0, "mini", Some(customer)).await.is_some(), "{customer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_still_wrong_is_not_tried_for_every_customer() {
+    let world = World::new(1, 1).await;
+    for customer in 0..32 {
+        world.exchange(0, "mini", &world.platform.issue_code(&format!("d{customer}"))).await.unwrap();
+    }
+    world.platform.refuses.send_replace(Some("INVALID_SIGNATURE"));
+    tokio::time::sleep(Duration::from_hours(3)).await;
+    let before = world.store.debited("mini");
+    let proof = new_credential("mini", TokenSource::MiniProgram).proof;
+    world.processes[0].keeper.change_proof(&name("mini"), &proof, &by()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let tried = world.store.debited("mini").saturating_sub(before);
+    assert!(tried < 16, "{tried}");
 }
 
 #[tokio::test(start_paused = true)]
