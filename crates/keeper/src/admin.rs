@@ -177,13 +177,19 @@ impl Keeper {
         customer: Option<&CustomerId>,
     ) -> Result<Arc<Leaf>, AdminFailure> {
         let key = account.slot(customer).ok_or(AdminFailure::NotFound)?;
-        if account.terms.semantics.kind == CallKind::StableToken {
-            // One that is under way was not asked by force: it may bring the very token that must go.
-            let ended = tokio::time::timeout(self.settings.caller_wait_max, self.flights.ended(&key)).await;
-            ended.map_err(|_late| AdminFailure::Renewal(Trouble::Ambiguous))?;
-        }
-        let errand = Errand { cause: Cause::Operator, force: true };
-        let landed = self.fly_and_wait(&key, errand).await;
+        let has_force = account.terms.semantics.kind == CallKind::StableToken;
+        let renewing = async {
+            loop {
+                let errand = Errand { cause: Cause::Operator, force: true };
+                let landed = self.fly(&key, errand, None).landed().await?;
+                if landed.is_forced || !has_force {
+                    return Some(landed);
+                }
+                // It was under way, and not asked by force: it may have brought the very token that must go.
+                self.flights.ended(&key).await;
+            }
+        };
+        let landed = tokio::time::timeout(self.settings.caller_wait_max, renewing).await.ok().flatten();
         match landed.map(|landed| (landed.ending, landed.leaf)) {
             Some((Ok(Ending::Renewed | Ending::Same), Some(leaf))) => Ok(leaf),
             Some((Err(trouble) | Ok(Ending::Failed { trouble }), _)) => Err(AdminFailure::Renewal(trouble)),

@@ -47,6 +47,8 @@ impl Errand {
 pub(crate) struct Landed {
     /// How it ended.
     pub(crate) ending: Result<Ending, Trouble>,
+    /// Whether the token had to be another one.
+    pub(crate) is_forced: bool,
     /// The slot after it.
     pub(crate) leaf: Option<Arc<Leaf>>,
 }
@@ -87,7 +89,7 @@ async fn renew(keeper: &Arc<Keeper>, key: &SlotKey, errand: &Errand, pilot: &Pil
         keeper.count_renewal(key, &errand.cause, ending);
     }
     if !pilot.has_landed() {
-        pilot.land(Landed { ending, leaf: keeper.shelf.get(key) });
+        pilot.land(Landed { ending, is_forced: errand.force, leaf: keeper.shelf.get(key) });
     }
 }
 
@@ -347,7 +349,7 @@ impl Renewal<'_> {
     /// Puts a token on the shelf that the store does not have yet, and lets everybody go who waits for it.
     fn publish(&self, slot: &Slot, ending: Ending) {
         let leaf = self.keeper.shelve_provisionally(slot);
-        self.pilot.land(Landed { ending: Ok(ending), leaf: Some(leaf) });
+        self.pilot.land(Landed { ending: Ok(ending), is_forced: self.errand.force, leaf: Some(leaf) });
     }
 
     /// Ends the lease with what was decided.

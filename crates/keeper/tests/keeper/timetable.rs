@@ -141,6 +141,36 @@ async fn a_key_that_is_still_wrong_is_not_tried_for_every_customer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refresh_by_an_operator_is_by_force_although_a_new_secret_is_tried_at_the_same_time() {
+    let world = World::new(1, 1).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let (keeper, account) = (&world.processes[0].keeper, world.account(0, "stable"));
+    let leaked = leaf(&world, 0, "stable", None).kept.clone().unwrap().version;
+    let report = keeper.report(&account, None, Reported::Version(leaked), &world.consumer);
+    let operator = async {
+        let proof = NewProof::Secret(ClientSecret::new("another".to_owned()));
+        keeper.change_proof(&name("stable"), &proof, &by()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        keeper.refresh(&account, None).await
+    };
+    let (reported, refreshed) = tokio::join!(report, operator);
+    assert!(reported.is_ok());
+    let version = refreshed.unwrap().kept.clone().unwrap().version;
+    assert!(version > leaked, "the leaked one is held still");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_refreshes_at_once_cost_one_forced_call() {
+    let world = World::new(1, 1).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let (keeper, account) = (&world.processes[0].keeper, world.account(0, "stable"));
+    let before = world.platform.arrived("stable");
+    let (first, second) = tokio::join!(keeper.refresh(&account, None), keeper.refresh(&account, None));
+    assert!(first.is_ok() && second.is_ok());
+    assert_eq!(world.platform.arrived("stable"), before.saturating_add(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refresh_by_an_operator_brings_another_token_although_it_meets_a_renewal() {
     let world = World::new(1, 1).await;
     tokio::time::sleep(Duration::from_mins(1)).await;
