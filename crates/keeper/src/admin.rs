@@ -16,6 +16,7 @@ use mintkeep_protocol::keep::consumer::{Consumer, KeyDigest};
 use mintkeep_protocol::keep::history::{Cause, Ending, HistoryEntry};
 use mintkeep_protocol::keep::renew::{Resolution, forgotten, resolve};
 use mintkeep_protocol::keep::slot::{Slot, SlotKey, TokenDigest, Trouble};
+use mintkeep_protocol::keep::timetable::{Urgency, ceiling};
 use mintkeep_protocol::port::keeper_store::{CallKind, Commit, Ended, StoreError};
 use mintkeep_protocol::record::{AuditAction, AuditEntry};
 use mintkeep_protocol::secret::AccessToken;
@@ -177,7 +178,15 @@ impl Keeper {
         customer: Option<&CustomerId>,
     ) -> Result<Arc<Leaf>, AdminFailure> {
         let key = account.slot(customer).ok_or(AdminFailure::NotFound)?;
+        let forced = CallKind::ForcedStableToken;
         let has_force = account.terms.semantics.kind == CallKind::StableToken;
+        if has_force {
+            // Here, and not under a lease: the slot's ordinary renewals have calls of their own.
+            let called = self.store.calls(&self.quota_account(account, forced)).await?;
+            if called >= ceiling(&account.terms, forced, Urgency::Emergency) {
+                return Err(AdminFailure::Renewal(Trouble::QuotaExhausted));
+            }
+        }
         let renewing = async {
             loop {
                 let errand = Errand { cause: Cause::Operator, force: true };

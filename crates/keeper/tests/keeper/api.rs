@@ -335,7 +335,9 @@ async fn the_21st_forced_renewal_of_a_day_is_refused_before_it_is_sent() {
     let refused = keeper.refresh(&account, None).await.err();
     assert!(matches!(refused, Some(AdminFailure::Renewal(Trouble::QuotaExhausted))), "{refused:?}");
     assert_eq!(world.platform.arrived("stable"), before);
-    assert!(world.read(0, "stable", None).await.is_some());
+    let leaf = keeper.leaf(&account, None).unwrap();
+    assert!(leaf.good(world.clock.now()).is_some());
+    assert!(matches!(leaf.upkeep, Upkeep::Idle { .. }), "ordinary calls are left: {:?}", leaf.upkeep);
 }
 
 #[tokio::test(start_paused = true)]
