@@ -42,6 +42,20 @@ async fn a_token_is_answered_as_the_page_says_and_its_repeats_extend_it() {
 }
 
 #[tokio::test]
+async fn what_a_replica_promised_is_kept_by_one_that_promised_less_in_the_same_second() {
+    let rig = Rig::shared().await;
+    let other = rig.beside().await;
+    rig.pass(Duration::from_millis(100));
+    let token = rig.dingtalk_token().await.text("/accessToken");
+    rig.pass(Duration::from_millis(800));
+    let again = other.dingtalk_token().await;
+    assert_eq!((again.text("/accessToken"), again.text("/expireIn")), (token.clone(), "7200".into()));
+    rig.pass(Duration::from_millis(7_199_999));
+    assert!(rig.is_active(&token).await && other.is_active(&token).await);
+    assert_eq!(rig.dingtalk_token().await.text("/accessToken"), token, "it is not replaced either");
+}
+
+#[tokio::test]
 async fn all_three_endpoints_hand_out_one_token() {
     let rig = Rig::new().await;
     let token = rig.dingtalk_token().await.text("/accessToken");

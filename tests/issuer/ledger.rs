@@ -1,13 +1,15 @@
 //! A store that counts what it is asked and fails when told to.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use mintkeep_protocol::app::App;
 use mintkeep_protocol::crypto::Sealed;
 use mintkeep_protocol::ident::{AppId, CustomerId, RecordId, ServiceId};
-use mintkeep_protocol::port::issuer_store::{Commit, GrantQuery, IssuerStore, StoreError, Stored};
+use mintkeep_protocol::port::issuer_store::{
+    Commit, GrantQuery, IssuerStore, Remembered, StoreError, Stored,
+};
 use mintkeep_protocol::record::{
     AuditEntry, Customer, Grant, PlatformKey, Pool, PoolKey, Service, SpentNonce,
 };
@@ -35,17 +37,34 @@ pub struct Ledger {
     reads: AtomicUsize,
     changes: AtomicUsize,
     rivals: AtomicUsize,
+    /// An app as this replica remembers it, until it is told to forget it.
+    old_app: Mutex<Option<Arc<App>>>,
 }
 
 impl Ledger {
     pub fn new() -> Self {
+        Self::over(MemoryStore::new())
+    }
+
+    /// A store that several replicas use.
+    pub fn shared() -> Self {
+        Self::over(MemoryStore::shared())
+    }
+
+    fn over(model: MemoryStore) -> Self {
         Self {
-            model: MemoryStore::new(),
+            model,
             trouble: AtomicU8::new(0),
             reads: AtomicUsize::new(0),
             changes: AtomicUsize::new(0),
             rivals: AtomicUsize::new(0),
+            old_app: Mutex::new(None),
         }
+    }
+
+    /// Has this replica remember an app as it was.
+    pub fn remember(&self, app: Arc<App>) {
+        *self.old_app.lock().unwrap() = Some(app);
     }
 
     pub fn fail(&self, trouble: Trouble) {
@@ -107,6 +126,11 @@ impl Ledger {
         }
     }
 
+    fn as_remembered(&self, app: Option<Arc<App>>) -> Option<Arc<App>> {
+        let old = self.old_app.lock().unwrap().clone();
+        old.filter(|old| app.as_ref().is_some_and(|app| app.no == old.no)).or(app)
+    }
+
     fn answered<T>(&self, changed: T) -> Stored<T> {
         if self.trouble() == Trouble::Answers { Err(broken()) } else { Ok(changed) }
     }
@@ -118,16 +142,29 @@ fn broken() -> StoreError {
 
 #[async_trait]
 impl IssuerStore for Ledger {
+    fn forget(&self, record: Remembered<'_>) -> bool {
+        if let Remembered::App(_) = record {
+            *self.old_app.lock().unwrap() = None;
+        }
+        true
+    }
+
+    fn is_shared(&self) -> bool {
+        self.model.is_shared()
+    }
+
     async fn epoch(&self) -> Stored<StoreEpoch> {
         self.read().await?.epoch().await
     }
 
     async fn app(&self, id: &AppId) -> Stored<Option<Arc<App>>> {
-        self.read().await?.app(id).await
+        let app = self.read().await?.app(id).await?;
+        Ok(self.as_remembered(app))
     }
 
     async fn app_by_no(&self, no: RecordId) -> Stored<Option<Arc<App>>> {
-        self.read().await?.app_by_no(no).await
+        let app = self.read().await?.app_by_no(no).await?;
+        Ok(self.as_remembered(app))
     }
 
     async fn apps(&self, after: Option<&AppId>, most: u32) -> Stored<Vec<Arc<App>>> {

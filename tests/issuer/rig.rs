@@ -114,23 +114,39 @@ fn master() -> Arc<MasterKeys> {
 
 impl Rig {
     pub async fn new() -> Self {
+        Self::over(Ledger::new()).await
+    }
+
+    /// One of several replicas; [`Self::beside`] makes the others.
+    pub async fn shared() -> Self {
+        Self::over(Ledger::shared()).await
+    }
+
+    /// Another replica over the same store.
+    pub async fn beside(&self) -> Self {
+        Self::opened(self.store.clone(), self.clock.clone()).await
+    }
+
+    async fn over(store: Ledger) -> Self {
         let keys = PLATFORM_KEYS.get_or_init(|| async {
             let (store, clock) = (Arc::new(Ledger::new()), Arc::new(HandClock::new()));
             let _issuer = open(store.clone(), clock).await;
             store.platform_keys().await.unwrap()
         });
-        let store = Arc::new(Ledger::new());
         for key in keys.await {
             store.add_platform_key(key.clone()).await.unwrap();
         }
-        let clock = Arc::new(HandClock::new());
-        let issuer = open(store.clone(), clock.clone()).await;
-        let faults = Arc::new(Faults::new(Arc::new(SystemEntropy)));
-        let router = router(issuer.clone(), Some(faults.clone()));
-        let rig = Self { issuer, store, faults, clock, router };
+        let rig = Self::opened(Arc::new(store), Arc::new(HandClock::new())).await;
         rig.seed().await;
         let _seeding = rig.store.asked();
         rig
+    }
+
+    async fn opened(store: Arc<Ledger>, clock: Arc<HandClock>) -> Self {
+        let issuer = open(store.clone(), clock.clone()).await;
+        let faults = Arc::new(Faults::new(Arc::new(SystemEntropy)));
+        let router = router(issuer.clone(), Some(faults.clone()));
+        Self { issuer, store, faults, clock, router }
     }
 
     async fn seed(&self) {
@@ -233,8 +249,12 @@ impl Rig {
     }
 
     pub async fn code(&self, app: &str, customer: &str) -> String {
+        self.code_for(app, customer, &["auth_user"]).await
+    }
+
+    pub async fn code_for(&self, app: &str, customer: &str, scopes: &[&str]) -> String {
         let (app, customer) = (AppId::parse(app).unwrap(), CustomerId::parse(customer).unwrap());
-        let scopes = vec![Scope::parse("auth_user").unwrap()];
+        let scopes = scopes.iter().map(|scope| Scope::parse(scope).unwrap()).collect();
         let consent = Consent { customer, scopes, redirect_uri: None, challenge: None };
         let issued = self.issuer.issue_code("test", &app, &consent, &Arrival::UNKNOWN).await;
         issued.unwrap_or_else(|failure| panic!("{failure}")).code.expose().to_owned()

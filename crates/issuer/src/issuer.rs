@@ -139,6 +139,7 @@ impl Issuer {
         let epoch = parts.store.epoch().await?;
         let signer = Signer::open(parts.store.clone(), parts.master.clone(), parts.tasks.clone()).await?;
         let root = signer::token_root(&*parts.store, &parts.master, &*parts.entropy).await?;
+        let extensions = Extensions::new(parts.store.is_shared());
         Ok(Arc::new(Self {
             tokens: TokenKeys::new(&root),
             secret_key: root.mac_key("client secrets"),
@@ -151,7 +152,7 @@ impl Issuer {
             signer,
             epoch,
             desk: Desk::default(),
-            extensions: Extensions::default(),
+            extensions,
             tally: Tally::default(),
             meter: Meter::default(),
         }))

@@ -91,6 +91,10 @@ fn guarded(stored: i64, expected: i64, change: impl FnOnce()) -> Commit {
 
 #[async_trait]
 impl IssuerStore for MemoryStore {
+    fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
     async fn epoch(&self) -> Stored<StoreEpoch> {
         Ok(StoreEpoch::default())
     }

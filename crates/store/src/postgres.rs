@@ -262,6 +262,10 @@ impl IssuerStore for PostgresStore {
         true
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     /// Not told while nothing can be written, which is what it is asked again and again for.
     async fn epoch(&self) -> Stored<StoreEpoch> {
         let stored = self.ask(async |db| {

@@ -2,8 +2,8 @@
 //!
 //! DingTalk extends a token with every repeat. Writing each of them would cost a disk write per call, so
 //! what is stored is rounded up to the next whole second, and repeats within that second store nothing.
-//! The exact end is kept here. After a crash, or on another replica, the token lives up to a second
-//! longer than the last answer promised, never shorter.
+//! The exact end is kept here, where nobody else promises another one. After a crash, and where replicas share
+//! a store, the token lives up to a second longer than the last answer promised, never shorter.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -14,7 +14,11 @@ use mintkeep_protocol::token::TokenKind;
 
 /// The exact ends of pools' current tokens.
 #[derive(Default)]
-pub struct Extensions(RwLock<HashMap<PoolKey, Exact>>);
+pub struct Extensions {
+    /// Of a store that several replicas use, what is stored counts: another one may have promised more since.
+    is_shared: bool,
+    ends: RwLock<HashMap<PoolKey, Exact>>,
+}
 
 #[derive(Clone, Copy)]
 struct Exact {
@@ -25,6 +29,11 @@ struct Exact {
 }
 
 impl Extensions {
+    /// No ends yet, of a store that may be shared.
+    pub fn new(is_shared: bool) -> Self {
+        Self { is_shared, ..Self::default() }
+    }
+
     /// What is stored for an end that is promised exactly.
     pub fn stored_end(promised: Timestamp) -> Timestamp {
         const SECOND_MS: i64 = 1_000;
@@ -38,7 +47,7 @@ impl Extensions {
         if pool.key.kind != TokenKind::DingTalkToken {
             return exact;
         }
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&pool.key).copied();
+        let known = self.ends.read().unwrap_or_else(PoisonError::into_inner).get(&pool.key).copied();
         if let Some(known) = known.filter(|known| known.stored == pool.current.expires_at) {
             exact.current.expires_at = known.promised;
         }
@@ -47,8 +56,11 @@ impl Extensions {
 
     /// Notes an end that is about to be promised.
     pub fn promise(&self, key: PoolKey, promised: Timestamp) {
+        if self.is_shared {
+            return;
+        }
         let exact = Exact { stored: Self::stored_end(promised), promised };
-        let mut ends = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = self.ends.write().unwrap_or_else(PoisonError::into_inner);
         let known = ends.entry(key).or_insert(exact);
         // Two repeats within a second may pass here in any order: the later promise counts.
         if known.stored != exact.stored || known.promised < promised {

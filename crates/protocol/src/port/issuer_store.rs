@@ -69,6 +69,11 @@ pub trait IssuerStore: Send + Sync {
         false
     }
 
+    /// Whether several processes may use this store at the same time.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// How often this store was restored from a backup.
     async fn epoch(&self) -> Stored<StoreEpoch>;
 
