@@ -96,6 +96,36 @@ fn a_code_of_after_a_mass_revocation_is_not_refused_to_who_was_let_in_before() {
     });
 }
 
+#[tokio::test]
+async fn a_token_of_after_a_mass_revocation_is_ended_also_by_who_remembers_the_app_of_before() {
+    let rig = Rig::new().await;
+    let mut behind = Vec::new();
+    for id in [WECHAT, MINI] {
+        behind.push(rig.issuer.app(&AppId::parse(id).unwrap()).await.unwrap());
+        rig.change_app(id, |app| app.token_epoch += 1).await;
+    }
+    let is_ended = async |token: &str| !rig.is_active(token).await;
+    let token = rig.wechat_token().await;
+    rig.store.remember(behind[0].clone());
+    assert_eq!(rig.form("/oauth2/revoke", (WECHAT, SECRET), &format!("token={token}")).await.status, 200);
+    assert!(is_ended(&token).await);
+
+    let pair = rig.exchange(MINI, &rig.code(MINI, ACTIVE).await).await;
+    let token = pair.text("/accessToken");
+    rig.store.remember(behind[1].clone());
+    let cancelled = rig.call(MINI, "/v1/authorizations/cancelToken", &json!({"accessToken": token})).await;
+    assert_eq!(cancelled.code(), "SUCCESS");
+    assert!(is_ended(&token).await);
+}
+
+#[tokio::test]
+async fn anothers_code_is_refused_however_often_its_app_ended_all_of_its_tokens() {
+    let rig = Rig::new().await;
+    rig.change_app(DINGTALK, |app| app.token_epoch += 1).await;
+    let code = rig.code(DINGTALK, ACTIVE).await;
+    assert_eq!(rig.exchange(MINI, &code).await.code(), "INVALID_CODE");
+}
+
 #[test]
 fn a_line_of_callers_has_an_end() {
     const WAITING_MAX: usize = 4_096;

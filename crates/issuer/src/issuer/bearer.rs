@@ -109,8 +109,11 @@ impl Issuer {
             }
             let grant = self.grant_of(&claim).await?.ok_or(Refusal::AccessInvalid)?;
             let app = client.app();
-            let is_own = grant.app == app.no && self.tokens.tag_holds(&claim, &grant.salt, app.token_epoch);
-            if !is_own {
+            if grant.app != app.no {
+                return Err(Refusal::AccessInvalid.into());
+            }
+            self.knows_epoch(client, grant.token_epoch)?;
+            if !self.tokens.tag_holds(&claim, &grant.salt, app.token_epoch) {
                 return Err(Refusal::AccessInvalid.into());
             }
             if let GrantStage::Revoked { .. } = grant.stage {

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use mintkeep_protocol::app::App;
+use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::port::issuer_store::{Remembered, Stored};
 use mintkeep_protocol::record::{Grant, GrantStage, Pool, PoolKey};
 use mintkeep_protocol::token::TokenClaim;
 
-use super::Issuer;
+use super::{Failure, Issuer};
 
 impl Issuer {
     /// The app and the pool that `claim` is of, no older than the token.
@@ -53,6 +54,22 @@ impl Issuer {
             return Ok(grant);
         }
         self.store.grant(claim.record).await
+    }
+
+    /// Passes if whoever was let in as `client` is known by an app no older than a record of it that was made in
+    /// its `token_epoch`.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Overtaken`]: another replica ended all of the app's tokens a moment ago, and nothing newer holds
+    /// under the app as it was. Who calls is to be let in anew.
+    pub(super) fn knows_epoch(&self, client: &AuthenticClient, token_epoch: u32) -> Result<(), Failure> {
+        let app = client.app();
+        if app.token_epoch >= token_epoch {
+            return Ok(());
+        }
+        self.store.forget(Remembered::App(app));
+        Err(Failure::Overtaken)
     }
 
     /// `app`, no older than a record of it that was made in its `token_epoch`.

@@ -7,7 +7,7 @@ use mintkeep_protocol::issue::check::customer_may;
 use mintkeep_protocol::issue::code::{Exchange, ExchangeAsk, exchange_code};
 use mintkeep_protocol::issue::refresh::{may_refresh, refresh};
 use mintkeep_protocol::outcome::{Refusal, TokenSet};
-use mintkeep_protocol::port::issuer_store::{Commit, Remembered};
+use mintkeep_protocol::port::issuer_store::Commit;
 use mintkeep_protocol::record::{ActiveTokens, AuditAction, Grant, GrantStage};
 use mintkeep_protocol::request::RequestDigest;
 use mintkeep_protocol::secret::{AccessToken, AuthCode, RefreshToken};
@@ -85,11 +85,9 @@ impl Issuer {
     async fn trade(&self, ask: CodeAsk<'_>, traded: Traded, claim: &TokenClaim) -> Result<TokenSet, Failure> {
         for _try in 0..COMMIT_TRIES {
             let grant = self.grant_of(claim).await?.ok_or(traded.unknown())?;
-            if grant.token_epoch > ask.client.app().token_epoch {
-                // Another replica ended all of the app's tokens a moment ago: who calls is known by an old
-                // record of the app, under which nothing newer holds.
-                self.store.forget(Remembered::App(ask.client.app()));
-                return Err(Failure::Overtaken);
+            // Another app's epochs say nothing of who calls.
+            if grant.app == ask.client.app().no {
+                self.knows_epoch(ask.client, grant.token_epoch)?;
             }
             let asked = ExchangeAsk {
                 caller: ask.client,

@@ -211,7 +211,7 @@ impl Issuer {
     ///
     /// # Errors
     ///
-    /// [`Failure::Store`], [`Failure::Busy`].
+    /// [`Failure::Store`], [`Failure::Busy`], [`Failure::Overtaken`].
     pub async fn revoke(
         &self,
         client: &AuthenticClient,
@@ -246,9 +246,12 @@ impl Issuer {
     ) -> Result<Commit, Failure> {
         let app = client.app();
         let key = PoolKey { app: app.no, kind: claim.kind };
+        let Some(pool) = self.pool_of(key, claim).await? else { return Ok(Commit::Done) };
+        self.knows_epoch(client, pool.token_epoch)?;
         // The tag covers the record: none of another app's tokens holds for a pool of this one's.
-        let own = |pool: &Arc<Pool>| self.tokens.tag_holds(claim, &pool.salt, app.token_epoch);
-        let Some(pool) = self.pool_of(key, claim).await?.filter(own) else { return Ok(Commit::Done) };
+        if !self.tokens.tag_holds(claim, &pool.salt, app.token_epoch) {
+            return Ok(Commit::Done);
+        }
         let now = self.clock.now();
         let mut ended = Pool::clone(&pool);
         if claim.generation == pool.current.generation {
@@ -269,13 +272,13 @@ impl Issuer {
         arrival: &Arrival,
     ) -> Result<Commit, Failure> {
         let app = client.app();
-        let grant = self.grant_of(claim).await?.filter(|grant| {
-            grant.app == app.no && self.tokens.tag_holds(claim, &grant.salt, app.token_epoch)
-        });
-        match grant {
-            Some(grant) => self.end_grant(&format!("app {}", app.id), &grant, arrival).await,
-            None => Ok(Commit::Done),
+        let own = self.grant_of(claim).await?.filter(|grant| grant.app == app.no);
+        let Some(grant) = own else { return Ok(Commit::Done) };
+        self.knows_epoch(client, grant.token_epoch)?;
+        if !self.tokens.tag_holds(claim, &grant.salt, app.token_epoch) {
+            return Ok(Commit::Done);
         }
+        self.end_grant(&format!("app {}", app.id), &grant, arrival).await
     }
 
     /// Ends a grant: no code, access token or refresh token of it is good any more.

@@ -16,7 +16,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use mintkeep_protocol::dialect::dingtalk::TOKEN_HEADER;
 use mintkeep_protocol::dialect::query::{Malformed, Query};
 use mintkeep_protocol::ident::{AppId, Dialect, Scope, ServiceId};
-use mintkeep_protocol::issue::authenticate::AuthenticClient;
 use mintkeep_protocol::outcome::Refusal;
 use mintkeep_protocol::record::ServiceRole;
 use mintkeep_protocol::request::ClientProof;
@@ -206,26 +205,33 @@ async fn revoked(desk: &Desk, arrival: &Arrival, request: http::Request<Body>) -
     let body = read_form(desk, body).await?;
     let form = form(&body).map_err(invalid_request)?;
     let (id, secret) = client_of(&head.headers, &form).map_err(Unproved::into_response)?;
-    let client = match revoking_client(&desk.issuer, (&id, secret), arrival).await {
-        Ok(client) => client,
-        Err(Failure::Refused(refusal)) => return Err(token::refused(refusal)),
-        Err(failure) => return Err(store_trouble(&failure)),
-    };
-    let token = token_of(&form).map_err(invalid_request)?;
-    let revoked = desk.issuer.revoke(&client, token, arrival).await;
-    revoked.map_err(|failure| store_trouble(&failure))?;
-    Ok(Json(json!({})).into_response())
+    let whom = (id.as_str(), &ClientProof::Secret(secret));
+    let mut done = revoked_once(&desk.issuer, whom, &form, arrival).await;
+    if matches!(done, Err(Failure::Overtaken)) {
+        done = revoked_once(&desk.issuer, whom, &form, arrival).await;
+    }
+    match done {
+        Ok(Ok(())) => Ok(Json(json!({})).into_response()),
+        Ok(Err(what)) => Err(invalid_request(what)),
+        Err(Failure::Refused(refusal)) => Err(token::refused(refusal)),
+        Err(failure) => Err(store_trouble(&failure)),
+    }
 }
 
-/// The app behind a revocation.
-async fn revoking_client(
+/// The app behind a revocation proves itself first; only then is it told that it named no token.
+async fn revoked_once(
     issuer: &Arc<Issuer>,
-    (id, secret): (&str, ClientSecret),
+    (id, proof): (&str, &ClientProof),
+    form: &Query<'_>,
     arrival: &Arrival,
-) -> Result<AuthenticClient, Failure> {
+) -> Result<Result<(), &'static str>, Failure> {
     let id = AppId::parse(id).map_err(|_| Refusal::ClientUnknown)?;
     let app = issuer.app(&id).await?;
-    Ok(issuer.admit(&app, &ClientProof::Secret(secret), arrival)?)
+    let client = issuer.admit(&app, proof, arrival)?;
+    match token_of(form) {
+        Ok(token) => issuer.revoke(&client, token, arrival).await.map(Ok),
+        Err(what) => Ok(Err(what)),
+    }
 }
 
 /// How a client may prove itself at any of the three endpoints.
