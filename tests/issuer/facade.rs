@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
+use mintkeep_issuer::issuer::TokenState;
 use mintkeep_protocol::app::AppStatus;
 use serde_json::{Value, json};
 
@@ -111,6 +112,52 @@ async fn an_app_revokes_its_own_tokens_and_nobody_elses() {
     assert_eq!([revoke((WECHAT, SECRET), "a").await, revoke((WECHAT, SECRET), "a").await], [200, 429]);
     rig.change_app(WECHAT, |app| app.status = AppStatus::Disabled).await;
     assert_eq!(revoke((WECHAT, SECRET), "a").await, 400, "not for a wrong secret");
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_no_good_one_any_more_and_not_one_whose_time_is_over() {
+    let rig = Rig::new().await;
+    let consumed = async |path: &str| rig.get(path).await.text("/errcode");
+    let (wechat, dingtalk) = (rig.wechat_token().await, rig.dingtalk_token().await.text("/accessToken"));
+    for (id, token) in [(WECHAT, &wechat), (DINGTALK, &dingtalk)] {
+        rig.form("/oauth2/revoke", (id, SECRET), &format!("token={token}")).await;
+        let state = rig.issuer.inspect(token).await.unwrap().state;
+        assert_eq!(state, TokenState::Revoked, "{id}");
+    }
+    let paths = [
+        (format!("/cgi-bin/get_api_domain_ip?access_token={wechat}"), "40001"),
+        (format!("/get_jsapi_ticket?access_token={dingtalk}"), "40014"),
+    ];
+    for (path, code) in &paths {
+        assert_eq!(consumed(path).await, *code);
+    }
+    let next = rig.wechat_token().await;
+    assert!(next != wechat && rig.is_active(&next).await);
+    assert_eq!(rig.issuer.inspect(&wechat).await.unwrap().state, TokenState::Superseded);
+
+    rig.pass(Duration::from_hours(2));
+    let changes = rig.store.asked();
+    assert!(changes.1 > 0);
+    rig.form("/oauth2/revoke", (WECHAT, SECRET), &format!("token={next}")).await;
+    assert_eq!(rig.store.asked().1, 0, "there is nothing to end");
+    assert_eq!(consumed(&format!("/cgi-bin/get_api_domain_ip?access_token={next}")).await, "42001");
+}
+
+#[tokio::test]
+async fn a_disabled_apps_token_is_told_to_be_held_up_by_that_only_if_nothing_else_ended_it() {
+    let rig = Rig::new().await;
+    let first = rig.exchange(MINI, &rig.code(MINI, ACTIVE).await).await;
+    let second = rig.refresh(MINI, &first.text("/refreshToken")).await;
+    let (expired, current) = (rig.wechat_token().await, rig.dingtalk_token().await.text("/accessToken"));
+    for id in [WECHAT, DINGTALK, MINI] {
+        rig.change_app(id, |app| app.status = AppStatus::Disabled).await;
+    }
+    let state = async |token: &str| rig.issuer.inspect(token).await.unwrap().state;
+    assert_eq!(state(&current).await, TokenState::AppDisabled);
+    assert_eq!(state(&second.text("/accessToken")).await, TokenState::AppDisabled);
+    assert_eq!(state(&first.text("/refreshToken")).await, TokenState::Used);
+    rig.pass(Duration::from_hours(2));
+    assert_eq!(state(&expired).await, TokenState::Expired);
 }
 
 #[tokio::test]

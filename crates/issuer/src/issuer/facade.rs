@@ -255,7 +255,15 @@ impl Issuer {
         let now = self.clock.now();
         let mut ended = Pool::clone(&pool);
         if claim.generation == pool.current.generation {
-            ended.current.expires_at = now.min(pool.current.expires_at);
+            if now >= pool.current.expires_at {
+                return Ok(Commit::Done);
+            }
+            // A successor that was never good: what is revoked is not told as one whose time was over.
+            ended.current = Held {
+                generation: pool.current.generation.next(self.epoch),
+                issued_at: now,
+                expires_at: now,
+            };
         } else if pool.previous.is_some_and(|held| held.generation == claim.generation) {
             ended.previous = None;
         } else {

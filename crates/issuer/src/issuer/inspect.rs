@@ -108,11 +108,15 @@ impl Issuer {
         let key = PoolKey { app: claim.record, kind };
         let Some((pool, app)) = self.pool_and_app(key, &claim).await? else { return Ok(gone) };
         let pool = self.extensions.exact(&pool);
-        let life = match self.barred(&claim, &pool.salt, &app) {
+        let mut life = match self.barred(&claim, &pool.salt, &app) {
             Some(state) => (state, None),
+            None if claim.kind == kind && self.was_revoked(&claim, pool.current) => {
+                (TokenState::Revoked, None)
+            }
             None if claim.kind == kind => newest_life(&claim, pool.current, pool.previous, self.clock.now()),
             None => ticket_life(&claim, self.clock.now()),
         };
+        hold_up(&mut life.0, &app);
         Ok(Inspection { app: Some(app), ..gone }.with_life(life))
     }
 
@@ -123,6 +127,7 @@ impl Issuer {
             Some(state) => (state, None),
             None => grant_life(&claim, &grant, self.clock.now()),
         };
+        hold_up(&mut life.0, &app);
         let customer = self.store.customer(&grant.customer).await?;
         if matches!(life.0, TokenState::Good | TokenState::Overlapping)
             && customer_may(customer.as_deref()).is_err()
@@ -133,14 +138,26 @@ impl Issuer {
         Ok(Inspection { app: Some(app), about, ..gone }.with_life(life))
     }
 
+    /// Whether a pool's latest token was revoked: its successor never was good.
+    fn was_revoked(&self, claim: &TokenClaim, current: Held) -> bool {
+        current.issued_at == current.expires_at && claim.generation.next(self.epoch) == current.generation
+    }
+
     /// Why a token can't be good whatever its generation; `None`: it can.
     fn barred(&self, claim: &TokenClaim, salt: &Salt, app: &App) -> Option<TokenState> {
         if self.tokens.tag_holds(claim, salt, app.token_epoch) {
-            return (app.status == AppStatus::Disabled).then_some(TokenState::AppDisabled);
+            return None;
         }
         let oldest = app.token_epoch.saturating_sub(EPOCHS_BACK_MAX);
         let was_revoked = (oldest..app.token_epoch).any(|epoch| self.tokens.tag_holds(claim, salt, epoch));
         Some(if was_revoked { TokenState::Revoked } else { TokenState::Gone })
+    }
+}
+
+/// A token that is good but for its app, which is disabled.
+fn hold_up(state: &mut TokenState, app: &App) {
+    if app.status == AppStatus::Disabled && matches!(state, TokenState::Good | TokenState::Overlapping) {
+        *state = TokenState::AppDisabled;
     }
 }
 
