@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mintkeep_issuer::consent::ConsentSettings;
+use mintkeep_protocol::ident::Scope;
 use mintkeep_protocol::record::GrantStage;
 
 use super::browser::{CUSTOMER, FROZEN, Platform, REDIRECT, ask, parameter, scopes};
@@ -77,6 +78,16 @@ async fn a_form_whose_code_was_ended_is_answered_and_makes_no_other() {
 }
 
 #[tokio::test]
+async fn a_form_that_is_sent_again_after_all_of_the_apps_tokens_were_ended_brings_no_code_back() {
+    let platform = platform().await;
+    let mut browser = platform.signed_in(CUSTOMER).await;
+    let form = browser.get(&ask("auth_user")).await.form("decision=confirm");
+    assert_eq!(browser.post("/authorize", &form).await.status, 303);
+    platform.change_app(|app| app.token_epoch += 1).await;
+    assert_eq!(browser.post("/authorize", &form).await.status, 409);
+}
+
+#[tokio::test]
 async fn scopes_that_are_silent_show_no_page() {
     let platform = platform().await;
     let mut browser = platform.signed_in(CUSTOMER).await;
@@ -100,6 +111,17 @@ async fn what_can_not_be_granted_is_told_to_the_app_as_an_error() {
         let mut browser = platform.signed_in(customer).await;
         assert_eq!(browser.get(&ask(scopes)).await.location(), error, "{case}");
     }
+    assert!(platform.grants().await.is_empty());
+}
+
+#[tokio::test]
+async fn what_may_not_be_asked_any_more_when_the_customer_confirms_is_told_as_an_error() {
+    let platform = platform().await;
+    let mut browser = platform.signed_in(CUSTOMER).await;
+    let page = browser.get(&ask("auth_user")).await;
+    platform.change_app(|app| app.settings.scopes = vec![Scope::parse("auth_base").unwrap()]).await;
+    let answer = browser.post("/authorize", &page.form("decision=confirm")).await;
+    assert_eq!(answer.location(), format!("{REDIRECT}?cart=7&authResult=ERROR&state=s1"));
     assert!(platform.grants().await.is_empty());
 }
 

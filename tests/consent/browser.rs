@@ -115,6 +115,14 @@ impl Platform {
         self.store.put_service(wallet, audit(AuditAction::ServicePut)).await.unwrap();
     }
 
+    /// Changes the app `MINI1` as the admin API does.
+    pub async fn change_app(&self, change: impl FnOnce(&mut App)) {
+        let mut app = App::clone(&*self.issuer.app(&AppId::parse("MINI1").unwrap()).await.unwrap());
+        change(&mut app);
+        let audit = self.issuer.audit("test", AuditAction::AppChanged, "MINI1", &Arrival::UNKNOWN);
+        self.store.put_app(app, audit).await.unwrap();
+    }
+
     /// Moves the clock.
     pub fn pass(&self, time: Duration) {
         self.clock.0.store(self.clock.now().after(time).unix_ms(), Ordering::SeqCst);

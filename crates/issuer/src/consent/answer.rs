@@ -120,6 +120,8 @@ pub(super) async fn take(State(desk): State<Desk>, arrival: Arrival, request: Re
         Err(TicketRejected::Forged) => return forged(),
     };
     match fields.get("decision") {
+        // The app may have lost a scope since the question was shown.
+        Some("confirm") if !known.can_be_granted() => desk.back(words, &known, &Verdict::Impossible),
         Some("confirm") => desk.allow(words, &known, &session, (ticket.page, &arrival)).await,
         Some("refuse") => desk.back(words, &known, &Verdict::Refused),
         Some(_) | None => desk.trouble(words, &Trouble::Refused(AskingRefused::Malformed)),

@@ -109,6 +109,10 @@ impl Issuer {
             // Two pages of one millisecond drew the same number: one in four million such pairs.
             return Err(Failure::Busy);
         }
+        if earlier.token_epoch != app.token_epoch {
+            // It ended with all of the app's tokens.
+            return Err(Refusal::CodeInvalid.into());
+        }
         match earlier.stage {
             GrantStage::Issued { .. } if earlier.stage != grant.stage => Err(Failure::Busy),
             GrantStage::Issued { .. } if self.clock.now() < earlier.code_expires_at => {
