@@ -163,6 +163,16 @@ async fn of_those_who_share_a_token_only_as_many_get_it_as_the_quota_has_room_fo
     assert_eq!((granted, refused), (9, 55));
 }
 
+/// Else it would count itself, take that back, and be counted by whoever changes the pool in between.
+#[tokio::test]
+async fn a_call_that_always_mints_is_not_decided_on_before_its_turn() {
+    let rig = Rig::new().await;
+    rig.wechat_token().await;
+    let _first = rig.store.asked();
+    rig.wechat_token().await;
+    assert_eq!(rig.store.asked(), (2, 1), "its app and its pool, each read once");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_comes_while_a_token_is_minted_waits_for_the_next_and_every_token_is_one_write() {
     let rig = Arc::new(Rig::new().await);

@@ -61,7 +61,9 @@ impl Issuer {
         arrival: &Arrival,
     ) -> Result<Settled, Failure> {
         let key = PoolKey { app: client.app().no, kind };
-        if let Some(stored) = self.store.pool(key).await?
+        // A call that always mints is counted in its turn alone.
+        if kind != TokenKind::WeChatToken
+            && let Some(stored) = self.store.pool(key).await?
             && let Some(settled) = self.settled_without_write(client, &stored, (kind, force))?
         {
             return Ok(settled);
