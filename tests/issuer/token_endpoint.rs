@@ -52,6 +52,28 @@ async fn a_code_buys_a_pair_and_its_refresh_token_the_next() {
     }
 }
 
+#[tokio::test]
+async fn a_grant_without_scopes_names_none() {
+    let rig = Rig::new().await;
+    let code = format!("grant_type=authorization_code&code={}", rig.code_for(DINGTALK, ACTIVE, &[]).await);
+    let answer = ask(&rig, (DINGTALK, SECRET), &code).await;
+    assert_eq!((answer.status, answer.json().get("scope")), (200, None));
+}
+
+#[tokio::test]
+async fn a_grant_type_that_this_app_may_not_use_is_another_word_than_one_that_nobody_may() {
+    let rig = Rig::new().await;
+    rig.change_app(DINGTALK, |app| app.settings.refuses_refresh = true).await;
+    for (who, body, error) in [
+        (DINGTALK, "grant_type=refresh_token&refresh_token=a", "unauthorized_client"),
+        (MINI, "grant_type=client_credentials", "unauthorized_client"),
+        (DINGTALK, "grant_type=password", "unsupported_grant_type"),
+    ] {
+        let answer = ask(&rig, (who, SECRET), body).await;
+        assert_eq!((answer.status, answer.text("/error")), (400, error.to_owned()), "{body}");
+    }
+}
+
 /// One row per word of RFC 6749, section 5.2.
 #[tokio::test]
 async fn a_refusal_has_the_standards_word() {
@@ -61,7 +83,7 @@ async fn a_refusal_has_the_standards_word() {
     let cases = [
         ("a wrong secret",         (WECHAT, "wrong"), "grant_type=client_credentials",         401, "invalid_client"),
         ("nobody's id",            ("wx9", SECRET),   "grant_type=client_credentials",         401, "invalid_client"),
-        ("a dialect of keys only", (MINI, SECRET),    "grant_type=client_credentials",         400, "unsupported_grant_type"),
+        ("a dialect of keys only", (MINI, SECRET),    "grant_type=client_credentials",         400, "unauthorized_client"),
         ("before its own faults",  (WECHAT, "wrong"), "",                                      401, "invalid_client"),
         ("another's name",         (WECHAT, SECRET),  "grant_type=client_credentials&client_id=a", 400, "invalid_request"),
         ("twice itself",           (WECHAT, SECRET),  "grant_type=client_credentials&client_secret=a", 400, "invalid_request"),

@@ -237,6 +237,9 @@ async fn revoked_once(
 /// How a client may prove itself at any of the three endpoints.
 const AUTH_METHODS: [&str; 2] = ["client_secret_basic", "client_secret_post"];
 
+/// What `/oauth2/token` takes for a grant.
+const GRANT_TYPES: [&str; 3] = ["authorization_code", "refresh_token", "client_credentials"];
+
 /// `GET /.well-known/oauth-authorization-server`.
 pub(super) async fn metadata(State(desk): State<Desk>) -> Response {
     let url = &desk.issuer.public_url;
@@ -253,7 +256,7 @@ pub(super) async fn metadata(State(desk): State<Desk>) -> Response {
         "response_modes_supported": ["query"],
         "authorization_response_iss_parameter_supported": true,
         "code_challenge_methods_supported": ["S256"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": GRANT_TYPES,
         "scopes_supported": ["auth_base", "auth_user"],
     }))
     .into_response()

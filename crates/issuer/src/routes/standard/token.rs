@@ -14,6 +14,7 @@ use mintkeep_protocol::app::App;
 use mintkeep_protocol::binding::{Challenge, CodeBinding, ShownBinding};
 use mintkeep_protocol::dialect::query::Query;
 use mintkeep_protocol::ident::{AppId, Dialect};
+use mintkeep_protocol::issue::refresh::may_refresh;
 use mintkeep_protocol::outcome::{Granted, Refusal};
 use mintkeep_protocol::request::{Ask, ClientProof};
 use mintkeep_protocol::secret::{AuthCode, RefreshToken};
@@ -23,8 +24,8 @@ use mintkeep_web::json;
 use serde::Serialize;
 
 use super::{
-    Unproved, client_of, form, invalid_client, invalid_request, oauth_error, read_form, scope_text,
-    store_trouble,
+    GRANT_TYPES, Unproved, client_of, form, invalid_client, invalid_request, oauth_error, read_form,
+    scope_text, store_trouble,
 };
 use crate::issuer::{CodeAsk, Failure, Introspection, Issuer};
 use crate::routes::Desk;
@@ -67,6 +68,13 @@ async fn answered(
     }
     match done {
         Ok(granted) => Ok(written(&granted)),
+        Err(Failure::Refused(Refusal::GrantTypeUnsupported)) if is_known_grant_type(&form) => {
+            Err(oauth_error(
+                StatusCode::BAD_REQUEST,
+                "unauthorized_client",
+                "the app may not use this grant type",
+            ))
+        }
         Err(Failure::Refused(refusal)) => Err(refused(refusal)),
         Err(failure @ (Failure::Store(_) | Failure::Busy | Failure::Overtaken)) => {
             Err(store_trouble(&failure))
@@ -125,9 +133,19 @@ fn asked(form: &Query<'_>, app: &App) -> Result<Ask, Refusal> {
         "client_credentials" if form.get("scope").is_some() => Err(Refusal::AccessDenied),
         "client_credentials" => Ok(Ask::AppToken { pool: own_pool(app.dialect)?, force: false }),
         "authorization_code" => Ok(Ask::ExchangeCode(AuthCode::new(field("code")?))),
-        "refresh_token" => Ok(Ask::Refresh(RefreshToken::new(field("refresh_token")?))),
+        "refresh_token" => {
+            may_refresh(app)?;
+            Ok(Ask::Refresh(RefreshToken::new(field("refresh_token")?)))
+        }
         _ => Err(Refusal::GrantTypeUnsupported),
     }
+}
+
+/// Whether others may use what this app may not.
+///
+/// Source: RFC 6749, section 5.2, `unauthorized_client` beside `unsupported_grant_type`.
+fn is_known_grant_type(form: &Query<'_>) -> bool {
+    form.get("grant_type").is_some_and(|asked| GRANT_TYPES.contains(&asked))
 }
 
 /// Where an app's own token is drawn from. WeChat's is `stable_token`'s: a repeat must not end a token in use.
@@ -153,7 +171,7 @@ fn written(granted: &Granted) -> Response {
             token_type: "Bearer",
             expires_in: set.expires_in.as_secs(),
             refresh_token: Some(set.refresh.expose()),
-            scope: Some(scope_text(&set.scopes)),
+            scope: (!set.scopes.is_empty()).then(|| scope_text(&set.scopes)),
         },
         // No ask of this endpoint ends in one of these.
         Granted::Cancelled
@@ -190,7 +208,7 @@ pub(super) fn refused(refusal: Refusal) -> Response {
             "ask for no scope that was not granted; an app's own token has none",
         ),
         Refusal::GrantTypeUnsupported => {
-            oauth_error(BAD, "unsupported_grant_type", "not a grant type that this app can use")
+            oauth_error(BAD, "unsupported_grant_type", "not a grant type of this endpoint")
         }
         Refusal::CodeMalformed | Refusal::CodeInvalid | Refusal::CodeUsed | Refusal::CodeExpired => {
             oauth_error(
