@@ -11,6 +11,7 @@ use mintkeep_protocol::dialect::alipay::Gateway;
 use mintkeep_protocol::dialect::{dingtalk, wechat};
 use mintkeep_protocol::ident::Dialect;
 use mintkeep_protocol::outcome::Refusal;
+use mintkeep_web::arrival::Arrival;
 
 use super::rig::{ACTIVE, HK, MINI, Rig, apply_path, wechat_target};
 
@@ -66,6 +67,23 @@ async fn a_code_to_answer_is_answered_in_its_dialect_and_nothing_happens() {
         };
         assert_eq!(answer.text(field), told, "{dialect} {code}");
         assert_eq!(rig.store.asked(), (0, 0), "{dialect} {code}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_address_is_the_callers_also_where_a_rule_says_so() {
+    let rig = Rig::new().await;
+    for (dialect, code, field) in [
+        (Dialect::WeChat, "40164", "/errmsg"),
+        (Dialect::DingTalk, "Forbidden.AccessDenied.IpNotInWhiteList", "/message"),
+    ] {
+        rig.faults.add(FaultRule { code: Some(code.into()), ..rule(dialect, FaultAction::Answer) }).unwrap();
+        let path = if dialect == Dialect::WeChat { "/cgi-bin/token" } else { "/v1.0/oauth2/accessToken" };
+        let mut request = Request::post(path).body(Body::empty()).unwrap();
+        let arrival = Arrival { peer: "203.0.113.9".parse().unwrap(), ..Arrival::UNKNOWN };
+        request.extensions_mut().insert(arrival);
+        let told = rig.send(request).await.text(field);
+        assert!(told.contains("203.0.113.9"), "{dialect}: {told}");
     }
 }
 

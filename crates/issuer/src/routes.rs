@@ -138,7 +138,7 @@ fn dialects<B: HttpBody<Data = Bytes> + Send + Unpin>(
         if strike.drop_before {
             return no_answer().into();
         }
-        let told = told_before_work(dialect, &strike, unread);
+        let told = told_before_work((dialect, &arrival), &strike, unread);
         let noted = answer(&desk.issuer, dialect, &request, (told, &arrival)).await;
         if strike.drop_after { no_answer().into() } else { noted }
     }
@@ -174,9 +174,19 @@ impl Told {
 }
 
 /// What is answered without doing anything: a body that could not be read, or a fault rule's code.
-fn told_before_work(dialect: Dialect, strike: &Strike, unread: Option<Refusal>) -> Option<Told> {
+fn told_before_work(
+    (dialect, arrival): (Dialect, &Arrival),
+    strike: &Strike,
+    unread: Option<Refusal>,
+) -> Option<Told> {
     if let Some(code) = &strike.answer {
-        let outcome = outcome_of_code(dialect, code).unwrap_or(Outcome::Unknown);
+        let outcome = match outcome_of_code(dialect, code) {
+            // Its message names the address.
+            Some(Outcome::Refused(Refusal::AddressNotAllowed(_))) => {
+                Outcome::Refused(Refusal::AddressNotAllowed(arrival.peer))
+            }
+            outcome => outcome.unwrap_or(Outcome::Unknown),
+        };
         let profile = Some(wechat::profile_of_code(code));
         return Some(Told { profile, ..Told::of(outcome) });
     }
