@@ -78,11 +78,14 @@ const DOORS: [Door; 7] = [
                 ("redirect_uri", false),
                 ("code_verifier", false),
                 ("refresh_token", false),
+                ("scope", false),
+                ("client_id", false),
+                ("client_secret", false),
             ],
         )),
         tells: (
             "200",
-            "access_token, token_type, expires_in, and refresh_token with a code or refresh token",
+            "access_token, token_type, expires_in; for a code or refresh token also refresh_token and scope",
         ),
     },
     Door {
@@ -91,7 +94,7 @@ const DOORS: [Door; 7] = [
         id: "introspect",
         summary: "Tells a resource server whether a token is good, and whose it is (RFC 7662).",
         proof: Proof::Client,
-        asks: Some((FORM, &[("token", true)])),
+        asks: Some((FORM, &[("token", true), ("token_type_hint", false)])),
         tells: (
             "200",
             "active; of a good token also client_id, sub, scope, exp, iat, token_type, iss, dialect",
