@@ -345,7 +345,8 @@ mod tests {
         };
         limit(&writer, pages + 2);
         let answers = commit(&mut writer, (10..60).map(code).collect());
-        assert!(answers.iter().all(Result::is_err), "all or none");
+        let is_told = |answer: &Stored<_>| answer.as_ref().is_err_and(|error| error.cause.contains("full"));
+        assert!(answers.iter().all(is_told), "all or none: {answers:?}");
         assert_eq!((count(&writer, "grant_record"), count(&writer, "audit")), (1, 1));
         let kept = writer.cache.grants.get_or_load(&RecordId::from_number(10), async { Ok(None) }).await;
         assert!(kept.unwrap().is_none(), "what was not committed is not shown");

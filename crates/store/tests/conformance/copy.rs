@@ -257,6 +257,7 @@ async fn a_copy_that_was_changed_is_found_and_never_written_again() {
     ];
     for (case, change, found) in cases {
         run(&url, change).await;
+        connections_ended(&url).await;
         assert_eq!(differing(&copied(folder.path(), &url).await.unwrap()), found, "{case}");
     }
 }
@@ -269,6 +270,7 @@ async fn a_copy_that_was_changed_before_its_end_serves_nobody() {
          $$ BEGIN NEW.document := '{}'; RETURN NEW; END $$; \
          CREATE TRIGGER other BEFORE INSERT ON service FOR EACH ROW EXECUTE FUNCTION other()";
     run(&url, taken).await;
+    connections_ended(&url).await;
     assert_eq!(differing(&copied(folder.path(), &url).await.unwrap()), ["service"]);
     let opened = PostgresStore::open(&url, PostgresOptions::new(Arc::new(Still(NOW)))).await;
     assert!(matches!(opened.err(), Some(DatabaseError::HalfCopied)));
@@ -285,6 +287,7 @@ async fn a_database_of_somebody_else_or_in_use_and_a_folder_in_use_are_refused()
     assert!(matches!(missing, Err(CopyError::Source(OpenError::Io { .. }))), "{missing:?}");
 
     copied(other.path(), &url).await.unwrap();
+    connections_ended(&url).await;
     let refused = copied(folder.path(), &url).await;
     assert!(matches!(refused, Err(CopyError::Foreign)), "the copy of another store: {refused:?}");
 

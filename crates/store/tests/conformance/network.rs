@@ -165,9 +165,19 @@ async fn a_server_that_freezes_is_given_up_and_the_next_change_finds_another_con
     freeze.send(1_000).unwrap();
     let patience = Duration::from_secs(15);
     let waited = tokio::time::timeout(patience, async {
-        let (commit, read) =
-            tokio::join!(store.commit_grant(grant(2, 1, "c"), audit("g")), store.grant(grant(3, 1, "c").id));
+        let late = async {
+            // The first one has its turn.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            store.commit_grant(grant(5, 1, "c"), audit("g")).await
+        };
+        let (commit, late, read) = tokio::join!(
+            store.commit_grant(grant(2, 1, "c"), audit("g")),
+            late,
+            store.grant(grant(3, 1, "c").id)
+        );
         assert!(read.is_err(), "a read that is not answered is an error");
+        let late = late.unwrap_err().to_string();
+        assert!(late.contains("waited too long"), "it is not begun after that: {late}");
         commit
     });
     let refusal = waited.await.unwrap().unwrap_err().to_string();
@@ -219,12 +229,15 @@ async fn a_database_that_takes_no_changes_says_so_until_it_does_again() {
     let store = opened(&url).await.unwrap();
     let refused = store.epoch().await.unwrap_err();
     assert!(refused.to_string().contains("takes no changes"), "{refused}");
+    assert!(store.commit_grant(grant(1, 1, "c"), audit("g")).await.is_err());
     let elsewhere = url.replace(database, "postgres");
     run(&elsewhere, &format!("ALTER DATABASE {database} RESET default_transaction_read_only")).await;
     // The setting is a new connection's: those that found it are not asked again.
     while store.epoch().await.is_err() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    let again = async { while store.commit_grant(grant(1, 1, "c"), audit("g")).await.is_err() {} };
+    assert!(tokio::time::timeout(Duration::from_secs(20), again).await.is_ok(), "nor written through");
 }
 
 #[tokio::test]
