@@ -50,6 +50,17 @@ async fn a_wrong_token_signs_nobody_in_and_the_eleventh_within_a_minute_is_not_l
 }
 
 #[tokio::test]
+async fn a_sign_in_leads_on_to_the_page_that_was_asked_for_and_to_no_other_site() {
+    let desk = Desk::sandbox().await;
+    for (to, location) in [("/apps?after=a", "/apps?after=a"), ("//a.example", "/")] {
+        let own = [("sec-fetch-site", "same-origin")];
+        let stranger = Visitor::stranger(&desk.console);
+        let page = stranger.post_as("/sign-in", &own, [("token", TOKEN), ("to", to)]).await;
+        assert_eq!((page.status, page.header(LOCATION)), (303, location));
+    }
+}
+
+#[tokio::test]
 async fn a_session_is_a_strict_cookie_that_ends_with_the_sign_out_or_an_hour_of_rest() {
     let desk = Desk::sandbox().await;
     let cookie = Visitor::stranger(&desk.console).show(&format!(" {TOKEN}\n")).await;
@@ -61,6 +72,12 @@ async fn a_session_is_a_strict_cookie_that_ends_with_the_sign_out_or_an_hour_of_
     let left = operator.post("/sign-out", &[]).await;
     assert_eq!((left.status, left.header(LOCATION)), (303, "/sign-in"));
     assert_eq!(operator.get("/apps").await.status, 401);
+
+    let busy = Visitor::signed_in(&desk.console, TOKEN).await;
+    for _ in 0..3 {
+        desk.clock.advance(Duration::from_mins(50));
+        assert_eq!(busy.get("/apps").await.status, 200, "each page begins the hour anew");
+    }
 
     let resting = Visitor::signed_in(&desk.console, TOKEN).await;
     desk.clock.advance(Duration::from_hours(1));

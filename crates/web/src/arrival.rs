@@ -100,7 +100,7 @@ mod tests {
     fn only_what_a_trusted_proxy_wrote_is_believed() {
         let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         #[rustfmt::skip]
-        let cases: [(&str, &str, &[&str], &str); 9] = [
+        let cases: [(&str, &str, &[&str], &str); 10] = [
             ("no header",             "10.0.0.1",        &[],                          "10.0.0.1"),
             ("stranger's header",     "192.0.2.9",       &["198.51.100.1"],            "192.0.2.9"),
             ("one proxy",             "10.0.0.1",        &["198.51.100.1"],            "198.51.100.1"),
@@ -110,6 +110,7 @@ mod tests {
             ("no address",            "10.0.0.1",        &["1.1.1.1, unknown"],        "10.0.0.1"),
             ("all trusted",           "10.0.0.1",        &["10.0.0.3,10.0.0.2"],       "10.0.0.3"),
             ("IPv4 in IPv6",          "::ffff:10.0.0.1", &["2001:db8::1"],             "2001:db8::1"),
+            ("the same, told",        "10.0.0.1",        &["::ffff:198.51.100.1"],     "198.51.100.1"),
         ];
         for (case, socket, lines, peer) in cases {
             let mut headers = HeaderMap::new();

@@ -118,6 +118,32 @@ mod tests {
         }
     }
 
+    /// A body that says its length, and of which nothing comes.
+    struct Announced(u64);
+
+    impl http_body::Body for Announced {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+
+        fn size_hint(&self) -> http_body::SizeHint {
+            http_body::SizeHint::with_exact(self.0)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_says_it_is_too_long_is_refused_before_a_byte_of_it_came() {
+        let limits = Limits { body_bytes_max: 8, ..Limits::default() };
+        assert_eq!(read(Announced(8), &limits).await, Err(BodyRefused::TooSlow));
+        assert_eq!(read(Announced(9), &limits).await, Err(BodyRefused::TooLarge));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_body_that_never_ends_is_given_up_at_the_read_timeout() {
         let limits = Limits { read_timeout: Duration::from_secs(10), ..Limits::default() };

@@ -193,7 +193,7 @@ pub(super) async fn enter(State(house): State<House>, request: Request, next: Ne
     }
     let (path, arrival) = (head.uri.path().to_owned(), head.extensions.get().copied());
     let arrival = arrival.unwrap_or(Arrival::UNKNOWN);
-    let kept = house.kept(&head.headers, Kept::Notice).filter(|_| !is_change);
+    let kept = house.kept(&head.headers, Kept::Notice);
     let notice = kept.and_then(|kept| house.0.sessions.seals.notice(&session, &path, kept));
     let asked = Asked { path, fields, arrival, notice };
     head.extensions.insert(Visit::new(house.clone(), session, asked));

@@ -213,3 +213,49 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<'_, I> {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// A peer who sends without end, and how much of it was read.
+    struct Endless(usize);
+
+    impl AsyncRead for Endless {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let room = buf.initialize_unfilled().len();
+            buf.advance(room);
+            self.0 = self.0.saturating_add(room);
+            assert!(self.0 <= 2 * LINGER_BYTES_MAX, "it is read on and on");
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Endless {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn who_sends_on_and_on_is_read_out_up_to_a_bound() {
+        let (gauge, crowd) = (Gauge::new(), Crowd::default());
+        let mut stream = Patient::new(Endless(0), &gauge, &crowd);
+        poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx)).await.unwrap();
+        assert!(stream.inner.0 >= LINGER_BYTES_MAX);
+    }
+}

@@ -35,7 +35,7 @@ async fn ask(rig: &Rig, identity: Identity, version: &'static SupportedProtocolV
             .with_protocol_versions(&[version])
             .unwrap()
             .with_root_certificates(roots);
-    let config = match identity {
+    let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => builder
             .with_client_auth_cert(
@@ -44,9 +44,11 @@ async fn ask(rig: &Rig, identity: Identity, version: &'static SupportedProtocolV
             )
             .unwrap(),
     };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TlsConnector::from(Arc::new(config)).connect(name, rig.connect().await).await;
     let mut stream = stream.ok()?;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]), "of what the client speaks");
     // With TLS 1.3 a client learns only from its first read that its certificate was refused.
     stream.write_all(b"GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.ok()?;
     let answer = rest(&mut stream).await;
