@@ -242,6 +242,23 @@ async fn what_is_in_doubt_stands_on_top_until_an_operator_decides() {
 }
 
 #[tokio::test]
+async fn of_many_tokens_in_doubt_some_are_named_and_the_rest_counted() {
+    let rig = Rig::new().await;
+    rig.add_wallet("wallet").await;
+    let key = rig.consumer("shop").await.key;
+    let operator = Visitor::signed_in(&rig.console(), ADMIN).await;
+    for customer in 1..=12 {
+        exchange(&rig, &key, &format!("c{customer}")).await;
+        rig.platform.loses_answers.store(true, SeqCst);
+        operator.deed(&format!("/credentials/wallet/customers/c{customer}/refresh"), &[]).await;
+        rig.platform.loses_answers.store(false, SeqCst);
+    }
+    let overview = operator.get("/").await;
+    assert_eq!(count(&overview, "<li class=\"urgent\">"), 10 + 1);
+    assert!(overview.html.contains(" 2 more are so."), "{}", overview.html);
+}
+
+#[tokio::test]
 async fn a_platform_that_is_down_is_told_of_and_is_not_urgent_while_the_token_is_good() {
     let rig = Rig::new().await;
     rig.add("shop", TokenSource::WeChatStable).await;

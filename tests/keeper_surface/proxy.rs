@@ -1,11 +1,14 @@
 //! The proxy.
 
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Frame;
 use mintkeep_protocol::keep::credential::TokenSource;
 use serde_json::json;
 
@@ -184,6 +187,34 @@ async fn a_platform_that_can_not_be_reached_is_left_alone_for_a_while() {
     assert!(refreshed.0 >= 500, "{refreshed:?}");
     let answer = call(&rig, &key, "GET", "/proxy/ding/v1.0/users", Body::empty()).await;
     assert_eq!(answer.status(), 502, "another credential of the same platform");
+}
+
+/// A body that breaks off after its first piece.
+struct BreaksOff(Option<Bytes>);
+
+impl hyper::body::Body for BreaksOff {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
+        let gone = || std::io::Error::other("gone");
+        Poll::Ready(Some(self.0.take().map(Frame::data).ok_or_else(gone)))
+    }
+}
+
+#[tokio::test]
+async fn callers_who_break_off_are_no_fault_of_the_platforms() {
+    let (rig, key) = rig().await;
+    for _ in 0..5 {
+        let body = BreaksOff(Some(vec![b'a'; 200_000].into()));
+        let answer = call(&rig, &key, "POST", "/proxy/wx/a", Body::new(body)).await;
+        assert_eq!(answer.status(), 504);
+    }
+    let answer = call(&rig, &key, "GET", "/proxy/wx/a", Body::empty()).await;
+    assert_ne!(answer.status(), 502, "the breaker is closed");
 }
 
 #[tokio::test]

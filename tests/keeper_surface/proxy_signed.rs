@@ -32,7 +32,9 @@ async fn call(rig: &Rig, key: &str, (method, path): (&str, &str), body: impl Int
         .method(method)
         .uri(path)
         .header("authorization", format!("Bearer {key}"))
-        .header("content-type", "application/json");
+        .header("content-type", "application/json")
+        // Whether a call is encrypted is the credential's to say.
+        .header("encrypt", "planted");
     rig.send(request.body(body.into()).unwrap()).await
 }
 

@@ -93,7 +93,7 @@ impl Rig {
             entropy: Arc::new(SystemEntropy),
             master: Arc::new(MasterKeys::new(MasterKeyRing::new(MasterKey::new(&[7; 32]), vec![]))),
             tasks: tasks.clone(),
-            settings: KeeperSettings::default(),
+            settings: KeeperSettings { events_behind_max: 8, ..KeeperSettings::default() },
         });
         keeper.start().await.unwrap();
         let token = AdminToken::new(&ClientSecret::new(ADMIN.to_owned()));

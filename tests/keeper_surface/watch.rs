@@ -56,6 +56,20 @@ async fn a_watcher_hears_of_each_new_version_of_its_credential_and_never_a_token
 }
 
 #[tokio::test]
+async fn a_watcher_who_was_too_slow_is_told_how_much_it_missed() {
+    let rig = Rig::new().await;
+    rig.add("mine", TokenSource::WeChatToken).await;
+    let made = rig.consumer("shop").await;
+    let mut stream = rig.get("/v1/watch?credential=mine", Some(&made.key)).await.into_body();
+    for _ in 0..10 {
+        assert_eq!(rig.admin("POST", "/tokens/mine/refresh", None).await.0, 200);
+    }
+    assert!(next(&mut stream).await.unwrap().starts_with("event: version\n"), "as it was at first");
+    assert_eq!(next(&mut stream).await.unwrap(), "event: missed\ndata: {\"events\":2}\n\n");
+    assert!(next(&mut stream).await.unwrap().starts_with("event: version\n"));
+}
+
+#[tokio::test]
 async fn who_may_not_read_may_not_watch_and_who_is_revoked_hears_no_more() {
     let rig = Rig::new().await;
     rig.add("mine", TokenSource::WeChatToken).await;

@@ -146,6 +146,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn however_long_a_platform_is_away_it_is_looked_at_every_half_minute() {
+        let breakers = Breakers::default();
+        for _ in 0..FAULTS_MAX {
+            assert!(fail(&breakers, "a"));
+        }
+        for _ in 0..10 {
+            tokio::time::advance(OPEN_MAX).await;
+            assert!(fail(&breakers, "a"), "a probe");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_was_under_way_when_it_opened_neither_lengthens_it_nor_takes_the_probes_place() {
         let breakers = Breakers::default();
         let under_way = || breakers.pass("a").expect("closed");

@@ -226,5 +226,11 @@ mod tests {
         }
         budgets.spend(who(1), after(3_600_000));
         assert!(budgets.has_left(&who(1), after(3_600_000)), "the count began anew");
+
+        for consumer in 2..10_001 {
+            budgets.spend(who(consumer), BEGAN);
+        }
+        budgets.spend(who(1), after(3_600_000));
+        assert_eq!(budgets.0.lock().unwrap().len(), 1, "those of past hours make room");
     }
 }

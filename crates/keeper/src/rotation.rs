@@ -129,12 +129,7 @@ impl Way<'_, '_> {
         if let Some(intent) = &mut slot.intent {
             renew_intent(self.walk.keys, &place, intent).map_err(damaged)?;
         }
-        let is_done = self.store.present(&slot, None).await? == Presented::Done;
-        if let (true, Some(keeper)) = (is_done, self.keeper) {
-            slot.revision = slot.revision.saturating_add(1);
-            keeper.shelve(&slot);
-        }
-        self.walk.did(is_done);
+        self.walk.did(self.store.present(&slot, None).await? == Presented::Done);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use mintkeep_keeper::proxy::HyperOnward;
 use mintkeep_keeper::reporter::Action;
 use mintkeep_keeper::rotation::walk_keepers_records;
 use mintkeep_keeper::routes::{ListenerParts, WATCH_BEAT_EVERY, router};
+use mintkeep_protocol::app::AppKey;
 use mintkeep_protocol::crypto::key_name;
 use mintkeep_protocol::crypto::reseal::{Pass, Resealing, Walk};
 use mintkeep_protocol::ident::CustomerId;
@@ -31,9 +32,11 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::gate::Mischief;
-use crate::platform::LIFE;
+use crate::platform::{KEY, LIFE};
 use crate::store::StoreDoor;
-use crate::world::{Process, SECRET, World, by, name, new_consumer, new_credential, ring};
+use crate::world::{
+    LEGACY_DAILY_LIMIT, Process, SECRET, World, by, name, new_consumer, new_credential, ring,
+};
 
 /// A world whose first tokens have been fetched.
 async fn settled() -> World {
@@ -295,6 +298,9 @@ async fn the_master_key_is_exchanged_while_everything_runs_and_the_old_one_can_g
         let tell = |so_far: &Resealing| told.store(so_far.seen, Ordering::Relaxed);
         walked(&world, pass, tell).await
     };
+    let drop_in_keys = vec![AppKey { version: 1, public: KEY.public().clone() }];
+    let signing = NewConsumer { drop_in_keys, ..new_consumer("signing") };
+    world.processes[0].keeper.create_consumer(signing, &by()).await.unwrap();
     assert_eq!(go(Pass::Count).await.left, 0);
     world.ring.read_again().unwrap();
     let due = go(Pass::Count).await.left;
@@ -303,6 +309,9 @@ async fn the_master_key_is_exchanged_while_everything_runs_and_the_old_one_can_g
     assert_eq!((done.resealed, done.left), (due, 0));
     assert_eq!(told.load(Ordering::Relaxed), done.seen);
     assert_eq!(go(Pass::Count).await.left, 0);
+    let consumers = world.processes[0].keeper.consumers();
+    let keys = consumers.iter().find_map(|consumer| consumer.drop_in_keys.as_ref()).unwrap();
+    assert_eq!(keys.answers.master_key_id(), Some(world.ring.ring().current().id()), "in memory too");
     let (head, _) = get(&world, "/v1/tokens/mini/c1").await;
     assert_eq!(head.status(), StatusCode::OK, "whoever did it goes on");
 
@@ -341,6 +350,14 @@ async fn the_21st_forced_renewal_of_a_day_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_operator_has_all_of_a_days_calls_with_those_that_are_held_back_from_the_timetable() {
+    let world = settled().await;
+    let (keeper, account) = (&world.processes[0].keeper, world.account(0, "legacy"));
+    while keeper.refresh(&account, None).await.is_ok() {}
+    assert_eq!(world.store.debited("legacy"), LEGACY_DAILY_LIMIT);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slot_that_is_being_renewed_is_left_to_its_renewal() {
     let world = settled().await;
     world.ring.read_again().unwrap();
@@ -354,6 +371,29 @@ async fn a_slot_that_is_being_renewed_is_left_to_its_renewal() {
     put(Upkeep::Idle { renew_at: now });
     let done = walked(&world, Pass::Reseal, |_| {}).await;
     assert_eq!((done.resealed, done.left), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_that_somebody_is_at_counts_as_left_until_it_has_ended() {
+    let world = settled().await;
+    world.platform.is_silent.send_replace(true);
+    let code = world.platform.issue_code("c2");
+    drop(tokio::time::timeout(Duration::from_secs(1), world.exchange(0, "mini", &code)).await);
+    world.ring.read_again().unwrap();
+    assert_eq!(walked(&world, Pass::Reseal, |_| {}).await.left, 1);
+    world.platform.is_silent.send_replace(false);
+    assert!(world.exchange(0, "mini", &code).await.is_ok());
+    assert_eq!(walked(&world, Pass::Reseal, |_| {}).await.left, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_whose_answer_is_not_durable_yet_is_served_to_who_waits_for_it() {
+    let world = settled().await;
+    let (keeper, account) = (&world.processes[0].keeper, world.account(0, "stable"));
+    let before = world.read(0, "stable", None).await;
+    *world.store.answers_late.lock().unwrap() = Some(("keep_answer", Duration::from_mins(1)));
+    assert!(keeper.refresh(&account, None).await.is_ok());
+    assert!(world.read(0, "stable", None).await != before, "the new one");
 }
 
 /// Takes a walk over the records of a world, beside its first process.

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mintkeep_keeper::events::What;
 use mintkeep_keeper::exchanger::ExchangeFailure;
 use mintkeep_protocol::ident::{ConsumerName, CustomerId};
+use mintkeep_protocol::keep::slot::Trouble;
 use mintkeep_protocol::secret::AuthCode;
 
 use crate::world::World;
@@ -109,6 +111,57 @@ async fn a_code_is_repeated_for_as_long_as_the_platform_takes_it_and_longer_than
         assert_eq!(at_first, Err("Later(Ambiguous)".to_owned()), "nobody waits for so long");
         assert_eq!(bought(&world, &code).await, Ok("c2".to_owned()), "{keepers} keepers");
         assert_eq!(world.store.debited("mini"), debited.saturating_add(3), "what was sent, and no more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_overtaken_takes_nothing_back_of_what_a_code_bought_meanwhile() {
+    let mut world = World::new(1, 2).await;
+    let code = world.platform.issue_code("c2");
+    let arrived = world.platform.arrived("mini");
+    // It hears that its intent is durable when its lease is over, so it has presented nothing.
+    *world.store.answers_late.lock().unwrap() = Some(("present_code", Duration::from_secs(45)));
+    assert_eq!(bought(&world, &code).await, Err("Later(Ambiguous)".to_owned()));
+    drop(world.exchange(1, "mini", &code).await);
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    for _ in 0..2 {
+        assert_eq!(world.exchange(1, "mini", &code).await, Ok(CustomerId::parse("c2").unwrap()));
+        tokio::time::sleep(Duration::from_mins(1)).await;
+    }
+    assert_eq!(world.platform.arrived("mini"), arrived + 1);
+    world.check().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_that_is_refused_when_it_is_repeated_is_in_doubt_and_not_presented_again() {
+    let world = World::new(1, 1).await;
+    let arrived = world.platform.arrived("mini");
+    world.platform.is_silent.send_replace(true);
+    let (keeper, account) = (&world.processes[0].keeper, world.account(0, "mini"));
+    let exchange = || keeper.exchange(&account, AuthCode::new("nonsense".to_owned()), &world.consumer.name);
+    drop(tokio::time::timeout(Duration::from_secs(1), exchange()).await);
+    world.platform.is_silent.send_replace(false);
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let code = Some("INVALID_CODE".to_owned());
+    let because = Trouble::InDoubt;
+    assert_eq!(exchange().await.err(), Some(ExchangeFailure::Ended { because, code }));
+    assert_eq!(world.platform.arrived("mini"), arrived + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn watchers_are_told_of_a_code_and_of_a_refresh_whose_answer_is_lost_for_good() {
+    let world = World::new(1, 1).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let (keeper, account) = (&world.processes[0].keeper, world.account(0, "hk"));
+    let mut events = keeper.watch();
+    world.platform.is_silent.send_replace(true);
+    drop(world.exchange(0, "hk", &world.platform.issue_code("c2")).await);
+    let customer = CustomerId::parse("c1").unwrap();
+    drop(keeper.refresh(&account, Some(&customer)).await);
+    let what = What::ReauthorizationNeeded { because: Trouble::InDoubt };
+    for whose in [None, Some(customer)] {
+        let event = events.try_recv().unwrap();
+        assert_eq!((event.credential.as_str(), event.customer, event.what), ("hk", whose, what));
     }
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mintkeep_keeper::reader::{ReadFailure, Reading};
+use mintkeep_keeper::reporter::Action;
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::credential::TokenSource;
-use mintkeep_protocol::keep::plan::Denial;
+use mintkeep_protocol::keep::plan::{Denial, Reported};
 use mintkeep_protocol::keep::slot::Trouble;
 
 use crate::gate::Mischief;
@@ -102,6 +103,41 @@ async fn a_token_that_is_served_before_it_is_stored_is_not_taken_back_by_a_step_
     tokio::join!(renewed, watched);
     assert_eq!(*world.store.holds_up.lock().unwrap(), None, "both were held up");
     world.check().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_one_took_without_being_told_is_not_waited_for_by_itself() {
+    let world = World::new(1, 2).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let (keeper, account) = (&world.processes[0].keeper, world.account(0, "stable"));
+    *world.store.loses_answer_of.lock().unwrap() = Some("take_lease");
+    assert!(keeper.refresh(&account, None).await.is_err());
+    let began = tokio::time::Instant::now();
+    assert!(keeper.refresh(&account, None).await.is_ok());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_to_one_replica_that_another_has_just_taken_in_asks_the_platform_no_more() {
+    let world = World::new(1, 2).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let arrived = world.platform.arrived("stable");
+    let reported = async |which: usize| {
+        let (keeper, account) = (&world.processes[which].keeper, world.account(which, "stable"));
+        let version = keeper.leaf(&account, None).unwrap().kept.as_ref().unwrap().version;
+        keeper.report(&account, None, Reported::Version(version), &world.consumer).await.map(|told| told.0)
+    };
+    assert_eq!(reported(0).await, Ok(Action::StillGood));
+    assert_eq!(reported(1).await, Ok(Action::StillGood));
+    assert_eq!(world.platform.arrived("stable"), arrived + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_anothers_exchange_has_its_end_as_soon_as_there_is_one() {
+    let world = World::new(1, 2).await;
+    let code = world.platform.issue_code("c2");
+    let (one, other) = tokio::join!(world.exchange(0, "mini", &code), world.exchange(1, "mini", &code));
+    assert!(one.is_ok() && one == other, "{one:?} {other:?}");
 }
 
 async fn until(case: &str, holds: impl Fn() -> bool) {

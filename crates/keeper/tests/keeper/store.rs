@@ -49,6 +49,8 @@ pub struct ModelStore {
     pub mischief: watch::Sender<Mischief>,
     /// The method whose next call is done, and its answer lost.
     pub loses_answer_of: Mutex<Option<&'static str>>,
+    /// The method whose next call is done at once, and answered only after so long.
+    pub answers_late: Mutex<Option<(&'static str, Duration)>>,
     /// The method whose next call fails, and is done all the same after so long: its commit waits for a standby.
     pub holds_up: Mutex<Option<(&'static str, Duration)>>,
     /// Held by a commit that waits: nobody sees it, and whoever changes the same record waits as well.
@@ -68,6 +70,7 @@ impl ModelStore {
             seen: Mutex::default(),
             mischief: watch::Sender::new(Mischief::default()),
             loses_answer_of: Mutex::default(),
+            answers_late: Mutex::default(),
             holds_up: Mutex::default(),
             record: Arc::default(),
             tasks: Tasks::single_threaded(),
@@ -181,7 +184,8 @@ impl StoreDoor {
             Fate::DieAfter => self.gate.die().await,
             Fate::Fine | Fate::FailBefore | Fate::DieBefore => {}
         }
-        let stall = self.gate.stall(mischief);
+        let late = self.store.answers_late.lock().unwrap().take_if(|(late, _)| *late == what);
+        let stall = late.map_or_else(|| self.gate.stall(mischief), |(_, wait)| wait);
         if !stall.is_zero() {
             tokio::time::sleep(stall).await;
         }

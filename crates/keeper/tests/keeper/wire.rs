@@ -1,5 +1,7 @@
 //! The real way out, against a server that misbehaves: what was sent for sure, and what perhaps.
 
+use std::io::{Read as _, Write as _};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -119,5 +121,32 @@ async fn a_redirect_is_an_answer_and_a_kept_connection_that_was_closed_is_no_fau
             matches!(answer, Ok(_) | Err(UpstreamFault::Ambiguous(FaultCause::ConnectionLost))),
             "{answer:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_met_a_closed_connection_is_sent_by_another() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let ((close, told), (tell, closed)) = (channel(), channel());
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().map(Result::unwrap) {
+            let mut head = [0; 4096];
+            let _read = socket.read(&mut head).unwrap();
+            socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+            told.recv().unwrap();
+            drop(socket);
+            tell.send(()).unwrap();
+        }
+    });
+    let upstream = upstream(PATIENCE);
+    for _ in 0..2 {
+        let answer = upstream.send(&url, request()).await;
+        assert!(!matches!(answer, Err(UpstreamFault::NotSent(_))), "{answer:?}");
+        close.send(()).unwrap();
+        // This thread is the client's only one: while it waits here, nobody hears of the end. Afterwards the next request
+        // is there as soon as the end is heard of.
+        closed.recv().unwrap();
+        tokio::task::yield_now().await;
     }
 }
