@@ -15,11 +15,12 @@ async fn a_body_that_does_not_fit_is_refused_and_nothing_of_it_is_repeated() {
     desk.wechat_app("wx1").await;
     desk.miniprogram_app_and_customer().await;
     let long_name = format!(r#"{{"dialect":"wechat","name":"{}"}}"#, "n".repeat(129));
+    let many_addresses = format!(r#"{{"addresses":[{}]}}"#, ["\"192.0.2.1\""; 257].join(","));
     let too_large = format!(r#"{{"dialect":"wechat","name":"{}"}}"#, "n".repeat(70_000));
     let many_scopes =
         format!(r#"{{"client_id":"MINI1","customer_id":"C1","scopes":[{}]}}"#, ["\"a\""; 65].join(","));
     #[rustfmt::skip]
-    let cases: [(&str, &str, &str, &str, u16, &str); 46] = [
+    let cases: [(&str, &str, &str, &str, u16, &str); 47] = [
         ("no JSON",             "POST", "/admin/v1/apps", "planted",                                            400, "unreadable"),
         ("no body",             "POST", "/admin/v1/apps", "",                                                   400, "unreadable"),
         ("an array",            "POST", "/admin/v1/apps", "[]",                                                 400, "unreadable"),
@@ -36,6 +37,7 @@ async fn a_body_that_does_not_fit_is_refused_and_nothing_of_it_is_repeated() {
         ("taken id",            "POST", "/admin/v1/apps", r#"{"dialect":"wechat","name":"a","id":"wx1"}"#,      409, "id-taken"),
         ("id of another dialect", "POST", "/admin/v1/apps", r#"{"dialect":"dingtalk","name":"a","id":"wx1"}"#,  409, "id-taken"),
         ("bad address",         "POST", "/admin/v1/apps", r#"{"dialect":"wechat","name":"a","addresses":["planted"]}"#, 400, "unreadable"),
+        ("257 addresses",       "PATCH", "/admin/v1/apps/wx1", &many_addresses,                                 400, "unfit"),
         ("bad setting",         "POST", "/admin/v1/apps", r#"{"dialect":"wechat","name":"a","settings":{"access_lifetime_s":0}}"#, 400, "unfit"),
         ("unknown setting",     "POST", "/admin/v1/apps", r#"{"dialect":"wechat","name":"a","settings":{"planted":0}}"#, 400, "unreadable"),
         ("key for a secret's dialect", "POST", "/admin/v1/apps", r#"{"dialect":"wechat","name":"a","public_key_pem":"planted"}"#, 400, "unfit"),

@@ -120,6 +120,17 @@ async fn a_services_secret_is_replaced_only_when_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn only_a_wallet_is_given_a_key_that_signs_customers_in() {
+    let desk = Desk::sandbox().await;
+    let app = json!({"id": "MINI1", "dialect": "miniprogram", "name": "Shop"});
+    let pem = desk.post("/admin/v1/apps", app).await.1["platform_public_key_pem"].clone();
+    for (role, status) in [("resource_server", 400), ("wallet", 201)] {
+        let asked = json!({"id": role, "role": role, "assertion_key_pem": pem});
+        assert_eq!(desk.post("/admin/v1/services", asked).await.0, status, "{role}");
+    }
+}
+
+#[tokio::test]
 async fn a_platform_key_that_was_rotated_stays_listed() {
     let desk = Desk::sandbox().await;
     let (status, after) = desk.ask(Method::POST, "/admin/v1/platform-keys/alipayhk/rotate", None).await;

@@ -95,6 +95,19 @@ async fn a_fault_rule_must_be_able_to_strike() {
 }
 
 #[tokio::test]
+async fn there_are_64_fault_rules_at_once() {
+    let desk = Desk::sandbox().await;
+    let rule = json!({"dialect": "wechat", "action": "drop_before"});
+    for number in 1..=64 {
+        assert_eq!(desk.post("/admin/v1/sandbox/faults", rule.clone()).await.0, 201, "{number}");
+    }
+    let (status, problem) = desk.post("/admin/v1/sandbox/faults", rule.clone()).await;
+    assert_eq!((status, kind(&problem)), (409, "too-many"));
+    assert_eq!(desk.ask(Method::DELETE, "/admin/v1/sandbox/faults/7", None).await.0, 204);
+    assert_eq!(desk.post("/admin/v1/sandbox/faults", rule).await.0, 201);
+}
+
+#[tokio::test]
 async fn a_fault_strikes_until_it_is_used_up_or_cleared() {
     let desk = Desk::sandbox().await;
     let secret = desk.wechat_app("wx1").await;

@@ -185,6 +185,26 @@ async fn whoever_comes_while_a_token_is_minted_waits_for_the_next_and_every_toke
     assert_eq!(changes, tokens.len(), "no write is lost to a neighbour");
 }
 
+#[tokio::test]
+async fn who_stood_in_line_and_found_the_token_that_a_neighbour_minted_counts_all_the_same() {
+    // At one of these moments the other one's change is under way.
+    for later in 0..10 {
+        let rig = Rig::new().await;
+        let asked_later = async {
+            for _ in 0..later {
+                tokio::task::yield_now().await;
+            }
+            rig.stable_token(false).await
+        };
+        let (one, other) = tokio::join!(rig.stable_token(false), asked_later);
+        let token = one.text("/access_token");
+        assert_eq!(other.text("/access_token"), token);
+        let quota = format!("/cgi-bin/openapi/quota/get?access_token={token}");
+        let told = rig.post(&quota, json!({"cgi_path": "/cgi-bin/stable_token"}).to_string()).await;
+        assert_eq!(told.text("/quota/used"), "2", "{later}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_200_different_requests_for_one_code_one_succeeds_and_199_are_told_used() {
     for (id, used) in [(MINI, "USED_CODE"), (HK, "INVALID_AUTHCODE")] {

@@ -294,6 +294,8 @@ mod tests {
             ("redirect_urls",      json!(["javascript:alert(1)"]),  false),
             ("redirect_urls",      json!(["https:///nowhere"]),     false),
             ("logo_url",           json!("https://shop.example/logo.svg"), true),
+            ("logo_url",           json!(format!("https://{}", "a".repeat(2_040))), true),
+            ("logo_url",           json!(format!("https://{}", "a".repeat(2_041))), false),
             ("logo_url",           json!("data:image/svg+xml,x"),   false),
             ("no_such_setting",    json!(1),                        false),
         ];
