@@ -270,9 +270,9 @@ fn read_master_key(mut section: Section<'_, '_>, around: &Surroundings<'_>) -> O
     let current = section.text("current");
     let current = section.require("current", current, "write current = \"file:PATH\" or \"env:VARIABLE\"");
     let current = current.and_then(|named| key("master_key.current", &named));
-    let older: Vec<_> = section.texts("older").iter().map(|named| key("master_key.older", named)).collect();
+    let older = section.texts("older").iter().filter_map(|named| key("master_key.older", named)).collect();
     section.finish();
-    Some(MasterKeyRing::new(current?, older.into_iter().collect::<Option<_>>()?))
+    Some(MasterKeyRing::new(current?, older))
 }
 
 const DEFAULT_LOG: LogSettings = LogSettings { format: Format::Json, level: Level::INFO, access: true };

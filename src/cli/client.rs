@@ -204,7 +204,41 @@ pub fn segment(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
     use super::*;
+
+    /// Answers each connection's one request with the first page, or with the last if it says after what.
+    fn pages(listener: &TcpListener) {
+        for mut stream in listener.incoming().map(Result::unwrap) {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            let is_last = String::from_utf8(head).unwrap().contains("&after=b%20c ");
+            let page = if is_last { r#"{"names":["c"]}"# } else { r#"{"names":["a","b"],"next":"b c"}"# };
+            let (length, close) = (page.len(), "connection: close");
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n{close}\r\n\r\n{page}").unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_of_several_pages_is_read_to_its_end_or_as_far_as_is_wanted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || pages(&listener));
+        let client = Client::new(base, AccessToken::new("a".to_owned()), true);
+        for (most, names, next) in [(9, &["a", "b", "c"][..], Value::Null), (2, &["a", "b"], "b c".into())] {
+            let told = client.all_pages("apps", "names", most).await;
+            assert!(
+                matches!(&told, Ok(told) if *told == json!({ "names": names, "next": next })),
+                "{told:?}"
+            );
+        }
+    }
 
     #[test]
     fn a_name_cannot_leave_its_place_in_a_path() {

@@ -71,6 +71,12 @@ fn the_token_comes_from_the_option_the_environment_or_the_usual_file() {
     assert_eq!(by_file.status.code(), Some(0), "{by_file:?}");
     let first = list().arg("--admin-token-file").arg("nowhere").output().unwrap();
     assert_eq!(first.status.code(), Some(2), "the option counts first: {first:?}");
+    let file = sandbox.data("admin.token");
+    let first =
+        list().env("MINTKEEP_ADMIN_TOKEN", "none").arg("--admin-token-file").arg(file).output().unwrap();
+    assert_eq!(first.status.code(), Some(0), "before the environment too: {first:?}");
+    let none = list().env("MINTKEEP_ADMIN_TOKEN", "two words").output().unwrap();
+    assert_eq!(none.status.code(), Some(2), "it is not shown to a server: {none:?}");
 }
 
 #[test]
