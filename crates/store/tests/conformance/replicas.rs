@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mintkeep_protocol::ident::CustomerId;
+use mintkeep_protocol::keep::credential::Credential;
 use mintkeep_protocol::keep::exchange::Exchange;
 use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore};
 use mintkeep_protocol::port::keeper_store::{Change, ChangeMark, KeeperStore};
@@ -366,4 +367,33 @@ async fn what_a_code_bought_is_not_kept_for_a_credential_that_is_just_being_remo
     removal.batch_execute("DELETE FROM code_exchange WHERE credential = 1; COMMIT").await.unwrap();
     while commit.join_next().await.is_some() {}
     assert!(store.slot(&key(1, Some("c"))).await.unwrap().is_none(), "tokens that nobody deletes any more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_finds_what_was_stored_while_it_waited_whatever_the_isolation() {
+    for isolation in ["read committed", "repeatable read"] {
+        let url = new_database().await;
+        let database = url.rsplit('/').next().unwrap();
+        let set = format!("ALTER DATABASE {database} SET default_transaction_isolation = '{isolation}'");
+        run(&url, &set).await;
+        PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
+        let store = open(&url).await;
+        store.put_credential(credential(1, "mine"), audit("added")).await.unwrap();
+        // As a lease does it that is taken for the first time.
+        let lease = "SELECT FROM credential WHERE no = 1 FOR SHARE; \
+             INSERT INTO slot (credential, customer, revision, mark, document) VALUES (1, 'c', 1, 1, '')";
+        let (lease, _driven) = begin(&url, lease).await;
+        let mut removal = JoinSet::new();
+        let removing = store.clone();
+        removal.spawn(async move {
+            let removed = Credential { revision: 1, removed_at: Some(NOW), ..credential(1, "mine") };
+            removing.remove_credential(removed, audit("removed")).await
+        });
+        let waits = "SELECT count(*) FROM pg_stat_activity \
+             WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        until("it waits for the lease", async || ask::<i64>(&url, waits).await > 0).await;
+        lease.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(removal.join_next().await.unwrap().unwrap().unwrap(), Commit::Done);
+        assert_eq!(ask::<i64>(&url, "SELECT count(*) FROM slot").await, 0, "at {isolation}");
+    }
 }

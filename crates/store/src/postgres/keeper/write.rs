@@ -68,6 +68,9 @@ async fn put_credential(db: &Transaction<'_>, credential: &Credential) -> Writte
 }
 
 async fn remove_credential(db: &Transaction<'_>, credential: &Credential) -> Written {
+    // What is stored while this waits for the credential's row has to be found once it has it, whatever the database's
+    // isolation is: under a stricter one each statement would see what was there before the wait.
+    db.batch_execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
     let removed = put_credential(db, credential).await?;
     if removed == Presented::Done {
         let no = credential.no.number();
