@@ -29,6 +29,10 @@ const WRITER_CACHE_KIB: i64 = 16_384;
 /// How many pages of 4 KiB the log may have before they are copied into the database.
 const LOG_PAGES: i64 = 4_000;
 
+/// How long the log stays, in bytes, once it was copied. A backup keeps what is written beside it from being copied, so
+/// that the log grows by all of that.
+const LOG_BYTES_KEPT: i64 = 32 << 20;
+
 /// Marks a backup, in the file's `user_version`: "MKBK".
 pub const BACKUP_MARK: i32 = 0x4d4b_424b;
 
@@ -206,6 +210,7 @@ fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(BUSY_WAIT_MAX)?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+    db.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     db.pragma_update(None, "cache_size", WRITER_CACHE_KIB.saturating_neg())?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(())

@@ -10,7 +10,7 @@ use mintkeep_store::PostgresStore;
 use tokio::task::JoinSet;
 
 use crate::cluster::{ask, new_database, open, run};
-use crate::sample::{active, at, audit, grant};
+use crate::sample::{active, at, audit, grant, open_sqlite};
 
 /// The goal for a grant with its share of the indexes.
 const GRANT_BYTES_MAX: f64 = 250.0;
@@ -60,4 +60,25 @@ async fn a_grant_takes_no_more_bytes_than_its_goal() {
     let bytes: f64 =
         ask(&url, "SELECT pg_total_relation_size('grant_record')::float8 / count(*) FROM grant_record").await;
     assert!(bytes <= GRANT_BYTES_MAX, "{bytes:.0} bytes a grant");
+}
+
+#[tokio::test]
+async fn the_log_of_an_embedded_store_is_short_again_after_a_long_backup() {
+    const WRITTEN_BYTES: u64 = 48 << 20;
+    const LOG_BYTES_MAX: u64 = 33 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_sqlite(folder.path());
+    let [reader, writer] =
+        [(); 2].map(|()| rusqlite::Connection::open(folder.path().join("mintkeep.db")).unwrap());
+    let log_bytes = || std::fs::metadata(folder.path().join("mintkeep.db-wal")).unwrap().len();
+    // As a backup does it: one snapshot for as long as it reads.
+    reader.execute_batch("BEGIN; SELECT count(*) FROM meta").unwrap();
+    writer.execute_batch("CREATE TABLE much (bytes BLOB)").unwrap();
+    writer.execute("INSERT INTO much VALUES (zeroblob(?1))", [WRITTEN_BYTES]).unwrap();
+    assert!(log_bytes() > WRITTEN_BYTES);
+    reader.execute_batch("COMMIT").unwrap();
+    for id in 1..=8 {
+        store.commit_grant(grant(id, 1, "c"), audit("g")).await.unwrap();
+    }
+    assert!(log_bytes() < LOG_BYTES_MAX, "{}", log_bytes());
 }
