@@ -67,7 +67,7 @@ async fn mark_restored(config: &Path, json: bool) -> Result<(), Failure> {
         return Err(Failure::Usage(why.to_owned()));
     };
     let marked = PostgresStore::mark_restored(&url, SystemClock.now()).await;
-    let epoch = marked.map_err(|error| of_database(&error))?.0;
+    let epoch = marked.map_err(|error| of_database(&error))?.number();
     if json {
         write_json(&json!({ "epoch": epoch }));
     } else {

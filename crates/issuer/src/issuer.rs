@@ -199,7 +199,7 @@ impl Issuer {
 
     /// The generation of codes issued now.
     fn code_generation(&self) -> Generation {
-        Generation::first_of(self.epoch)
+        Generation::of_codes_in(self.epoch)
     }
 
     /// Writes an audit line for a change outside of the records, such as the sandbox clock's.

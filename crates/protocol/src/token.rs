@@ -88,8 +88,6 @@ impl TokenKind {
 pub struct Generation(i64);
 
 impl Generation {
-    const COUNTER_BITS: u32 = 40;
-
     /// Takes a number that [`Self::number`] gave.
     #[must_use]
     pub const fn from_number(number: i64) -> Self {
@@ -102,10 +100,10 @@ impl Generation {
         self.0
     }
 
-    /// The first generation of a store epoch.
+    /// The generation of every code of a store epoch.
     #[must_use]
-    pub fn first_of(epoch: StoreEpoch) -> Self {
-        Self(i64::from(epoch.0) << Self::COUNTER_BITS)
+    pub fn of_codes_in(epoch: StoreEpoch) -> Self {
+        StoreEpoch::new(epoch.number()).first()
     }
 
     /// The generation after this one, in a store of this `epoch`.
@@ -114,14 +112,44 @@ impl Generation {
     /// taken, and is forgotten now, is never handed out again.
     #[must_use]
     pub fn next(self, epoch: StoreEpoch) -> Self {
-        Self(self.0.saturating_add(1)).max(Self::first_of(epoch))
+        Self(self.0.saturating_add(1)).max(epoch.first())
     }
 }
 
-/// How often the store was restored from a backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct StoreEpoch(pub u16);
+/// A life of the store: each time it is restored from a backup the next one begins.
+///
+/// It has a number, which is later than the backup's, so that the backup's codes are told from its own; and a first
+/// generation, by which it also differs from what began when the same backup was restored before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct StoreEpoch(Generation);
+
+impl StoreEpoch {
+    const COUNTER_BITS: u32 = 40;
+
+    /// The epoch of this number, from its very beginning.
+    #[must_use]
+    pub fn new(number: u16) -> Self {
+        Self(Generation(i64::from(number) << Self::COUNTER_BITS))
+    }
+
+    /// The epoch that begins with this generation, which is its number and how far in it that is.
+    #[must_use]
+    pub const fn from_first(first: Generation) -> Self {
+        Self(first)
+    }
+
+    /// What nothing that is minted in it is earlier than.
+    #[must_use]
+    pub const fn first(self) -> Generation {
+        self.0
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        u16::try_from(self.0.0 >> Self::COUNTER_BITS).unwrap_or_default()
+    }
+}
 
 /// A record's own random bytes. Without them no token of the record can be made.
 #[derive(Clone, Copy, PartialEq, Eq)]

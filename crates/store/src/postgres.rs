@@ -268,12 +268,11 @@ impl IssuerStore for PostgresStore {
 
     /// Not told while nothing can be written, which is what it is asked again and again for.
     async fn epoch(&self) -> Stored<StoreEpoch> {
-        let stored = self.ask(async |db| {
+        let asked = self.ask(async |db| {
             schema::check_writable(&**db).await?;
-            schema::meta(&**db, "epoch").await
+            restored::epoch(&**db).await
         });
-        let stored = stored.await?;
-        Ok(StoreEpoch(stored.and_then(|epoch| u16::try_from(epoch).ok()).unwrap_or(0)))
+        asked.await
     }
 
     async fn app(&self, id: &AppId) -> Stored<Option<Arc<App>>> {

@@ -31,7 +31,7 @@ impl Consent {
     }
 }
 
-/// The record of a new code. Its code is the token of generation [`Generation::first_of`] the epoch.
+/// The record of a new code. Its code is the token of generation [`Generation::of_codes_in`] the epoch.
 #[must_use]
 pub fn issue_code(app: &App, consent: Consent, (id, salt): (RecordId, Salt), now: Timestamp) -> Grant {
     let binding = CodeBinding::of(consent.redirect_uri.as_deref(), consent.challenge);
@@ -131,7 +131,7 @@ pub fn exchange_code(
         }
     }
     // A restored backup can't know which of its codes were spent after it was taken.
-    let is_of_this_epoch = claim.generation == Generation::first_of(ask.epoch);
+    let is_of_this_epoch = claim.generation == Generation::of_codes_in(ask.epoch);
     if ask.now >= grant.code_expires_at || !is_of_this_epoch {
         return Err(Refusal::CodeExpired);
     }

@@ -87,7 +87,7 @@ mod tests {
         (request, now_ms): (Option<RequestDigest>, i64),
     ) -> Result<Exchange, Refusal> {
         let caller = client(app);
-        let ask = ExchangeAsk { caller: &caller, request, epoch: StoreEpoch(0), now: at(now_ms) };
+        let ask = ExchangeAsk { caller: &caller, request, epoch: StoreEpoch::new(0), now: at(now_ms) };
         let token = claim(TokenKind::GrantRefresh, GRANT, Generation::from_number(generation), 0);
         refresh(&keys(), &token, &grant(&owner(), stage), &ask)
     }
@@ -184,12 +184,12 @@ mod tests {
     #[test]
     fn a_restored_store_hands_out_no_generation_twice() {
         let caller = client(&owner());
-        let ask = ExchangeAsk { caller: &caller, request: ONE, epoch: StoreEpoch(1), now: NOW };
+        let ask = ExchangeAsk { caller: &caller, request: ONE, epoch: StoreEpoch::new(1), now: NOW };
         let token = claim(TokenKind::GrantRefresh, GRANT, Generation::from_number(2), 0);
         let Ok(Exchange::First(next)) = refresh(&keys(), &token, &grant(&owner(), refreshed()), &ask) else {
             panic!("the token was good");
         };
         let GrantStage::Active { tokens, .. } = next.stage else { panic!("not active") };
-        assert_eq!(tokens.access.generation, Generation::first_of(StoreEpoch(1)));
+        assert_eq!(tokens.access.generation, StoreEpoch::new(1).first());
     }
 }

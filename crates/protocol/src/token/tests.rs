@@ -74,10 +74,13 @@ fn every_changed_character_is_refused_without_the_record_or_by_it() {
 #[test]
 fn a_restored_store_never_repeats_a_generation() {
     let before = Generation::from_number(1_000);
-    assert_eq!(before.next(StoreEpoch(0)).number(), 1_001);
-    let after = before.next(StoreEpoch(1));
+    assert_eq!(before.next(StoreEpoch::new(0)).number(), 1_001);
+    let after = before.next(StoreEpoch::new(1));
     assert!(after.number() > 1_000_000_000);
-    assert_eq!(after.next(StoreEpoch(1)).number(), after.number() + 1);
+    assert_eq!(after.next(StoreEpoch::new(1)).number(), after.number() + 1);
+    let again = StoreEpoch::from_first(Generation::from_number(after.number() + 1_000));
+    assert_eq!(after.next(again), again.first(), "restored once more from the same backup");
+    assert_eq!((again.number(), Generation::of_codes_in(again)), (1, StoreEpoch::new(1).first()));
 }
 
 proptest! {

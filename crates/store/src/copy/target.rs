@@ -57,7 +57,7 @@ pub async fn begin(db: &mut ClientWrapper, identity: i64, epoch: StoreEpoch) -> 
     }
     set_meta(&*tx, COPY_OF, identity).await?;
     set_meta(&*tx, COPYING, 1).await?;
-    set_meta(&*tx, "epoch", i64::from(epoch.0)).await?;
+    restored::set_epoch(&*tx, epoch).await?;
     tx.commit().await.map_err(Fault::from)?;
     Ok(Begun::Unfinished)
 }

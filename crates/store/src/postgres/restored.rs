@@ -3,10 +3,11 @@
 use deadpool_postgres::{ClientWrapper, Transaction};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_protocol::token::StoreEpoch;
+use tokio_postgres::GenericClient;
 
 use super::fault::Fault;
 use super::schema;
-use crate::epoch::after_restore;
+use crate::epoch::{self, after_restore, from_stored};
 
 /// What became of it.
 pub enum Marked {
@@ -23,11 +24,22 @@ pub async fn mark(db: &mut ClientWrapper, now: Timestamp) -> Result<Marked, Faul
     if others > 0 {
         return Ok(Marked::InUse(others));
     }
-    let stored = schema::meta(&*tx, "epoch").await?.and_then(|epoch| u16::try_from(epoch).ok());
-    let epoch = after_restore(StoreEpoch(stored.unwrap_or(0)), now);
-    schema::set_meta(&*tx, "epoch", i64::from(epoch.0)).await?;
+    let begun = after_restore(epoch(&*tx).await?, now);
+    set_epoch(&*tx, begun).await?;
     tx.commit().await?;
-    Ok(Marked::Begun(epoch))
+    Ok(Marked::Begun(begun))
+}
+
+/// The epoch that the database is in.
+pub async fn epoch(db: &impl GenericClient) -> Result<StoreEpoch, Fault> {
+    let (number, first) = (schema::meta(db, epoch::NUMBER).await?, schema::meta(db, epoch::FIRST).await?);
+    Ok(from_stored(number, first))
+}
+
+/// Puts the database into an epoch.
+pub async fn set_epoch(db: &impl GenericClient, epoch: StoreEpoch) -> Result<(), Fault> {
+    schema::set_meta(db, epoch::NUMBER, i64::from(epoch.number())).await?;
+    schema::set_meta(db, epoch::FIRST, epoch.first().number()).await
 }
 
 /// How many other connections of Mintkeep there are to the database.

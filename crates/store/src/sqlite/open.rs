@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::backup::{at, make_unfinished, put_in_place, unfinished};
 use super::schema;
-use crate::epoch::after_restore;
+use crate::epoch::{self, after_restore, from_stored};
 use crate::migration::{Migrated, Tell};
 
 /// The database's name in the data folder.
@@ -131,7 +131,7 @@ pub fn open(folder: &Path, now: Timestamp, tell: Tell<'_>) -> Result<Opened, Ope
         return Err(OpenError::Newer { file, found: migrated.found, known: migrated.needed });
     }
     let restored = is_marked(&db).map_err(sqlite)?;
-    let epoch = if restored { begin_epoch(&mut db, now) } else { epoch(&db) }.map_err(sqlite)?;
+    let epoch = if restored { begin_epoch(&mut db, now) } else { stored_epoch(&db) }.map_err(sqlite)?;
     db.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
     Ok(Opened { db, file, epoch, migrated, lock })
 }
@@ -216,9 +216,8 @@ fn configure(db: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn epoch(db: &Connection) -> rusqlite::Result<StoreEpoch> {
-    let stored = schema::meta(db, "epoch")?.and_then(|epoch| u16::try_from(epoch).ok());
-    Ok(StoreEpoch(stored.unwrap_or(0)))
+fn stored_epoch(db: &Connection) -> rusqlite::Result<StoreEpoch> {
+    Ok(from_stored(schema::meta(db, epoch::NUMBER)?, schema::meta(db, epoch::FIRST)?))
 }
 
 /// Whether it is a backup that has not begun its epoch.
@@ -232,11 +231,12 @@ fn is_marked(db: &Connection) -> rusqlite::Result<bool> {
 /// Begins the epoch of a restored backup, and takes the mark off, both or neither.
 fn begin_epoch(db: &mut Connection, now: Timestamp) -> rusqlite::Result<StoreEpoch> {
     let tx = db.transaction()?;
-    let epoch = after_restore(epoch(&tx)?, now);
-    schema::set_meta(&tx, "epoch", i64::from(epoch.0))?;
+    let begun = after_restore(stored_epoch(&tx)?, now);
+    schema::set_meta(&tx, epoch::NUMBER, i64::from(begun.number()))?;
+    schema::set_meta(&tx, epoch::FIRST, begun.first().number())?;
     tx.pragma_update(None, "user_version", 0)?;
     tx.commit()?;
-    Ok(epoch)
+    Ok(begun)
 }
 
 #[cfg(test)]

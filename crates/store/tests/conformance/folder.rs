@@ -62,7 +62,7 @@ async fn a_store_that_is_opened_again_has_everything_it_acknowledged() {
     }
     assert_eq!(store.spend_nonce(nonce(1)).await.unwrap(), Commit::Lost, "it stays spent");
     assert_eq!(store.audit_tail(None, 100).await.unwrap(), audited_before);
-    assert_eq!(store.epoch().await.unwrap(), StoreEpoch(0), "an ordinary start is no restore");
+    assert_eq!(store.epoch().await.unwrap(), StoreEpoch::new(0), "an ordinary start is no restore");
 }
 
 #[tokio::test]
@@ -239,7 +239,7 @@ async fn a_backup_that_was_copied_over_the_database_in_use_is_whole_at_the_next_
     drop(store);
 
     let store = open_sqlite(folder.path());
-    assert!(store.epoch().await.unwrap() > StoreEpoch(0), "it knows that it was restored");
+    assert!(store.epoch().await.unwrap() > StoreEpoch::new(0), "it knows that it was restored");
     assert!(store.grant(number(1)).await.unwrap().is_some());
     assert!(store.grant(number(2)).await.unwrap().is_none(), "of after the backup");
 }
@@ -281,10 +281,11 @@ async fn a_backup_is_taken_while_the_store_works_and_begins_a_new_epoch_each_tim
     assert!(store.backup(&copy).await.is_err(), "a backup is never overwritten");
     drop(store);
 
-    // Restored once at noon, and once more five hours later: no epoch is used twice.
+    // Restored once at noon, and once more a minute later: no epoch is used twice, and nothing is handed out twice.
     let noon = restore(&copy, restored.path(), 0).await;
-    let evening = restore(&copy, again.path(), 5).await;
-    assert!(StoreEpoch(0) < noon && noon < evening, "{noon:?} {evening:?}");
+    let later = restore(&copy, again.path(), 1).await;
+    assert!(StoreEpoch::new(0) < noon && noon < later, "{noon:?} {later:?}");
+    assert!(later.first().number() > noon.first().number() + 1_000_000, "what was minted in that minute");
 
     // An ordinary restart keeps the epoch, and what was committed in it.
     let store = open_sqlite(restored.path());
@@ -295,8 +296,13 @@ async fn a_backup_is_taken_while_the_store_works_and_begins_a_new_epoch_each_tim
     let second = folder.path().join("second.db");
     store.backup(&second).await.unwrap();
     drop(store);
-    std::fs::remove_file(again.path().join("mintkeep.db")).unwrap();
-    assert!(restore(&second, again.path(), 0).await > noon);
+    let mut before = noon;
+    for minutes_later in [0, 1, 300] {
+        std::fs::remove_file(again.path().join("mintkeep.db")).unwrap();
+        let epoch = restore(&second, again.path(), minutes_later).await;
+        assert!(epoch > before && epoch.number() > noon.number(), "{epoch:?} {before:?}");
+        before = epoch;
+    }
 }
 
 #[tokio::test]
@@ -378,13 +384,13 @@ async fn a_restored_store_whose_first_start_was_killed_half_way_still_begins_a_n
     std::fs::write(restored.path().join("mintkeep.db"), file).unwrap();
     std::fs::write(restored.path().join("mintkeep.db-journal"), journal).unwrap();
 
-    assert_ne!(open_sqlite(restored.path()).epoch().await.unwrap(), StoreEpoch(0));
+    assert_ne!(open_sqlite(restored.path()).epoch().await.unwrap(), StoreEpoch::new(0));
 }
 
 /// Puts a backup into a folder and starts on it; the epoch it begins.
-async fn restore(copy: &Path, folder: &Path, hours_later: i64) -> StoreEpoch {
+async fn restore(copy: &Path, folder: &Path, minutes_later: i64) -> StoreEpoch {
     std::fs::copy(copy, folder.join("mintkeep.db")).unwrap();
-    let clock = Arc::new(Still(at(hours_later * 3_600_000)));
+    let clock = Arc::new(Still(at(minutes_later * 60_000)));
     let store = SqliteStore::open(folder, SqliteOptions::new(clock)).unwrap();
     assert!(store.grant(number(1)).await.unwrap().is_some());
     assert!(store.customer(&CustomerId::parse("c").unwrap()).await.unwrap().is_none());

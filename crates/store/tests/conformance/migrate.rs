@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use mintkeep_store::{DatabaseError, Migrated, Migrating, OpenError, PostgresStore, SqliteStore};
+use mintkeep_protocol::port::issuer_store::IssuerStore;
+use mintkeep_store::{
+    DatabaseError, Migrated, Migrating, OpenError, PostgresOptions, PostgresStore, SqliteStore,
+};
 use tokio::task::JoinSet;
 use tokio_postgres::NoTls;
 
 use crate::cluster::{make_serializable, new_database, run};
-use crate::sample::NOW;
+use crate::sample::{NOW, Still, at};
 
 /// How many steps there are.
 const STEPS: usize = 3;
@@ -127,4 +130,20 @@ async fn a_folder_is_migrated_by_one_at_a_time_and_whoever_comes_meanwhile_is_to
     });
     assert_eq!(meanwhile.unwrap().found, 0);
     assert_eq!(SqliteStore::migrate(&path, NOW, &mut |_| {}).unwrap().found, STEPS);
+}
+
+#[tokio::test]
+async fn a_database_that_is_restored_twice_from_one_backup_begins_two_epochs() {
+    let mut begun = Vec::new();
+    for minutes_later in [0, 1] {
+        let url = new_database().await;
+        PostgresStore::migrate(&url, &mut |_| {}).await.unwrap();
+        let now = at(minutes_later * 60_000);
+        let epoch = PostgresStore::mark_restored(&url, now).await.unwrap();
+        let store = PostgresStore::open(&url, PostgresOptions::new(Arc::new(Still(now)))).await.unwrap();
+        assert_eq!(store.epoch().await.unwrap(), epoch);
+        store.close();
+        begun.push(epoch);
+    }
+    assert!(begun[1].first().number() > begun[0].first().number() + 1_000_000, "{begun:?}");
 }

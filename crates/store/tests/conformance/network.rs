@@ -257,7 +257,7 @@ async fn a_user_without_a_right_on_any_one_table_is_told_which() {
         run(&url, &format!("GRANT {rights} ON {table} TO {user}")).await;
     }
     let store = opened(&url.replace("//mintkeep@", &format!("//{user}@"))).await.unwrap();
-    assert_eq!(store.epoch().await.unwrap(), StoreEpoch(0));
+    assert_eq!(store.epoch().await.unwrap(), StoreEpoch::new(0));
     let mut lacking = vec![("INSERT", "grant_record"), ("UPDATE", "pool"), ("DELETE", "audit")];
     lacking.extend(tables.split(' ').filter(|table| *table != "meta").map(|table| ("SELECT", table)));
     for (right, table) in lacking {

@@ -181,5 +181,5 @@ pub async fn a_lost_change_leaves_no_audit_line(store: Store) {
 }
 
 pub async fn a_store_begins_in_epoch_nought(store: Store) {
-    assert_eq!(store.epoch().await.unwrap(), StoreEpoch(0));
+    assert_eq!(store.epoch().await.unwrap(), StoreEpoch::new(0));
 }

@@ -9,7 +9,7 @@ const LIFE_MS: i64 = 7_200_000;
 
 /// Who asks at `now`, alone, in a store that was never restored.
 fn asked(kind: TokenKind, now: Timestamp) -> AccessAsk {
-    AccessAsk { kind, force: false, callers: 1, unsaved: 0, epoch: StoreEpoch(0), now }
+    AccessAsk { kind, force: false, callers: 1, unsaved: 0, epoch: StoreEpoch::new(0), now }
 }
 
 fn decide(app: &App, pool: Option<&Pool>, ask: &AccessAsk) -> Result<AccessDecision, Refusal> {
@@ -293,7 +293,7 @@ fn a_mass_revocation_ends_a_token_whatever_its_times_say() {
 
 #[test]
 fn a_restored_store_never_mints_a_generation_that_it_may_have_forgotten() {
-    let first_of_1 = Generation::first_of(StoreEpoch(1)).number();
+    let first_of_1 = StoreEpoch::new(1).first().number();
     #[rustfmt::skip]
     let cases = [
         ("never restored",                0, 1,              2),
@@ -303,7 +303,7 @@ fn a_restored_store_never_mints_a_generation_that_it_may_have_forgotten() {
     ];
     for (case, epoch, current, next) in cases {
         let pool = Pool { current: held(current, 0, LIFE_MS), ..pool(WeChatToken) };
-        let ask = AccessAsk { epoch: StoreEpoch(epoch), ..asked(WeChatToken, NOW) };
+        let ask = AccessAsk { epoch: StoreEpoch::new(epoch), ..asked(WeChatToken, NOW) };
         let minted = decide(&app(Dialect::WeChat), Some(&pool), &ask).unwrap().pool;
         assert_eq!(minted.current.generation.number(), next, "{case}");
     }

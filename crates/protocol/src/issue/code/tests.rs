@@ -48,7 +48,7 @@ fn exchange(
     now_ms: i64,
 ) -> Result<Exchange, Refusal> {
     let caller = client(app);
-    let ask = ExchangeAsk { caller: &caller, request, epoch: StoreEpoch(0), now: at(now_ms) };
+    let ask = ExchangeAsk { caller: &caller, request, epoch: StoreEpoch::new(0), now: at(now_ms) };
     exchange_code(
         &keys(),
         &claim(TokenKind::Code, GRANT, Generation::default(), 0),
@@ -142,7 +142,7 @@ fn a_code_comes_with_the_redirect_uri_that_it_was_sent_to_or_with_none_if_it_was
         ("sent nowhere, one shown",          None, Shown(sent),                                       0,           refused),
     ];
     for (case, binding, shown, now_ms, expected) in cases {
-        let ask = ExchangeAsk { caller: &caller, request: None, epoch: StoreEpoch(0), now: at(now_ms) };
+        let ask = ExchangeAsk { caller: &caller, request: None, epoch: StoreEpoch::new(0), now: at(now_ms) };
         let code = claim(TokenKind::Code, GRANT, Generation::default(), 0);
         let grant = grant(&app, GrantStage::Issued { binding });
         assert_eq!(came(&exchange_code(&keys(), &code, &grant, &ask, shown)), expected, "{case}");
@@ -176,7 +176,7 @@ fn a_code_with_a_challenge_comes_with_the_verifier_that_meets_it_and_one_without
         ("one, and sent nowhere",       Code,           None,  Shown(CodeBinding::of(None, met)),           0, refused),
     ];
     for (case, kind, binding, shown, now_ms, expected) in cases {
-        let ask = ExchangeAsk { caller: &caller, request: None, epoch: StoreEpoch(0), now: at(now_ms) };
+        let ask = ExchangeAsk { caller: &caller, request: None, epoch: StoreEpoch::new(0), now: at(now_ms) };
         let code = claim(kind, GRANT, Generation::default(), 0);
         let grant = grant(&app, GrantStage::Issued { binding });
         assert_eq!(came(&exchange_code(&keys(), &code, &grant, &ask, shown)), expected, "{case}");
@@ -228,8 +228,8 @@ fn a_code_of_before_a_restored_backup_is_expired_for_it_may_have_been_spent_sinc
         ("issued between two restores", 1, 2, Came::Refused(Refusal::CodeExpired)),
     ];
     for (case, issued_in, shown_in, expected) in cases {
-        let code = claim(TokenKind::Code, GRANT, Generation::first_of(StoreEpoch(issued_in)), 0);
-        let ask = ExchangeAsk { caller: &caller, request: ONE, epoch: StoreEpoch(shown_in), now: NOW };
+        let code = claim(TokenKind::Code, GRANT, Generation::of_codes_in(StoreEpoch::new(issued_in)), 0);
+        let ask = ExchangeAsk { caller: &caller, request: ONE, epoch: StoreEpoch::new(shown_in), now: NOW };
         let grant = grant(&app, GrantStage::Issued { binding: None });
         assert_eq!(
             came(&exchange_code(&keys(), &code, &grant, &ask, ShownBinding::NotAsked)),
