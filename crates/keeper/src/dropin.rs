@@ -8,6 +8,7 @@
 mod given;
 mod secrets;
 mod signed;
+mod signer;
 mod usable;
 
 use std::net::IpAddr;

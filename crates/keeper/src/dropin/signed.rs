@@ -7,7 +7,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Request, Response};
-use mintkeep_protocol::app::AppKey;
 use mintkeep_protocol::crypto::WireKey;
 use mintkeep_protocol::dialect::AnswerContext;
 use mintkeep_protocol::dialect::alipay::{
@@ -17,12 +16,13 @@ use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::consumer::{Consumer, Verb};
 use mintkeep_protocol::keep::slot::Trouble;
 use mintkeep_protocol::outcome::{Granted, Outcome, Refusal, TokenSet};
-use mintkeep_protocol::request::{Ask, RequestSignature};
+use mintkeep_protocol::request::Ask;
 use mintkeep_protocol::secret::{AuthCode, RefreshToken};
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::note::{AnswerNote, no_answer};
 
+use super::signer::{Signer, find_signer};
 use super::usable::{told, usable};
 use super::{DropIn, copy, note, shape};
 use crate::exchanger::ExchangeFailure;
@@ -32,13 +32,6 @@ use crate::roster::Account;
 
 /// The `keyVersion` of the key that our answers are signed with.
 const ANSWER_KEY_VERSION: u32 = 1;
-
-/// A consumer that signed, with which of its keys, and the credential that it may use.
-struct Signer {
-    consumer: Arc<Consumer>,
-    key: AppKey,
-    account: Arc<Account>,
-}
 
 /// What a call leaves behind besides its outcome: what the answer is signed and encrypted for.
 #[derive(Default)]
@@ -118,34 +111,6 @@ async fn done(
         | Ask::QuotaOf { .. }
         | Ask::Ticket { .. } => Err(Refusal::ApiUnknown),
     }
-}
-
-/// Finds the consumer whose key made the signature: of all that may use the app's credential, each key of
-/// the version that is named.
-async fn find_signer(
-    desk: &Arc<DropIn>,
-    gateway: Gateway,
-    app: &mintkeep_protocol::ident::AppId,
-    signature: RequestSignature,
-) -> Result<Signer, Refusal> {
-    let mut candidates = Vec::new();
-    for consumer in desk.keeper.consumers() {
-        let verbs = [Verb::Exchange, Verb::Read];
-        let found = verbs.iter().find_map(|verb| desk.account(gateway.dialect(), app, (&consumer, *verb)));
-        if let (Some(account), Some(keys)) = (found, &consumer.drop_in_keys) {
-            let is_named = |key: &&AppKey| signature.key_version.is_none_or(|version| version == key.version);
-            for key in keys.consumer.iter().filter(is_named) {
-                let (consumer, account) = (Arc::clone(&consumer), Arc::clone(&account));
-                candidates.push(Signer { consumer, key: key.clone(), account });
-            }
-        }
-    }
-    let verify = move || {
-        let holds = |signer: &Signer| signer.key.public.verify(&signature.signed_text, &signature.signature);
-        candidates.into_iter().find(holds)
-    };
-    let signer = desk.keeper.tasks.spawn_blocking(verify).await.map_err(|_busy| Refusal::RateLimited)?;
-    signer.ok_or(Refusal::ProofInvalid)
 }
 
 /// Opens an encrypted body: to its consumer, our answers' key is the platform's.
