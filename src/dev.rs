@@ -1,5 +1,6 @@
 //! `mintkeep dev`: both roles on loopback, the sandbox on, nothing to set up.
 
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,9 +14,11 @@ use mintkeep_protocol::port::entropy::{SystemEntropy, draw};
 use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_store::{SqliteOptions, SqliteStore};
 use mintkeep_web::access_log::{AccessLog, Format};
+use mintkeep_web::admin_api;
 use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::limits::Limits;
 use mintkeep_web::serve::Manners;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::DevOptions;
 use crate::config::{DrainSettings, LogSettings};
@@ -49,8 +52,10 @@ impl Drop for DataFolder {
     }
 }
 
-/// Runs until SIGINT or SIGTERM.
+/// Runs until SIGINT or SIGTERM, or until its terminal is closed.
 pub async fn run(options: DevOptions) -> Result<()> {
+    let told_to_stop = wiring::told_to_stop()?;
+    let hung_up = hung_up()?;
     let data = data_folder(&options)?;
     let (log, log_writer) = AccessLog::start(LOG.format, std::io::stderr())?;
     let metrics = telemetry::install(LOG, &log)?;
@@ -58,13 +63,18 @@ pub async fn run(options: DevOptions) -> Result<()> {
     let process = wiring::process(clock.clone(), Some(log));
     let store = SqliteStore::open(&data.path, SqliteOptions::new(clock.clone()))?;
 
-    let served = serve(&options, &data.path, (&process, &metrics, clock, Arc::clone(&store))).await;
+    let served = tokio::select! {
+        served = serve(&options, &data.path, (&process, &metrics, clock, Arc::clone(&store))) => served,
+        () = told_to_stop => Ok(()),
+        () = hung_up => Ok(()),
+    };
     let stopped = wiring::stop(&process, DrainSettings::AT_ONCE).await;
     store.close();
     drop(log_writer);
     served.and(stopped)
 }
 
+/// Starts, and serves without end.
 async fn serve(
     options: &DevOptions,
     data: &Path,
@@ -105,9 +115,10 @@ async fn serve(
     let token = AdminToken::new(&ClientSecret::new(admin_token));
     let issuers_admin = admin::router(Arc::clone(&issuer), Some(sandbox.clone()), token);
     let keepers_admin = admin_routes::router(Arc::clone(&keeper), token);
-    let both = admin_listener::beside(issuers_admin, keepers_admin);
     let master_key = master_key::router(process, &records, Some(Arc::clone(&keeper)), token);
-    let (admin, api) = admin_listener::beside(both, master_key);
+    let everybodys = admin_api::router(Arc::clone(&records.issuer), token);
+    let (admin, api) =
+        [issuers_admin, keepers_admin, master_key].into_iter().fold(everybodys, admin_listener::beside);
     let rooms = vec![
         mintkeep_issuer::console::rooms(Arc::clone(&issuer), Some(sandbox)),
         mintkeep_keeper::console::rooms(Arc::clone(&keeper)),
@@ -117,11 +128,28 @@ async fn serve(
         admin_listener::console(process, (&admin_door, None), Arc::clone(&records.issuer), token, rooms);
     wiring::serve_admin(process, admin_door, (metrics, StoreHealth::good()), (admin.merge(console), api));
     wiring::serve_keeper(process, door(keeper_socket), &keeper);
-    let told_to_stop = wiring::told_to_stop()?;
     process.house.readiness.started();
     welcome::print(&welcome, clock.offset());
-    told_to_stop.await;
-    Ok(())
+    pending().await
+}
+
+/// Waits for SIGHUP, which from the call on does not kill. Never comes if whoever started us wants SIGHUP ignored, as
+/// `nohup` does.
+fn hung_up() -> Result<impl Future<Output = ()>> {
+    let mut hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+    Ok(async move {
+        match &mut hangup {
+            Some(hangup) => drop(hangup.recv().await),
+            None => pending().await,
+        }
+    })
+}
+
+/// Whether SIGHUP, the first of all signals, is ignored, as far as Linux tells.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+    u64::from_str_radix(ignored.trim(), 16).is_ok_and(|signals| signals & 1 == 1)
 }
 
 /// The keeper looks at its timetable again whenever the clock is moved.

@@ -1,18 +1,19 @@
 //! `mintkeep serve`: the roles of a configuration file, until SIGTERM.
 
+use std::future::pending;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Result;
-use axum::Router;
 use mintkeep_issuer::consent;
 use mintkeep_keeper::admin_routes;
 use mintkeep_protocol::crypto::{MasterKeys, ReadMasterKeys};
 use mintkeep_web::access_log::AccessLog;
+use mintkeep_web::admin_api;
 use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::clock::SystemClock;
 use mintkeep_web::serve::Manners;
-use utoipa::openapi::OpenApi;
 
 use crate::admin_listener;
 use crate::certificates;
@@ -25,18 +26,27 @@ use crate::wiring::{self, Door, Process};
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(file: &Path) -> Result<()> {
     let hangup = certificates::told_to_renew()?;
+    let mut told_to_stop = pin!(wiring::told_to_stop()?);
     let (settings, warnings) = config::load(file)?;
     let (log, log_writer) = AccessLog::start(settings.log.format, std::io::stderr())?;
     let metrics = telemetry::install(settings.log, &log)?;
     config::warn(&warnings);
     let clock = Arc::new(SystemClock);
     let process = wiring::process(clock.clone(), settings.log.access.then_some(log));
-    let engine = Engine::open(&settings.store, clock).await?;
+    let engine = tokio::select! {
+        engine = Engine::open(&settings.store, clock) => engine?,
+        () = &mut told_to_stop => {
+            tracing::info!("stopped before the store was open");
+            drop(log_writer);
+            return Ok(());
+        }
+    };
 
     let drain = settings.drain;
     let shown = certificates::shown(&settings);
     let served = tokio::select! {
         served = serve(settings, keys_of(file), (&process, &engine, &metrics)) => served,
+        () = told_to_stop => Ok(()),
         () = certificates::renew(hangup, file, &shown) => Ok(()),
     };
     let drain = if served.is_ok() { drain } else { DrainSettings::AT_ONCE };
@@ -56,6 +66,7 @@ fn keys_of(file: &Path) -> ReadMasterKeys {
     })
 }
 
+/// Starts, and serves without end.
 async fn serve(
     settings: Settings,
     master_keys: ReadMasterKeys,
@@ -78,14 +89,14 @@ async fn serve(
 
     let records = engine.records(Arc::new(MasterKeys::followed(settings.master, master_keys)));
     let token = AdminToken::new(&settings.admin_token);
-    let mut admin = (Router::new(), OpenApi::default());
+    let mut admin = admin_api::router(Arc::clone(&records.issuer), token);
     let mut rooms = Vec::new();
     if let Some((door, url, consent)) = issuer_door {
         let issuer = wiring::open_issuer(process, &records, (url, settings.limits)).await?;
         let pages = consent::router(Arc::clone(&issuer), consent);
         wiring::serve_issuer(process, door, &issuer, (pages, None));
         rooms.push(mintkeep_issuer::console::rooms(Arc::clone(&issuer), None));
-        admin = mintkeep_issuer::admin::router(issuer, None, token);
+        admin = admin_listener::beside(admin, mintkeep_issuer::admin::router(issuer, None, token));
     }
     let mut keeper_here = None;
     if let Some(door) = keeper_door {
@@ -110,11 +121,9 @@ async fn serve(
         (metrics, engine.watch(&process.background)),
         (admin.merge(console), api),
     );
-    let told_to_stop = wiring::told_to_stop()?;
     process.house.readiness.started();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
-    told_to_stop.await;
-    Ok(())
+    pending().await
 }
 
 async fn open_door(name: &'static str, settings: ListenerSettings, manners: &Manners) -> Result<Door> {

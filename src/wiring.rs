@@ -185,8 +185,8 @@ fn start(process: &Process, door: Door, (router, shortcut): (Router, Option<Arc<
     process.house.tasks.spawn(serve(listener, process.house.clone()));
 }
 
-/// From the call on SIGTERM and SIGINT do not kill; what comes back waits for one of them. To be called before
-/// anybody is told that the server is ready.
+/// From the call on SIGTERM and SIGINT do not kill; what comes back waits for one of them. To be called first of all:
+/// a server that is still starting may be told to stop too.
 ///
 /// Nor does SIGXFSZ: a file that is as large as a limit lets it be, the log or the store, is to its writer what a full
 /// disk is.

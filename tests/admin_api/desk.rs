@@ -20,6 +20,7 @@ use mintkeep_protocol::record::PlatformKey;
 use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_protocol::time::{Clock, Timestamp};
 use mintkeep_store::MemoryStore;
+use mintkeep_web::admin_api;
 use mintkeep_web::admin_token::AdminToken;
 use mintkeep_web::console::{self, ConsoleParts, Place};
 use mintkeep_web::limits::Limits;
@@ -116,9 +117,12 @@ impl Desk {
         let sandbox = is_sandbox.then(|| Sandbox { clock: clock.clone(), faults: faults.clone() });
         let token = AdminToken::new(&ClientSecret::new(TOKEN.to_owned()));
         let rooms = mintkeep_issuer::console::rooms(issuer.clone(), sandbox.clone());
-        let parts = parts(TOKEN, store, clock.clone(), Place::default());
+        let parts = parts(TOKEN, store.clone(), clock.clone(), Place::default());
         let console = console::router(parts, vec![rooms]);
-        let (admin, api) = admin::router(issuer.clone(), sandbox, token);
+        let (everybodys, mut api) = admin_api::router(store, token);
+        let (admin, issuers) = admin::router(issuer.clone(), sandbox, token);
+        api.merge(issuers);
+        let admin = everybodys.merge(admin);
         let dialects = mintkeep_issuer::routes::router(issuer.clone(), is_sandbox.then_some(faults));
         Self { admin, dialects, console, api, clock, issuer }
     }

@@ -1,6 +1,8 @@
 //! The built binary's verbs, from outside.
 
 #[cfg(test)]
+mod ephemeral;
+#[cfg(test)]
 mod lone;
 #[cfg(test)]
 mod migrate;

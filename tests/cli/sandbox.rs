@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_mintkeep");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_mintkeep");
 
 /// A running `mintkeep dev` on free ports.
 pub struct Sandbox {

@@ -3,6 +3,7 @@
 
 mod browsers;
 mod config;
+mod keeper_alone;
 mod log;
 mod master_key;
 mod open_files;

@@ -302,6 +302,18 @@ fn a_server_that_is_starting_is_not_ended_by_sighup() {
 }
 
 #[test]
+fn a_server_that_is_told_to_stop_while_it_starts_ends_well() {
+    let database = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("url = \"postgres://a@{}/a\"", database.local_addr().unwrap());
+    let server = Server::start(&configuration("", "").replacen("path = \"data\"", &url, 1));
+    let held = database.accept().unwrap();
+    server.signal("TERM");
+    let (status, lines) = server.end();
+    assert_eq!(status.code(), Some(0), "{status}: {lines:#?}");
+    drop(held);
+}
+
+#[test]
 fn a_file_that_may_not_grow_ends_no_server() {
     let mut server = Server::start(&configuration("", "[drain]\nnotice_s = 0"));
     let [admin, ..] = server.ready();

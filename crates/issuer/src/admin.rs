@@ -7,7 +7,6 @@
 pub(crate) mod app_proofs;
 pub(crate) mod app_words;
 pub(crate) mod apps;
-pub(crate) mod audit;
 pub(crate) mod customers;
 pub(crate) mod grants;
 mod inspect;
@@ -32,8 +31,7 @@ use mintkeep_web::limits::Limits;
 use mintkeep_web::problem::{self, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -91,7 +89,7 @@ impl FromRef<AdminDesk> for Limits {
 ///
 /// `sandbox`: `None` in production; its routes then say so.
 pub fn router(issuer: Arc<Issuer>, sandbox: Option<Sandbox>, token: AdminToken) -> (Router, OpenApi) {
-    let (router, mut api) = OpenApiRouter::with_openapi(description())
+    let (router, mut api) = OpenApiRouter::new()
         .routes(routes!(apps::create, apps::list))
         .routes(routes!(apps::show, apps::change, apps::delete))
         .routes(routes!(app_proofs::rotate_secret))
@@ -110,7 +108,6 @@ pub fn router(issuer: Arc<Issuer>, sandbox: Option<Sandbox>, token: AdminToken) 
         .routes(routes!(inspect::inspect))
         .routes(routes!(services::create, services::list))
         .routes(routes!(services::show))
-        .routes(routes!(audit::tail))
         .routes(routes!(platform_keys::list))
         .routes(routes!(platform_keys::rotate))
         .routes(routes!(sandbox::show_clock, sandbox::advance_clock, sandbox::reset_clock))
@@ -121,27 +118,6 @@ pub fn router(issuer: Arc<Issuer>, sandbox: Option<Sandbox>, token: AdminToken) 
     let router =
         router.method_not_allowed_fallback(problem::wrong_method).with_state(AdminDesk { issuer, sandbox });
     (token.guard(router), api)
-}
-
-fn description() -> OpenApi {
-    const SCHEME: &str = "admin_token";
-    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-    OpenApiBuilder::new()
-        .info(
-            InfoBuilder::new()
-                .title("Mintkeep admin API")
-                .version(env!("CARGO_PKG_VERSION"))
-                .description(Some(
-                    "Apps, customers, codes, grants, keys and the sandbox of a running server; under the tags \
-                     `standard`, `wechat`, `dingtalk`, `miniprogram` and `alipayhk` what its issuer's listener takes, \
-                     at the server that each names. Times are \
-                     milliseconds since the Unix epoch. Errors are application/problem+json (RFC 9457).",
-                ))
-                .build(),
-        )
-        .components(Some(ComponentsBuilder::new().security_scheme(SCHEME, bearer).build()))
-        .security(Some([SecurityRequirement::new(SCHEME, Vec::<String>::new())]))
-        .build()
 }
 
 /// What is answered when a use-case did not do what was asked.

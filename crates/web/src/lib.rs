@@ -5,10 +5,12 @@
 //!   [`access_log`] and the [`metrics`]. On the way out, [`readiness`] goes first.
 //! * What handlers call: [`body`], [`auth`], [`admin_token`], [`asked`], [`problem`], [`throttle`]; for pages
 //!   [`browser`] and [`fields`].
+//! * Of the admin API, what is there whatever the roles are: [`admin_api`].
 //! * The frame of the [`console`]'s pages, whose rooms are the roles'.
 //! * The homes of what is banned elsewhere: [`clock`], [`stopwatch`], [`tasks`].
 
 pub mod access_log;
+pub mod admin_api;
 pub mod admin_token;
 pub mod arrival;
 pub mod asked;

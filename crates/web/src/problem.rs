@@ -66,7 +66,6 @@ pub fn unfit(detail: impl Into<Cow<'static, str>>) -> Problem {
 }
 
 /// A router's answer to a method that a path does not take; the router adds the `Allow` header.
-#[expect(clippy::unused_async, reason = "a handler is async")]
 pub async fn wrong_method() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
