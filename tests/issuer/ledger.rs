@@ -230,6 +230,10 @@ impl IssuerStore for Ledger {
         self.read().await?.services(after, most).await
     }
 
+    async fn add_service(&self, service: Service, audit: AuditEntry) -> Stored<Commit> {
+        self.answered(self.change().await?.add_service(service, audit).await?)
+    }
+
     async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()> {
         self.answered(self.change().await?.put_service(service, audit).await?)
     }

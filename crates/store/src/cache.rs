@@ -85,7 +85,9 @@ impl RecordCache {
             Change::PutPool(pool) => self.pools.put(pool.key, pool.clone()),
             Change::PutGrant(grant) => self.grants.put(grant.id, grant.clone()),
             Change::PutCustomer(customer) => self.customers.put(customer.id.clone(), customer.clone()),
-            Change::PutService(service) => self.services.put(service.id.clone(), service.clone()),
+            Change::AddService(service) | Change::PutService(service) => {
+                self.services.put(service.id.clone(), service.clone());
+            }
             Change::SpendNonce(_)
             | Change::AddPlatformKey(_)
             | Change::ResealPlatformKey { .. }
@@ -105,7 +107,7 @@ impl RecordCache {
             Change::PutPool(pool) => self.pools.forget(&pool.key),
             Change::PutGrant(grant) => self.grants.forget(&grant.id),
             Change::PutCustomer(customer) => self.customers.forget(&customer.id),
-            Change::PutService(service) => self.services.forget(&service.id),
+            Change::AddService(service) | Change::PutService(service) => self.services.forget(&service.id),
             Change::SpendNonce(_)
             | Change::AddPlatformKey(_)
             | Change::ResealPlatformKey { .. }

@@ -25,6 +25,8 @@ pub enum Change {
     PutPool(Arc<Pool>),
     PutGrant(Arc<Grant>),
     PutCustomer(Arc<Customer>),
+    /// Where there is none of its id.
+    AddService(Arc<Service>),
     PutService(Arc<Service>),
     SpendNonce(SpentNonce),
     AddPlatformKey(PlatformKey),

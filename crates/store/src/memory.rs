@@ -203,6 +203,16 @@ impl IssuerStore for MemoryStore {
         Ok(later.take(count(most)).cloned().collect())
     }
 
+    async fn add_service(&self, service: Service, audit: AuditEntry) -> Stored<Commit> {
+        let mut records = self.records();
+        if records.services.contains_key(&service.id) {
+            return Ok(Commit::Lost);
+        }
+        records.services.insert(service.id.clone(), Arc::new(service));
+        records.audit.push(audit);
+        Ok(Commit::Done)
+    }
+
     async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()> {
         let mut records = self.records();
         records.services.insert(service.id.clone(), Arc::new(service));

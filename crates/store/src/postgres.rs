@@ -353,6 +353,10 @@ impl IssuerStore for PostgresStore {
         Ok(found.into_iter().map(Arc::new).collect())
     }
 
+    async fn add_service(&self, service: Service, audit: AuditEntry) -> Stored<Commit> {
+        self.commit(Change::AddService(Arc::new(service)), Some(audit)).await
+    }
+
     async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()> {
         self.commit(Change::PutService(Arc::new(service)), Some(audit)).await.map(|_| ())
     }

@@ -6,6 +6,7 @@ use http::StatusCode;
 use mintkeep_protocol::app::StoredSecret;
 use mintkeep_protocol::crypto::RsaPublicKey;
 use mintkeep_protocol::ident::ServiceId;
+use mintkeep_protocol::port::issuer_store::Commit;
 use mintkeep_protocol::record::{AuditAction, Service, ServiceRole};
 use mintkeep_web::arrival::Arrival;
 use mintkeep_web::asked::{Asked, Filter, Named};
@@ -86,14 +87,6 @@ pub(crate) async fn create(
         }
     };
     let store = &desk.issuer.store;
-    if !asked.replace && store.service(&asked.id).await.map_err(unavailable)?.is_some() {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "id-taken",
-            "There is a service of this name",
-            "choose another name, or send \"replace\": true to end its secret and give it a new one",
-        ));
-    }
     let secret = drawn_secret(&desk);
     let mac = desk.issuer.service_secret_mac(&asked.id, &secret);
     let service = Service {
@@ -104,7 +97,16 @@ pub(crate) async fn create(
     };
     let view = ServiceView::of(&service);
     let audit = desk.audit(AuditAction::ServicePut, &service.id, &arrival);
-    store.put_service(service, audit).await.map_err(unavailable)?;
+    if asked.replace {
+        store.put_service(service, audit).await.map_err(unavailable)?;
+    } else if store.add_service(service, audit).await.map_err(unavailable)? == Commit::Lost {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "id-taken",
+            "There is a service of this name",
+            "choose another name, or send \"replace\": true to end its secret and give it a new one",
+        ));
+    }
     let created = ServiceCreated { service: view, secret: secret.expose().to_owned() };
     Ok((StatusCode::CREATED, Json(created)))
 }

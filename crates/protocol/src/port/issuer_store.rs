@@ -134,6 +134,9 @@ pub trait IssuerStore: Send + Sync {
     /// Up to `most` services after `after`, by id in the engine's own order.
     async fn services(&self, after: Option<&ServiceId>, most: u32) -> Stored<Vec<Arc<Service>>>;
 
+    /// Stores a new service. `Lost`: the id is taken.
+    async fn add_service(&self, service: Service, audit: AuditEntry) -> Stored<Commit>;
+
     /// Stores a service over the one of the same id.
     async fn put_service(&self, service: Service, audit: AuditEntry) -> Stored<()>;
 

@@ -41,6 +41,7 @@ impl RowKey {
             Change::PutApp(_)
             | Change::DeleteApp(_)
             | Change::PutCustomer(_)
+            | Change::AddService(_)
             | Change::PutService(_)
             | Change::SpendNonce(_)
             | Change::AddPlatformKey(_)

@@ -34,7 +34,9 @@ pub fn of(intent: &Intent) -> Option<String> {
         Change::PutApp(app) => Some(format!("app {} {}", app.no.number(), app.id.as_str())),
         Change::DeleteApp(app) => Some(format!("deleted {} {}", app.no.number(), app.id.as_str())),
         Change::PutCustomer(customer) => Some(format!("customer {}", customer.id.as_str())),
-        Change::PutService(service) => Some(format!("service {}", service.id.as_str())),
+        Change::AddService(service) | Change::PutService(service) => {
+            Some(format!("service {}", service.id.as_str()))
+        }
         Change::PutGrant(grant) => {
             matches!(grant.stage, GrantStage::Revoked { .. }).then(|| format!("grant {}", grant.id.number()))
         }

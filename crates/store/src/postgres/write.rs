@@ -40,6 +40,7 @@ async fn write_in(db: &Transaction<'_>, intent: &Intent) -> Written {
         Change::PutApp(app) => put_app(db, app).await,
         Change::DeleteApp(app) => delete_app(db, app).await,
         Change::PutCustomer(customer) => put_customer(db, customer).await,
+        Change::AddService(service) => add_service(db, service).await,
         Change::PutService(service) => put_service(db, service).await,
         Change::SpendNonce(nonce) => spend_nonce(db, nonce).await,
         Change::AddPlatformKey(key) => add_platform_key(db, key).await,
@@ -78,6 +79,11 @@ async fn put_customer(db: &Transaction<'_>, customer: &Customer) -> Written {
     let sql =
         "INSERT INTO customer (id, document) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET document = $2";
     guarded(db, sql, &[&customer.id.as_str(), &to_document("customer", customer)?]).await
+}
+
+async fn add_service(db: &Transaction<'_>, service: &Service) -> Written {
+    let sql = "INSERT INTO service (id, document) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    guarded(db, sql, &[&service.id.as_str(), &to_document("service", service)?]).await
 }
 
 async fn put_service(db: &Transaction<'_>, service: &Service) -> Written {

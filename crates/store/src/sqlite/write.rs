@@ -25,6 +25,7 @@ pub fn write(db: &Connection, intent: &Intent) -> Written {
         Change::PutPool(pool) => put_pool(db, pool, intent.app_revision),
         Change::PutGrant(grant) => put_grant(db, grant, intent.app_revision),
         Change::PutCustomer(customer) => put_customer(db, customer),
+        Change::AddService(service) => add_service(db, service),
         Change::PutService(service) => put_service(db, service),
         Change::SpendNonce(nonce) => spend_nonce(db, nonce),
         Change::AddPlatformKey(key) => add_platform_key(db, key),
@@ -150,6 +151,11 @@ fn put_customer(db: &Connection, customer: &Customer) -> Written {
     let sql =
         "INSERT INTO customer (id, document) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET document = ?2";
     guarded(db, sql, params![customer.id.as_str(), to_document("customer", customer)?])
+}
+
+fn add_service(db: &Connection, service: &Service) -> Written {
+    let sql = "INSERT INTO service (id, document) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    guarded(db, sql, params![service.id.as_str(), to_document("service", service)?])
 }
 
 fn put_service(db: &Connection, service: &Service) -> Written {

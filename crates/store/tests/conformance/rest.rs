@@ -30,7 +30,21 @@ pub async fn customers_and_services_are_put_over_their_like(store: Store) {
         store.put_service(service, audit("service")).await.unwrap();
         assert_eq!(store.service(&id).await.unwrap().unwrap().secret.mac, mac);
     }
-    assert_eq!(audited(&store).await, ["customer", "customer", "customer", "service", "service"]);
+    let added = |id: &str| Service {
+        id: ServiceId::parse(id).unwrap(),
+        role: ServiceRole::ResourceServer,
+        secret: StoredSecret { mac: [3; 32], expires_at: None },
+        assertion_key_pem: None,
+    };
+    for (name, commit, mac) in [("gateway", Commit::Lost, [2; 32]), ("other", Commit::Done, [3; 32])] {
+        assert_eq!(store.add_service(added(name), audit("new service")).await.unwrap(), commit, "{name}");
+        let id = ServiceId::parse(name).unwrap();
+        assert_eq!(store.service(&id).await.unwrap().unwrap().secret.mac, mac, "{name}");
+    }
+    assert_eq!(
+        audited(&store).await,
+        ["customer", "customer", "customer", "service", "service", "new service"]
+    );
 }
 
 pub async fn a_nonce_is_spent_once_and_without_an_audit_line(store: Store) {
