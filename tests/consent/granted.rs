@@ -1,7 +1,11 @@
 //! What a customer granted, and its end.
 
 use mintkeep_issuer::consent::ConsentSettings;
-use mintkeep_protocol::record::GrantStage;
+use mintkeep_protocol::app::App;
+use mintkeep_protocol::ident::RecordId;
+use mintkeep_protocol::port::issuer_store::{Commit, IssuerStore as _};
+use mintkeep_protocol::record::{AuditAction, GrantStage};
+use mintkeep_web::arrival::Arrival;
 
 use super::browser::{CUSTOMER, FROZEN, Platform, ask};
 
@@ -50,4 +54,21 @@ async fn nobody_ends_what_another_granted_or_from_another_site() {
     assert_eq!(platform.browser().get("/authorize/granted").await.status, 401, "nobody");
     let is_issued = |stage| matches!(stage, GrantStage::Issued { .. });
     assert!(platform.grants().await.iter().all(|grant| is_issued(grant.stage)));
+}
+
+#[tokio::test]
+async fn an_app_whose_tokens_were_all_ended_has_access_only_by_what_was_granted_since() {
+    let platform = platform_with_two_grants().await;
+    let app = platform.store.app_by_no(RecordId::from_number(1)).await.unwrap().unwrap();
+    let audit = platform.issuer.audit("test", AuditAction::AppChanged, "MINI1", &Arrival::UNKNOWN);
+    let ended = App { token_epoch: app.token_epoch + 1, ..App::clone(&app) };
+    assert_eq!(platform.store.put_app(ended, audit).await.unwrap(), Commit::Done);
+
+    let mut browser = platform.signed_in(CUSTOMER).await;
+    let empty = browser.get("/authorize/granted").await;
+    assert!(empty.body.contains("No app has access"), "{}", empty.body);
+    browser.get(&ask("auth_base")).await;
+    let page = browser.get("/authorize/granted").await.body;
+    assert_eq!(page.matches("<h2").count(), 1);
+    assert!(page.contains("recognise you") && !page.contains("see your profile"), "{page}");
 }

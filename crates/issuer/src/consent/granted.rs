@@ -86,7 +86,7 @@ pub(super) async fn end(State(desk): State<Desk>, arrival: Arrival, request: Req
     }
 }
 
-/// Whether a grant still lets its app do something, or can come to.
+/// Whether a grant still lets its app do something, or can come to, unless all of the app's tokens were ended since.
 fn is_live(grant: &Grant, now: Timestamp) -> bool {
     match grant.stage {
         GrantStage::Issued { .. } => now < grant.code_expires_at,
@@ -135,6 +135,9 @@ impl Desk {
         let mut apps = Vec::new();
         for (no, grants) in by_app {
             let Some(app) = self.0.issuer.store.app_by_no(no).await? else { continue };
+            let grants: Vec<_> =
+                grants.into_iter().filter(|grant| grant.token_epoch == app.token_epoch).collect();
+            let Some(first) = grants.first() else { continue };
             let mut scopes: Vec<String> = Vec::new();
             for scope in grants.iter().flat_map(|grant| &grant.scopes) {
                 let text = words.scope(scope.as_str());
@@ -145,7 +148,7 @@ impl Desk {
             apps.push(GrantedApp {
                 name: app.name.clone(),
                 scopes,
-                since: grants.first().map(|grant| date(grant.id.made_at())).unwrap_or_default(),
+                since: date(first.id.made_at()),
                 app_no: no.number(),
                 proof: self.0.seals.revocation(session, no),
             });
