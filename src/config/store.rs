@@ -96,9 +96,11 @@ fn is_postgres(url: &str) -> bool {
 }
 
 /// Whether a database's URL has a password, before the host or among the parameters.
+///
+/// Read as the driver does: user and password are what is before the first `@`, whatever is in them.
 fn has_password(url: &str) -> bool {
     let (_scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (before_query, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let user = before_query.rsplit_once('@').map_or("", |(user, _host)| user);
+    let (user, place) = rest.split_once('@').unwrap_or(("", rest));
+    let (_place, query) = place.split_once('?').unwrap_or((place, ""));
     user.contains(':') || query.split('&').any(|parameter| parameter.starts_with("password"))
 }

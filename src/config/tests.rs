@@ -136,6 +136,7 @@ fn each_mistake_is_told_with_its_line_and_its_remedy() {
         ("folder in a file",  with("\"data\"", "\"empty/a/b\""),                       "empty is a file; write the path of a folder"),
         ("two stores",        with("path", "url = \"env:DATABASE\"\npath"),            "line 8: `store.path` and `store.url` are both given"),
         ("password in URL",   with("path = \"data\"", "url = \"postgres://u:planted-secret@h/d\""), "line 8: `store.url` must not be the secret itself"),
+        ("odd password in URL", with("path = \"data\"", "url = \"postgres://u:planted?secret@h/d\""), "line 8: `store.url` must not be the secret itself"),
         ("password parameter", with("path = \"data\"", "url = \"postgres://h/d?password=planted-secret\""), "line 8: `store.url` must not be the secret itself"),
         ("other database",    with("path = \"data\"", "url = \"file:admin.token\""),   "line 8: `store.url` does not refer to the URL of a PostgreSQL database"),
         ("no such port",      with("path = \"data\"", "url = \"postgres://u@h:99999/d\""), "line 8: `store.url` does not refer to the URL"),

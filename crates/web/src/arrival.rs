@@ -45,11 +45,21 @@ impl<S: Sync> FromRequestParts<S> for Arrival {
     }
 }
 
+/// How much of an IPv4 address in IPv6 is the same for all of them, in bits.
+const MAPPED_BITS: u8 = 96;
+
 /// A network as people write it: `192.0.2.0/24`, or an address, which is a network of its own.
+///
+/// One of IPv4 addresses in IPv6 is the network of IPv4 that it means: callers' addresses are told so too.
 #[must_use]
 pub fn network_of(text: &str) -> Option<IpNet> {
-    let alone = || text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
-    text.parse().ok().or_else(alone)
+    let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    let network = text.parse().ok().or_else(alone)?;
+    let mapped = network.prefix_len().checked_sub(MAPPED_BITS).filter(|_| network.addr().is_ipv6());
+    match (mapped, network.addr().to_canonical()) {
+        (Some(prefix), address @ IpAddr::V4(_)) => IpNet::new(address, prefix).ok(),
+        _ => Some(network),
+    }
 }
 
 /// The header in which proxies tell for whom they speak.
@@ -86,6 +96,9 @@ mod tests {
             ("192.0.2.0/24", Some("192.0.2.0/24")),
             ("192.0.2.7", Some("192.0.2.7/32")),
             ("::ffff:192.0.2.7", Some("192.0.2.7/32")),
+            ("::ffff:192.0.2.0/120", Some("192.0.2.0/24")),
+            ("::ffff:0:0/96", Some("0.0.0.0/0")),
+            ("::ffff:0:0/95", Some("::ffff:0:0/95")),
             ("2001:db8::1", Some("2001:db8::1/128")),
             ("192.0.2.0/33", None),
             ("192.0.2", None),
