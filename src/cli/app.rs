@@ -125,11 +125,12 @@ impl KeyFiles {
         self.private_key_out.as_deref().map(SecretFile::create).transpose()
     }
 
-    /// Puts the answer's private key where it is wanted: into the file, and out of the answer.
+    /// Puts the answer's private key where it is wanted: into the file, and out of the answer. What can't be written
+    /// stays in the answer, which is to be told all the same: the server has made it, and shows it once.
     fn keep_private(&self, file: Option<SecretFile>, answer: &mut Value) -> Result<(), Failure> {
         let (Some(file), Some(path)) = (file, &self.private_key_out) else { return Ok(()) };
-        let Some(pem) = answer.get_mut("private_key_pem").map(Value::take) else { return Ok(()) };
-        file.write(pem.as_str().unwrap_or_default())?;
+        let Some(pem) = answer.get("private_key_pem").and_then(Value::as_str) else { return Ok(()) };
+        file.write(pem)?;
         if let Some(fields) = answer.as_object_mut() {
             fields.remove("private_key_pem");
             fields.insert("private_key_file".to_owned(), path.display().to_string().into());
@@ -227,14 +228,14 @@ async fn create(client: &Client, asked: Create) -> Result<(), Failure> {
         fields.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     }
     let mut answer = client.post("apps", body).await?;
-    asked.key.keep_private(private_file, &mut answer)?;
+    let kept = asked.key.keep_private(private_file, &mut answer);
     client.tell(&answer, |answer| {
         if let Some(app) = answer.get("app") {
             tell_app(app);
         }
         tell_once(answer);
     });
-    Ok(())
+    kept
 }
 
 /// What is shown once.
@@ -312,12 +313,12 @@ async fn add_key(client: &Client, app: &Id, (version, key): (Option<u32>, &KeyFi
         body.insert("public_key_pem".to_owned(), pem.into());
     }
     let mut answer = client.post(&app.path("/keys"), Value::Object(body)).await?;
-    key.keep_private(private_file, &mut answer)?;
+    let kept = key.keep_private(private_file, &mut answer);
     client.tell(&answer, |answer| {
         write_line(&format!("key version {} added", text(answer, "/version")));
         tell_once(answer);
     });
-    Ok(())
+    kept
 }
 
 async fn change(client: &Client, app: &Id, verb: &str) -> Result<(), Failure> {

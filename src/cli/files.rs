@@ -55,16 +55,18 @@ impl SecretFile {
         Ok(Self { path: path.to_owned(), file: Some(file) })
     }
 
-    /// Writes it, to the disk.
+    /// Writes it, to the disk; what can't be written whole is not left there.
     pub fn write(mut self, text: &str) -> Result<(), Failure> {
-        let Some(mut file) = self.file.take() else { return Ok(()) };
+        let Some(file) = &mut self.file else { return Ok(()) };
         file.write_all(text.as_bytes())
             .and_then(|()| file.sync_all())
-            .map_err(|error| Failure::Local(format!("{} can't be written: {error}", self.path.display())))
+            .map_err(|error| Failure::Local(format!("{} can't be written: {error}", self.path.display())))?;
+        self.file = None;
+        Ok(())
     }
 }
 
-/// A file that was never written is no use to anybody.
+/// A file that was never written whole is no use to anybody.
 impl Drop for SecretFile {
     fn drop(&mut self) {
         if self.file.is_some() {

@@ -14,7 +14,7 @@ use super::report::{entries, instant, note, note_if_more, text, write_facts, wri
 /// Verbs about customers.
 #[derive(Debug, Subcommand)]
 pub enum CustomerVerb {
-    /// Makes a customer, or puts another state and profile in place of its own.
+    /// Makes a customer, or puts another state in place of its own, and the profile that is given, if any is.
     #[command(
         after_help = "Examples:\n  mintkeep customer put 2160000000000003 --nick-name 'Lee Siu Lung'\n  mintkeep customer put 2160000000000003 --status frozen"
     )]
@@ -120,12 +120,15 @@ pub async fn run_customer(client: &Client, verb: CustomerVerb) -> Result<(), Fai
                 ("gender", gender),
                 ("nationality", nationality),
             ];
-            let profile: Map<String, Value> = profile
+            let given: Map<String, Value> = profile
                 .into_iter()
                 .filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?))))
                 .collect();
+            let path = format!("customers/{}", segment(&id));
+            let profile =
+                if given.is_empty() { profile_of(client, &path).await? } else { Value::Object(given) };
             let body = json!({ "status": status, "profile": profile });
-            client.ask(Method::PUT, &format!("customers/{}", segment(&id)), Some(body)).await?
+            client.ask(Method::PUT, &path, Some(body)).await?
         }
         CustomerVerb::List { most } => {
             let answer = client.all_pages("customers", "customers", most).await?;
@@ -142,6 +145,15 @@ pub async fn run_customer(client: &Client, verb: CustomerVerb) -> Result<(), Fai
         ]);
     });
     Ok(())
+}
+
+/// The profile that the customer at `path` has, empty if there is none yet: who only freezes a customer keeps it.
+async fn profile_of(client: &Client, path: &str) -> Result<Value, Failure> {
+    match client.get(path).await {
+        Ok(mut known) => Ok(known.get_mut("profile").map(Value::take).unwrap_or_default()),
+        Err(Failure::Refused(problem)) if problem.get("status") == Some(&json!(404)) => Ok(json!({})),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Does it. The code alone goes to standard output.

@@ -145,10 +145,44 @@ fn a_drawn_private_key_goes_into_a_file_of_its_own() {
 }
 
 #[test]
+fn a_drawn_private_key_whose_file_can_not_be_written_is_told_all_the_same() {
+    let sandbox = Sandbox::start();
+    let file = sandbox.folder.path().join("key.pem");
+    let out = file.to_str().unwrap();
+    let create = sandbox.command(&[
+        "app",
+        "create",
+        "--dialect",
+        "alipayhk",
+        "--name",
+        "Shop",
+        "--private-key-out",
+        out,
+    ]);
+    // Files may not grow, as on a full disk.
+    let full = Command::new("sh")
+        .args(["-c", "trap '' 25; ulimit -f 0; exec \"$@\"", "sh"])
+        .arg(create.get_program())
+        .args(create.get_args())
+        .env("MINTKEEP_ADMIN_URL", &sandbox.admin_url)
+        .output()
+        .unwrap();
+    let ran = Ran::of(&["app", "create"], &full);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("can't be written"), "{ran:?}");
+    assert!(ran.out.contains("ALHK") && ran.out.contains("BEGIN PRIVATE KEY"), "{ran:?}");
+    assert!(!file.exists(), "nothing stands in the way of another try");
+}
+
+#[test]
 fn a_code_becomes_a_grant_that_is_listed_inspected_and_revoked() {
     let sandbox = Sandbox::start();
     let put = sandbox.json(&["customer", "put", "C1", "--nick-name", "大文"]);
     assert_eq!(put, sandbox.json(&["customer", "show", "C1"]));
+    sandbox.json(&["customer", "put", "C1", "--status", "frozen"]);
+    let frozen = sandbox.json(&["customer", "show", "C1"]);
+    assert_eq!((&frozen["status"], &frozen["profile"]), (&json!("frozen"), &put["profile"]), "it stays");
+    assert_eq!(sandbox.json(&["customer", "put", "C1"]), put);
     let listed = sandbox.json(&["customer", "list"]);
     assert_eq!((listed["customers"].as_array().unwrap().last(), &listed["next"]), (Some(&put), &json!(null)));
     let fewer = sandbox.json(&["customer", "list", "--most", "1"]);
@@ -207,6 +241,10 @@ fn the_clock_and_the_faults_obey() {
 fn the_keeper_is_worked_by_its_verbs() {
     let sandbox = Sandbox::start();
     assert!(sandbox.run(&["credential", "list"]).out.contains("wechat-sandbox"));
+    let all = sandbox.json(&["credential", "list"]);
+    let first = sandbox.json(&["credential", "list", "--most", "1"]);
+    assert_eq!((&first["credentials"][0], &first["credentials"][1]), (&all["credentials"][0], &json!(null)));
+    assert_eq!((&first["next"], &all["next"]), (&first["credentials"][0]["name"], &json!(null)));
     let first = sandbox.run(&["token", "get", "wechat-sandbox"]);
     assert_eq!(sandbox.json(&["inspect", first.out.trim()])["state"], "good", "{first:?}");
     assert_eq!(sandbox.json(&["token", "refresh", "dingtalk-sandbox"])["good"], true);
