@@ -6,10 +6,10 @@ use clap::Subcommand;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::DIALECTS;
 use super::client::{Client, Failure, segment};
 use super::files;
-use super::report::{entries, instant, text, write_facts, write_line, write_table};
+use super::report::{entries, instant, note_if_more, text, write_facts, write_line, write_table};
+use super::{DIALECTS, at_least_one};
 
 /// Verbs about credentials.
 #[derive(Debug, Subcommand)]
@@ -19,7 +19,11 @@ pub enum CredentialVerb {
     Add(Add),
     /// Lists credentials.
     #[command(after_help = "Example:\n  mintkeep credential list")]
-    List,
+    List {
+        /// How many at most.
+        #[arg(long, value_name = "N", value_parser = at_least_one(), default_value_t = u64::MAX, hide_default_value = true)]
+        most: u64,
+    },
     /// Shows a credential, without what it proves its app by.
     #[command(after_help = "Example:\n  mintkeep credential show wechat-sandbox")]
     Show {
@@ -129,8 +133,8 @@ pub async fn run(client: &Client, verb: CredentialVerb) -> Result<(), Failure> {
             let answer = client.post("keeper/credentials", body).await?;
             client.tell(&answer, tell);
         }
-        CredentialVerb::List => {
-            let answer = client.get("keeper/credentials").await?;
+        CredentialVerb::List { most } => {
+            let answer = client.all_pages("keeper/credentials", "credentials", most).await?;
             client.tell(&answer, tell_all);
         }
         CredentialVerb::Show { name } => {
@@ -159,6 +163,7 @@ fn tell_all(answer: &Value) {
     let rows: Vec<_> = entries(answer, "credentials").iter().map(row).collect();
     let empty = "no credentials; `mintkeep credential add` adds one";
     write_table(["name", "dialect", "app", "platform", "state", "good until"], &rows, empty);
+    note_if_more(answer);
 }
 
 fn tell(credential: &Value) {

@@ -176,6 +176,30 @@ async fn a_call_that_was_not_sent_is_none_of_the_days() {
 }
 
 #[tokio::test]
+async fn credentials_are_listed_in_pages_by_name() {
+    let rig = Rig::new().await;
+    for name in ["c", "a", "d", "b"] {
+        let (status, told) = rig.admin("POST", "/credentials", Some(but("name", json!(name)))).await;
+        assert_eq!(status, 201, "{told}");
+    }
+    #[rustfmt::skip]
+    let cases = [
+        ("",               json!(["a", "b", "c", "d"]), json!(null)),
+        ("?most=4",        json!(["a", "b", "c", "d"]), json!("d")),
+        ("?most=3",        json!(["a", "b", "c"]),      json!("c")),
+        ("?most=2&after=a", json!(["b", "c"]),          json!("c")),
+        ("?most=2&after=c", json!(["d"]),               json!(null)),
+        ("?after=d",       json!([]),                   json!(null)),
+    ];
+    for (query, names, next) in cases {
+        let (_, page) = rig.admin("GET", &format!("/credentials{query}"), None).await;
+        let listed = page["credentials"].as_array().unwrap().iter().map(|entry| entry["name"].clone());
+        assert_eq!((listed.collect::<serde_json::Value>(), &page["next"]), (names, &next), "{query}");
+    }
+    assert_eq!(rig.admin("GET", "/credentials?most=1001", None).await.0, 400);
+}
+
+#[tokio::test]
 async fn of_the_renewals_that_are_due_together_64_are_under_way_at_once() {
     let rig = Rig::new().await;
     rig.platform.is_frozen.store(true, SeqCst);

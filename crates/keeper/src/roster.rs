@@ -105,6 +105,21 @@ impl Roster {
         all
     }
 
+    /// Up to `most` credentials after `after`, by name. Only those are sorted.
+    pub(crate) fn accounts_after(&self, after: Option<&CredentialName>, most: u32) -> Vec<Arc<Account>> {
+        let is_later = |account: &Arc<Account>| after.is_none_or(|after| account.credential.name > *after);
+        let by_name =
+            |left: &Arc<Account>, right: &Arc<Account>| left.credential.name.cmp(&right.credential.name);
+        let mut found: Vec<_> = self.by_no.all().filter(is_later).collect();
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        if most < found.len() {
+            found.select_nth_unstable_by(most, by_name);
+            found.truncate(most);
+        }
+        found.sort_by(by_name);
+        found
+    }
+
     /// Takes a credential in, over an older state of it.
     pub(crate) fn enter(&self, credential: Credential) {
         let account = Arc::new(Account::new(credential));

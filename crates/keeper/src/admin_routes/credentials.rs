@@ -1,7 +1,5 @@
 //! `/admin/v1/keeper/credentials`: what the keeper proves apps by.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -12,10 +10,11 @@ use mintkeep_protocol::keep::credential::{CredentialSettings, TokenSource};
 use mintkeep_protocol::secret::ClientSecret;
 use mintkeep_protocol::time::Timestamp;
 use mintkeep_web::arrival::Arrival;
-use mintkeep_web::asked::{Asked, Named};
+use mintkeep_web::asked::{Asked, Filter, Named};
+use mintkeep_web::listing::{next_of, page_size};
 use mintkeep_web::problem::{Problem, unfit};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::slots::TokenLine;
 use super::{KeeperDesk, by, problem_of};
@@ -110,11 +109,26 @@ pub(super) struct CredentialView {
     token: Option<TokenLine>,
 }
 
-/// All credentials.
+/// Which credentials to tell.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CredentialFilter {
+    /// Only those after this name.
+    #[param(value_type = Option<String>)]
+    after: Option<CredentialName>,
+    /// How many at most, 1 to 1000; left out: 100.
+    most: Option<u32>,
+}
+
+/// Some credentials.
 #[derive(Serialize, ToSchema)]
-pub(super) struct CredentialList {
+pub(super) struct CredentialPage {
     /// By name.
     credentials: Vec<CredentialView>,
+    /// What to give as `after` for the next page; `null`: this is the last one.
+    #[schema(value_type = Option<String>)]
+    next: Option<CredentialName>,
 }
 
 impl CredentialView {
@@ -149,12 +163,17 @@ pub(super) async fn add(
 }
 
 /// Lists credentials, by name.
-#[utoipa::path(get, operation_id = "listCredentials", path = "/admin/v1/keeper/credentials", tag = "keeper",
-    responses((status = 200, body = CredentialList)))]
-pub(super) async fn list(State(desk): State<KeeperDesk>) -> Json<CredentialList> {
-    let accounts: Vec<Arc<Account>> = desk.keeper.credentials();
-    let views = accounts.iter().map(|account| CredentialView::of(account, &desk.keeper));
-    Json(CredentialList { credentials: views.collect() })
+#[utoipa::path(get, operation_id = "listCredentials", path = "/admin/v1/keeper/credentials", tag = "keeper", params(CredentialFilter),
+    responses((status = 200, body = CredentialPage)))]
+pub(super) async fn list(
+    State(desk): State<KeeperDesk>,
+    Filter(filter): Filter<CredentialFilter>,
+) -> Result<Json<CredentialPage>, Problem> {
+    let most = page_size(filter.most)?;
+    let found = desk.keeper.roster.accounts_after(filter.after.as_ref(), most);
+    let next = next_of(&found, most).map(|account| account.credential.name.clone());
+    let views = found.iter().map(|account| CredentialView::of(account, &desk.keeper));
+    Ok(Json(CredentialPage { credentials: views.collect(), next }))
 }
 
 /// Shows a credential.
