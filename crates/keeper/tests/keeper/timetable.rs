@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use mintkeep_keeper::admin::NewProof;
 use mintkeep_keeper::shelf::Leaf;
-use mintkeep_protocol::crypto::Sealed;
+use mintkeep_protocol::crypto::{RsaPrivateKey, Sealed};
 use mintkeep_protocol::dialect::answer::write_down;
 use mintkeep_protocol::ident::CustomerId;
 use mintkeep_protocol::keep::credential::TokenSource;
 use mintkeep_protocol::keep::intent::{FrozenAnswer, RequestBytes};
 use mintkeep_protocol::keep::plan::Reported;
 use mintkeep_protocol::keep::renew::Resolution;
-use mintkeep_protocol::keep::slot::{SlotKey, Upkeep};
+use mintkeep_protocol::keep::slot::{SlotKey, Trouble, Upkeep};
 use mintkeep_protocol::port::keeper_store::{Commit, KeeperStore as _};
 use mintkeep_protocol::secret::{AuthCode, ClientSecret};
 use mintkeep_protocol::time::Clock as _;
@@ -122,6 +122,34 @@ async fn customers_who_were_refused_for_a_wrong_key_are_renewed_as_soon_as_it_is
     for customer in ["c1", "c2"] {
         assert!(world.read(0, "mini", Some(customer)).await.is_some(), "{customer}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_bears_an_unknown_key_is_read_as_soon_as_that_key_is_known() {
+    let world = World::new(1, 1).await;
+    let keeper = &world.processes[0].keeper;
+    let right = new_credential("hk", TokenSource::AlipayHk).proof;
+    let NewProof::Key { private, version, mut platform } = new_credential("hk", TokenSource::AlipayHk).proof
+    else {
+        panic!("a key");
+    };
+    platform.public = RsaPrivateKey::generate().unwrap().public().clone();
+    let wrong = NewProof::Key { private, version, platform };
+    keeper.change_proof(&name("hk"), &wrong, &by()).await.unwrap();
+
+    let before = world.platform.arrived("hk");
+    let (account, customer) = (world.account(0, "hk"), CustomerId::parse("c1").unwrap());
+    drop(keeper.refresh(&account, Some(&customer)).await);
+    let doubtful = leaf(&world, 0, "hk", Some("c1"));
+    let is_in_doubt =
+        matches!(doubtful.upkeep, Upkeep::NeedsOperator { because: Trouble::InDoubt, retry_at: Some(_), .. });
+    assert!(is_in_doubt, "{:?}", doubtful.upkeep);
+
+    keeper.change_proof(&name("hk"), &right, &by()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let (old, new) = (doubtful.kept.as_ref().unwrap(), leaf(&world, 0, "hk", Some("c1")));
+    assert!(old.version < new.kept.as_ref().unwrap().version, "{:?}", new.upkeep);
+    assert_eq!(world.platform.arrived("hk"), before + 1, "the platform was asked once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -199,14 +199,21 @@ fn doubt(mut slot: Slot, terms: &Terms, trouble: Trouble, moment: Moment) -> (Sl
     let Moment { now, chance } = moment;
     slot.failures = slot.failures.saturating_add(1);
     let until = now.after(wait_after(trouble, slot.failures, chance));
-    slot.intent = slot.intent.take().map(unanswered);
-    let can_repeat = slot.intent.as_ref().is_some_and(|intent| may_repeat(intent, terms, until));
-    if can_repeat {
+    if slot.intent.as_ref().is_some_and(|intent| may_repeat(intent, terms, until)) {
+        slot.intent = slot.intent.take().map(unanswered);
         slot.upkeep = Upkeep::Backoff { until, because: trouble };
         return (slot, Ending::Failed { trouble });
     }
+    // One that bears no key that we know stays, unless another may still come in its place: the key may be corrected
+    // yet, and then it is read.
+    let is_kept = trouble == Trouble::AnswerUnreadable
+        && slot.intent.as_ref().is_some_and(|intent| intent.answer.is_some() && intent.times == 1);
+    if !is_kept {
+        slot.intent = slot.intent.take().map(unanswered);
+    }
     let because = Trouble::InDoubt;
-    slot.upkeep = Upkeep::NeedsOperator { since: now, because, retry_at: None };
+    let retry_at = is_kept.then(|| now.after(wait_after(because, slot.failures, chance)));
+    slot.upkeep = Upkeep::NeedsOperator { since: now, because, retry_at };
     (slot, Ending::Failed { trouble: because })
 }
 

@@ -81,13 +81,15 @@ pub fn is_due(upkeep: &Upkeep, now: Timestamp) -> bool {
 /// The first and the longest wait after a failure of this kind.
 const fn waits(trouble: Trouble) -> (Duration, Duration) {
     match trouble {
-        Trouble::NotSent | Trouble::Ambiguous | Trouble::Store | Trouble::InDoubt => {
+        Trouble::NotSent | Trouble::Ambiguous | Trouble::Store => {
             (Duration::from_secs(1), Duration::from_mins(1))
         }
         Trouble::RateLimited | Trouble::AnswerUnreadable => {
             (Duration::from_secs(15), Duration::from_mins(10))
         }
         Trouble::QuotaExhausted => (Duration::from_mins(5), Duration::from_mins(30)),
+        // For an answer that is here and bears an unknown key: a new key has it read at once.
+        Trouble::InDoubt => (Duration::from_hours(1), Duration::from_hours(24)),
         Trouble::CredentialRefused
         | Trouble::RefreshRefused
         | Trouble::Refused
