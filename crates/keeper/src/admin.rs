@@ -219,7 +219,8 @@ impl Keeper {
     ) -> Result<(), AdminFailure> {
         let now = self.clock.now();
         let key = account.slot(customer).ok_or(AdminFailure::NotFound)?;
-        let decide = move |slot: Slot| resolve(slot, resolution, now).ok_or(AdminFailure::NothingToResolve);
+        let decide =
+            move |slot: Slot| resolve(slot, resolution, now).map(Some).ok_or(AdminFailure::NothingToResolve);
         self.rewrite(
             key,
             decide,
@@ -242,20 +243,25 @@ impl Keeper {
         let now = self.clock.now();
         let key = account.slot(Some(customer)).ok_or(AdminFailure::NotFound)?;
         let audit = self.audit_by(by, AuditAction::CredentialChanged, &name_of(account, Some(customer)));
-        self.rewrite(key, move |slot| Ok(forgotten(slot, now)), (Ending::Forgotten, audit)).await
+        let decide = move |slot: Slot| Ok(forgotten(slot, now));
+        self.rewrite(key, decide, (Ending::Forgotten, audit)).await
     }
 
+    /// Changes a slot as `decide` says; `None`: it is so already.
     async fn rewrite(
         self: &Arc<Self>,
         key: SlotKey,
-        decide: impl Fn(Slot) -> Result<Slot, AdminFailure> + Send + 'static,
+        decide: impl Fn(Slot) -> Result<Option<Slot>, AdminFailure> + Send + 'static,
         (ending, audit): (Ending, AuditEntry),
     ) -> Result<(), AdminFailure> {
         let keeper = Arc::clone(self);
         self.to_its_end(async move {
             for _ in 0..TRIES_MAX {
                 let slot = keeper.store.slot(&key).await?.ok_or(AdminFailure::NotFound)?;
-                let mut decided = decide(slot)?;
+                let Some(mut decided) = decide(slot.clone())? else {
+                    keeper.shelve(&slot);
+                    return Ok(());
+                };
                 let history = HistoryEntry {
                     at: keeper.clock.now(),
                     cause: Cause::Operator,

@@ -12,7 +12,7 @@ use mintkeep_protocol::port::keeper_store::Commit;
 use mintkeep_protocol::record::{AuditAction, AuditEntry};
 use zeroize::Zeroizing;
 
-use super::{AdminFailure, By};
+use super::{AdminFailure, By, TRIES_MAX};
 use crate::keeper::Keeper;
 
 /// A consumer to be made.
@@ -80,7 +80,7 @@ impl Keeper {
             revision: 0,
         };
         let audit = self.audit_by(by, AuditAction::ConsumerCreated, consumer.name.as_str());
-        let consumer = self.put_consumer(consumer, audit).await?.ok_or(AdminFailure::NameTaken)?;
+        let consumer = self.put_new_consumer(consumer, audit).await?.ok_or(AdminFailure::NameTaken)?;
         Ok(MadeConsumer { consumer, key, drop_in_secret, answers_public_pem })
     }
 
@@ -92,21 +92,38 @@ impl Keeper {
         RsaPrivateKey::from_der(&der).ok()
     }
 
-    /// Ends a consumer's rights.
+    /// Ends a consumer's rights. Of several who do so at once, all find it done.
     ///
     /// # Errors
     ///
     /// [`AdminFailure`].
     pub async fn revoke_consumer(self: &Arc<Self>, name: &ConsumerName, by: &By) -> Result<(), AdminFailure> {
-        let consumer = self.roster.consumer_by_name(name).ok_or(AdminFailure::NotFound)?;
-        let revoked = Consumer { revoked_at: Some(self.clock.now()), ..(*consumer).clone() };
+        let known = self.roster.consumer_by_name(name).ok_or(AdminFailure::NotFound)?;
         let audit = self.audit_by(by, AuditAction::ConsumerRevoked, name.as_str());
-        self.put_consumer(revoked, audit).await?.ok_or(AdminFailure::Contended)?;
-        Ok(())
+        let keeper = Arc::clone(self);
+        self.to_its_end(async move {
+            let mut consumer = (*known).clone();
+            for _ in 0..TRIES_MAX {
+                consumer.revoked_at = Some(keeper.clock.now());
+                let put = keeper.store.put_consumer(consumer.clone(), audit.clone()).await?;
+                if let Commit::Lost = put
+                    && let Some(other) =
+                        keeper.store.consumers().await?.into_iter().find(|c| c.no == known.no)
+                {
+                    consumer = other;
+                    continue;
+                }
+                consumer.revision = consumer.revision.saturating_add(1);
+                keeper.roster.enroll(std::slice::from_ref(&consumer));
+                return Ok(());
+            }
+            Err(AdminFailure::Contended)
+        })
+        .await
     }
 
-    /// The consumer as it is stored now; `None`: somebody else was first.
-    async fn put_consumer(
+    /// The consumer as it is stored now; `None`: the name is taken.
+    async fn put_new_consumer(
         self: &Arc<Self>,
         consumer: Consumer,
         audit: AuditEntry,

@@ -10,11 +10,11 @@ use mintkeep_protocol::ident::{AppId, CredentialName, RecordId};
 use mintkeep_protocol::keep::credential::{Credential, CredentialSettings, SealedProof, TokenSource};
 use mintkeep_protocol::keep::history::{Cause, Ending};
 use mintkeep_protocol::keep::slot::{SlotKey, Trouble, Upkeep};
-use mintkeep_protocol::port::keeper_store::Commit;
+use mintkeep_protocol::port::keeper_store::{Commit, Stored};
 use mintkeep_protocol::record::{AuditAction, AuditEntry};
 use mintkeep_protocol::secret::ClientSecret;
 
-use super::{AdminFailure, By};
+use super::{AdminFailure, By, TRIES_MAX};
 use crate::keeper::Keeper;
 use crate::renewal::Errand;
 use crate::roster::Account;
@@ -178,7 +178,7 @@ impl Keeper {
         .await
     }
 
-    /// Removes a credential with all that is held for it.
+    /// Removes a credential with all that is held for it. Of several who do so at once, all find it done.
     ///
     /// # Errors
     ///
@@ -189,20 +189,33 @@ impl Keeper {
         by: &By,
     ) -> Result<(), AdminFailure> {
         let account = self.roster.account(name).ok_or(AdminFailure::NotFound)?;
-        let removed_at = Some(self.clock.now());
-        let removed = Credential { proof: None, removed_at, ..account.credential.clone() };
         let audit = self.audit_by(by, AuditAction::CredentialRemoved, name.as_str());
         let keeper = Arc::clone(self);
         self.to_its_end(async move {
-            match keeper.store.remove_credential(removed.clone(), audit).await? {
-                Commit::Lost => Err(AdminFailure::Contended),
-                Commit::Done => {
-                    keeper.forget_credential(&removed);
-                    Ok(())
+            let mut credential = account.credential.clone();
+            for _ in 0..TRIES_MAX {
+                credential.proof = None;
+                credential.removed_at = Some(keeper.clock.now());
+                let removed = keeper.store.remove_credential(credential.clone(), audit.clone()).await?;
+                if let Commit::Lost = removed
+                    && let Some(other) = keeper.stored_credential(credential.no).await?
+                {
+                    credential = other;
+                    continue;
                 }
+                keeper.forget_credential(&credential);
+                return Ok(());
             }
+            Err(AdminFailure::Contended)
         })
         .await
+    }
+
+    /// The credential of this number as it is stored; `None`: it was removed.
+    async fn stored_credential(&self, no: RecordId) -> Stored<Option<Credential>> {
+        let before = RecordId::from_number(no.number().saturating_sub(1));
+        let next = self.store.credentials(Some(before), 1).await?.pop();
+        Ok(next.filter(|credential| credential.no == no))
     }
 
     /// Takes in a credential that is stored, and plans its own token's first fetch.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use mintkeep_keeper::reader::{ReadFailure, Reading};
 use mintkeep_keeper::reporter::Action;
 use mintkeep_protocol::ident::CustomerId;
@@ -147,4 +148,36 @@ async fn until(case: &str, holds: impl Fn() -> bool) {
         }
     };
     assert!(tokio::time::timeout(Duration::from_mins(1), seen).await.is_ok(), "{case}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_deletes_what_others_delete_just_then_finds_it_done() {
+    let world = World::new(1, 2).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    world.store.mischief.send_replace(Mischief { store_stalls: 500, ..Mischief::default() });
+    let (customer, by, ding) = (CustomerId::parse("c1").unwrap(), by(), name("ding"));
+    let times = 0..20;
+
+    let forget = async |time: usize| {
+        let keeper = &world.processes[time % 2].keeper;
+        keeper.forget(&world.account(time % 2, "mini"), &customer, &by).await
+    };
+    for forgotten in join_all(times.clone().map(forget)).await {
+        assert!(forgotten.is_ok(), "{forgotten:?}");
+    }
+    let remove = async |time: usize| world.processes[time % 2].keeper.remove_credential(&ding, &by).await;
+    for removed in join_all(times.clone().map(remove)).await {
+        assert!(removed.is_ok(), "{removed:?}");
+    }
+    let revoke =
+        async |time: usize| world.processes[time % 2].keeper.revoke_consumer(&world.consumer.name, &by).await;
+    for revoked in join_all(times.map(revoke)).await {
+        assert!(revoked.is_ok(), "{revoked:?}");
+    }
+
+    for process in &world.processes {
+        let account = process.keeper.account(&name("mini")).unwrap();
+        assert!(process.keeper.leaf(&account, Some(&customer)).unwrap().kept.is_none(), "it is forgotten");
+        assert!(process.keeper.account(&ding).is_none() && process.keeper.consumers().is_empty());
+    }
 }

@@ -264,15 +264,19 @@ pub fn authorized(
     slot
 }
 
-/// The slot without its tokens. It stays as a record, so that its versions go on growing.
+/// The slot without its tokens; `None`: it is without them already. It stays as a record, so that its versions go on
+/// growing.
 #[must_use]
-pub fn forgotten(mut slot: Slot, now: Timestamp) -> Slot {
+pub fn forgotten(mut slot: Slot, now: Timestamp) -> Option<Slot> {
+    if matches!(slot.upkeep, Upkeep::NeedsConsent { because: Trouble::Forgotten, .. }) {
+        return None;
+    }
     slot.fence = slot.fence.next();
     slot.held = None;
     slot.intent = None;
     slot.failures = 0;
     slot.upkeep = Upkeep::NeedsConsent { since: now, because: Trouble::Forgotten };
-    slot
+    Some(slot)
 }
 
 /// What a platform's refusal means for a renewal. No `_` arm: a new refusal must be thought of here.

@@ -234,10 +234,11 @@ fn a_new_authorization_ends_every_doubt_and_overtakes_a_renewal() {
     let held = slot.held.as_ref().unwrap();
     assert_eq!((held.version, held.obtained_at), (TokenVersion(6), in_ms(-3)));
 
-    let gone = forgotten(slot, NOW);
+    let gone = forgotten(slot, NOW).unwrap();
     assert!(gone.held.is_none());
     assert_eq!(gone.fence, LeaseFence(7), "its versions go on growing");
     assert_eq!(became(&gone), Became::Consent(Trouble::Forgotten));
+    assert!(forgotten(gone, NOW).is_none(), "once");
 }
 
 #[test]
