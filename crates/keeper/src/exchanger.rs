@@ -184,11 +184,14 @@ async fn take(keeper: &Keeper, asked: &Asked) -> Result<Taken, Trouble> {
             }
             None => fresh(keeper, asked).ok_or(Trouble::Forgotten)?,
         };
-        let lease = Lease::ask();
+        let (lease, now) = (Lease::ask(), keeper.clock.now());
+        if exchange.intent.is_none() {
+            // One that was put off begins again: its end is remembered from now on.
+            exchange.begun_at = now;
+        }
         exchange.fence = exchange.fence.next();
         exchange.stage = ExchangeStage::Open { by: Some(keeper.me) };
-        let forget_before = keeper.clock.now().before(REMEMBERED);
-        let taken = keeper.store.take_exchange(&exchange, forget_before).await;
+        let taken = keeper.store.take_exchange(&exchange, now.before(REMEMBERED)).await;
         if taken.map_err(|error| store_trouble(&error))? == Commit::Done {
             exchange.revision = exchange.revision.saturating_add(1);
             return Ok(Taken::Mine(exchange, lease));

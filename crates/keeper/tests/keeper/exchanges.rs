@@ -97,6 +97,24 @@ async fn a_code_that_was_put_off_can_be_tried_again_as_soon_as_its_caller_was_to
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_code_that_was_put_off_is_exchanged_and_remembered_a_day_later() {
+    let world = World::new(1, 1).await;
+    world.platform.is_down.send_replace(true);
+    let mut code = world.platform.issue_code("c2");
+    while bought(&world, &code).await != Err("Later(NotSent)".to_owned()) {
+        code = world.platform.issue_code("c2");
+    }
+    world.platform.is_down.send_replace(false);
+    tokio::time::sleep(Duration::from_hours(25)).await;
+    assert_eq!(bought(&world, &code).await, Ok("c2".to_owned()));
+
+    assert_eq!(bought(&world, &world.platform.issue_code("c3")).await, Ok("c3".to_owned()));
+    let arrived = world.platform.arrived("mini");
+    assert_eq!(bought(&world, &code).await, Ok("c2".to_owned()));
+    assert_eq!(world.platform.arrived("mini"), arrived, "the platform is not asked again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_code_is_repeated_for_as_long_as_the_platform_takes_it_and_longer_than_a_lease() {
     for keepers in [1, 2] {
         let world = World::new(1, keepers).await;

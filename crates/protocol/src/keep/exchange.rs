@@ -65,7 +65,7 @@ pub struct Exchange {
     pub key: ExchangeKey,
     /// Who asked; nobody else gets its answer.
     pub consumer: ConsumerName,
-    /// When.
+    /// When; if it was put off, when it was asked for again.
     pub begun_at: Timestamp,
     /// Where it is.
     pub stage: ExchangeStage,
