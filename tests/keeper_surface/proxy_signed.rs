@@ -102,6 +102,10 @@ async fn who_may_forget_ends_a_grant_and_a_token_that_was_cancelled_is_handed_to
         (503, &json!("urn:mintkeep:problem:token-unavailable")),
         "{problem}"
     );
+    let (_, told) = rig.admin("GET", "/tokens/mini/c1/explain", None).await;
+    let line = &told["history"][0];
+    assert_eq!(line["ending"]["outcome"], "forgotten", "{told}");
+    assert_eq!(line["cause"], json!({ "by": "report", "consumer": "shop" }), "not an operator's wish");
 }
 
 #[tokio::test]

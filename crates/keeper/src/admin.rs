@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use mintkeep_protocol::crypto::RsaKeyRejected;
-use mintkeep_protocol::ident::{CredentialName, CustomerId, RecordId};
+use mintkeep_protocol::ident::{ConsumerName, CredentialName, CustomerId, RecordId};
 use mintkeep_protocol::keep::consumer::{Consumer, KeyDigest};
 use mintkeep_protocol::keep::history::{Cause, Ending, HistoryEntry};
 use mintkeep_protocol::keep::renew::{Resolution, forgotten, resolve};
@@ -224,12 +224,13 @@ impl Keeper {
         self.rewrite(
             key,
             decide,
-            (Ending::Resolved, self.audit_by(by, AuditAction::InDoubtResolved, &name_of(account, customer))),
+            (Cause::Operator, Ending::Resolved),
+            self.audit_by(by, AuditAction::InDoubtResolved, &name_of(account, customer)),
         )
         .await
     }
 
-    /// Forgets a customer's tokens. They are not cancelled at the platform: another system may use them.
+    /// Forgets a customer's tokens, as a consumer asks. They are not cancelled at the platform: another system may use them.
     ///
     /// # Errors
     ///
@@ -238,13 +239,14 @@ impl Keeper {
         self: &Arc<Self>,
         account: &Account,
         customer: &CustomerId,
-        by: &By,
+        (consumer, by): (&ConsumerName, &By),
     ) -> Result<(), AdminFailure> {
         let now = self.clock.now();
         let key = account.slot(Some(customer)).ok_or(AdminFailure::NotFound)?;
         let audit = self.audit_by(by, AuditAction::CredentialChanged, &name_of(account, Some(customer)));
         let decide = move |slot: Slot| Ok(forgotten(slot, now));
-        self.rewrite(key, decide, (Ending::Forgotten, audit)).await
+        let cause = Cause::Report { consumer: consumer.clone() };
+        self.rewrite(key, decide, (cause, Ending::Forgotten), audit).await
     }
 
     /// Changes a slot as `decide` says; `None`: it is so already.
@@ -252,7 +254,8 @@ impl Keeper {
         self: &Arc<Self>,
         key: SlotKey,
         decide: impl Fn(Slot) -> Result<Option<Slot>, AdminFailure> + Send + 'static,
-        (ending, audit): (Ending, AuditEntry),
+        (cause, ending): (Cause, Ending),
+        audit: AuditEntry,
     ) -> Result<(), AdminFailure> {
         let keeper = Arc::clone(self);
         self.to_its_end(async move {
@@ -264,7 +267,7 @@ impl Keeper {
                 };
                 let history = HistoryEntry {
                     at: keeper.clock.now(),
-                    cause: Cause::Operator,
+                    cause: cause.clone(),
                     ending,
                     version: decided.held.as_ref().map(|held| held.version),
                     code: None,

@@ -92,7 +92,8 @@ impl Proxy {
     /// Drops the tokens that the platform has cancelled, so that nobody is handed them.
     async fn forget(&self, call: &Call, arrival: &Arrival) {
         let (Access { consumer, account }, Some(customer)) = (&call.access, &call.customer) else { return };
-        let forgotten = self.keeper.forget(account, customer, &By::consumer(consumer, arrival)).await;
+        let by = By::consumer(consumer, arrival);
+        let forgotten = self.keeper.forget(account, customer, (&consumer.name, &by)).await;
         if let Err(error) = forgotten {
             let credential = account.credential.name.as_str();
             tracing::warn!(credential, %customer, %error, "a cancelled token is kept until it is reported");

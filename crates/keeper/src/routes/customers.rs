@@ -90,7 +90,7 @@ pub(super) async fn forget(
     let access = Access::grant(&keeper, &headers, (Verb::Forget, &credential))?;
     let customer = customer(&customer_id)?;
     let by = By::consumer(&access.consumer, &arrival);
-    match keeper.forget(&access.account, &customer, &by).await {
+    match keeper.forget(&access.account, &customer, (&access.consumer.name, &by)).await {
         // Forgetting what is not there is done already.
         Ok(()) | Err(AdminFailure::NotFound) => Ok(StatusCode::NO_CONTENT),
         Err(AdminFailure::Store(error)) => Err(store_problem(store_trouble(&error))),

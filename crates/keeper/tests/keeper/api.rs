@@ -444,7 +444,7 @@ async fn a_change_that_is_stored_after_whoever_asked_for_it_has_gone_counts_here
             keeper.add_credential(new, &by),
             keeper.move_credential(&legacy, "https://moved.example", &by),
             keeper.remove_credential(&ding, &by),
-            keeper.forget(&mini, &customer, &by),
+            keeper.forget(&mini, &customer, (&world.consumer.name, &by)),
         )
     };
     assert!(tokio::time::timeout(Duration::from_secs(1), asked).await.is_err());

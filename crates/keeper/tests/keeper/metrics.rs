@@ -36,7 +36,7 @@ async fn what_is_not_renewed_any_more_is_told_no_life() {
 
     let (keeper, customer) = (&world.processes[0].keeper, CustomerId::parse(CUSTOMERS[0]).unwrap());
     keeper.remove_credential(&name("legacy"), &by()).await.unwrap();
-    keeper.forget(&world.account(0, "mini"), &customer, &by()).await.unwrap();
+    keeper.forget(&world.account(0, "mini"), &customer, (&world.consumer.name, &by())).await.unwrap();
     tokio::time::sleep(told).await;
     assert!(left("legacy").is_nan() && left("mini").is_nan(), "{} {}", left("legacy"), left("mini"));
     assert!(left("hk") > 0.0);

@@ -160,7 +160,7 @@ async fn whoever_deletes_what_others_delete_just_then_finds_it_done() {
 
     let forget = async |time: usize| {
         let keeper = &world.processes[time % 2].keeper;
-        keeper.forget(&world.account(time % 2, "mini"), &customer, &by).await
+        keeper.forget(&world.account(time % 2, "mini"), &customer, (&world.consumer.name, &by)).await
     };
     for forgotten in join_all(times.clone().map(forget)).await {
         assert!(forgotten.is_ok(), "{forgotten:?}");

@@ -18,7 +18,7 @@ pub enum Cause {
         /// Whose.
         consumer: Option<ConsumerName>,
     },
-    /// A report that the token is dead.
+    /// A report that the token is dead, or a wish to have it forgotten.
     Report {
         /// Whose.
         consumer: ConsumerName,
