@@ -13,6 +13,7 @@ mod grant;
 mod key;
 mod master_key;
 mod migrate;
+mod remedy;
 mod report;
 mod sandbox_clock;
 mod server;

@@ -15,6 +15,7 @@ use mintkeep_protocol::secret::AccessToken;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::remedy::in_verbs;
 use super::report::{note, printable, write_json};
 
 /// How long an answer may take. A renewal at a slow platform is the longest that is waited for.
@@ -61,7 +62,7 @@ impl Failure {
 /// A problem on one line: what is wrong, and what to do.
 fn told_of(problem: &Value) -> String {
     let field = |name: &str| problem.get(name).and_then(Value::as_str).unwrap_or_default();
-    format!("{}: {}", field("title"), field("detail"))
+    format!("{}: {}", field("title"), in_verbs(field("detail")))
 }
 
 /// The way to one server.

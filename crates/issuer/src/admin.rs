@@ -137,7 +137,7 @@ type Remedy = (Refusal, StatusCode, &'static str, &'static str, &'static str);
 #[rustfmt::skip]
 const REMEDIES: [Remedy; 5] = [
     (Refusal::ClientUnknown, StatusCode::NOT_FOUND, "app-unknown", "There is no such app",
-        "GET /admin/v1/apps lists them; POST makes one"),
+        "GET /admin/v1/apps lists them; POST /admin/v1/apps makes one"),
     (Refusal::CustomerUnknown, StatusCode::NOT_FOUND, "customer-unknown", "There is no such customer",
         "make it with PUT /admin/v1/customers/{id}"),
     (Refusal::CustomerFrozen, StatusCode::CONFLICT, "customer-frozen", "The customer is frozen",
