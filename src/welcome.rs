@@ -80,7 +80,7 @@ curl -s 'http://{issuer}/v1.0/oauth2/accessToken' -H 'Content-Type: application/
 
 # a customer's code, traded for a Mini Program token set by a signed request
 CODE=$(curl -s http://{admin}/admin/v1/codes -H "Authorization: Bearer $(cat '{data}/admin.token')" -H 'Content-Type: application/json' -d '{{"client_id":"MINI0000000000000001","customer_id":"{CUSTOMER_ACTIVE}","scopes":["auth_user"]}}' | sed 's/.*"auth_code":"\([^"]*\)".*/\1/'); echo "$CODE"
-TIME=$(date -u +%Y-%m-%dT%H:%M:%SZ); BODY='{{"grantType":"AUTHORIZATION_CODE","authCode":"'$CODE'"}}'
+TIME=$(curl -s http://{admin}/admin/v1/sandbox/clock -H "Authorization: Bearer $(cat '{data}/admin.token')" | sed 's/.*"now":\([0-9]*\).*/\1/'); BODY='{{"grantType":"AUTHORIZATION_CODE","authCode":"'$CODE'"}}'
 SIGN=$(printf 'POST /v1/authorizations/applyToken\nMINI0000000000000001.%s.%s' "$TIME" "$BODY" | openssl dgst -sha256 -sign '{keys}/app_private.pem' | openssl base64 -A)
 curl -s http://{issuer}/v1/authorizations/applyToken -H 'Content-Type: application/json; charset=UTF-8' -H 'Client-Id: MINI0000000000000001' -H "Request-Time: $TIME" -H "Signature: algorithm=RSA256, keyVersion=1, signature=$SIGN" -d "$BODY"; echo
 

@@ -168,3 +168,17 @@ fn no_secret_token_or_code_is_logged_whatever_is_asked() {
         assert!(secret.len() > 8 && !log.contains(secret), "{secret} is in the log");
     }
 }
+
+#[test]
+fn the_printed_lines_work_again_after_the_last_of_them_has_moved_the_clock() {
+    let folder = Folder::new();
+    let mintkeep = folder.start();
+    let (_table, lines) = mintkeep.welcome.split_once("pasted into a shell):").unwrap();
+    for time in ["first", "second"] {
+        let pasted = std::process::Command::new("sh").args(["-c", lines]).output().unwrap();
+        let told = String::from_utf8(pasted.stdout).unwrap();
+        for answer in [r#""resultCode":"SUCCESS""#, r#""active":true"#, r#""offset_s":"#] {
+            assert!(told.contains(answer), "the {time} time: {told}");
+        }
+    }
+}

@@ -33,6 +33,8 @@ pub struct Mintkeep {
     pub issuer: SocketAddr,
     pub keeper: SocketAddr,
     pub admin: SocketAddr,
+    /// The lines that it printed to be pasted into a shell, and what else it printed with them.
+    pub welcome: String,
 }
 
 impl Folder {
@@ -67,8 +69,8 @@ impl Folder {
         };
         let (issuer, keeper, admin) = (address("issuer"), address("keeper"), address("admin"));
         // The rest of the welcome is read, so that its writer is never stopped by a full pipe.
-        let _end = lines.find(|line| line == "Ctrl-C stops it.");
-        Mintkeep { child, log, issuer, keeper, admin }
+        let welcome: Vec<String> = lines.take_while(|line| line != "Ctrl-C stops it.").collect();
+        Mintkeep { child, log, issuer, keeper, admin, welcome: welcome.join("\n") }
     }
 
     /// Starts a process that is expected to end by itself.
