@@ -55,16 +55,22 @@ async fn an_intent_whose_commit_is_held_up_leaves_nothing_in_doubt() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_exchange_that_is_put_off_is_carried_on_for_nobody_but_who_began_it() {
-    let world = World::new(1, 1).await;
+/// A code of `c2` whose exchange was put off while the platform was down. It is up again.
+async fn put_off(world: &World) -> String {
     world.platform.is_down.send_replace(true);
     let mut code = world.platform.issue_code("c2");
     // Of some requests the platform's trouble leaves unsure whether they arrived: those are another story.
-    while bought(&world, &code).await != Err("Later(NotSent)".to_owned()) {
+    while bought(world, &code).await != Err("Later(NotSent)".to_owned()) {
         code = world.platform.issue_code("c2");
     }
     world.platform.is_down.send_replace(false);
+    code
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_that_is_put_off_is_carried_on_for_nobody_but_who_began_it() {
+    let world = World::new(1, 1).await;
+    let code = put_off(&world).await;
     tokio::time::sleep(Duration::from_mins(2)).await;
     let arrived = world.platform.arrived("mini");
 
@@ -99,12 +105,7 @@ async fn a_code_that_was_put_off_can_be_tried_again_as_soon_as_its_caller_was_to
 #[tokio::test(start_paused = true)]
 async fn a_code_that_was_put_off_is_exchanged_and_remembered_a_day_later() {
     let world = World::new(1, 1).await;
-    world.platform.is_down.send_replace(true);
-    let mut code = world.platform.issue_code("c2");
-    while bought(&world, &code).await != Err("Later(NotSent)".to_owned()) {
-        code = world.platform.issue_code("c2");
-    }
-    world.platform.is_down.send_replace(false);
+    let code = put_off(&world).await;
     tokio::time::sleep(Duration::from_hours(25)).await;
     assert_eq!(bought(&world, &code).await, Ok("c2".to_owned()));
 
